@@ -1,0 +1,108 @@
+"""Arguments are checked against the signature that receives them: one mechanism for YAML and for Python."""
+
+import difflib
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class UserError(ValueError):
+    """A mistake of the user's: the message names the argument, the rule and the value, and says what to do."""
+
+
+def unknown_key(kind: str, key: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name that does not exist, with the nearest one that does.
+
+    >>> str(unknown_key("exponential", "decay_step", ["decay_rate", "decay_steps"]))
+    "exponential: there is no 'decay_step'; did you mean 'decay_steps'? Known: decay_rate, decay_steps."
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(str(key), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return UserError(f"{kind}: there is no {key!r}{hint} Known: {', '.join(known) or 'none'}.")
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """Return pydantic's findings as one line: argument, rule and value, separated by semicolons."""
+    findings = []
+    for entry in error.errors(include_url=False):
+        name = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"]))
+        rule = entry["msg"].replace("Input should be", "must be")
+        findings.append(f"{name} {rule}, got {entry['input']!r}")
+    return "; ".join(findings)
+
+
+def check_value(name: str, hint: Any, value: Any) -> None:
+    """Raise UserError unless `value` fits the type and bounds of `hint`; nothing is converted."""
+    try:
+        _adapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise UserError(explain(error, name)) from None
+
+
+def check_arguments(
+    function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Iterable[str] = ()
+) -> None:
+    """Raise UserError unless `arguments`, with those `supplied` later, fit the signature of `function`.
+
+    Args:
+        function: what will be called.
+        arguments: names and values known now; each is checked against its annotation.
+        supplied: names that the program passes by itself and that the user therefore must not.
+
+    Raises:
+        UserError: for an unknown name, a missing one, a wrong type or a value out of bounds.
+    """
+    name = getattr(function, "__name__", str(function))
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function, include_extras=True)
+    supplied = set(supplied)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in arguments.items():
+        if key not in parameters or key in supplied:
+            if open_ended and key not in supplied:
+                continue
+            raise unknown_key(name, key, set(parameters) - supplied)
+        if key in hints:
+            check_value(f"{name}: {key}", hints[key], value)
+    for key, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if required and key not in arguments and key not in supplied:
+            raise UserError(f"{name}: {key} is required and was not given.")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate `function` so that every call checks its arguments against its annotations.
+
+    >>> @checked
+    ... def halve(steps: Positive) -> float:
+    ...     return steps / 2
+    >>> halve(0)
+    Traceback (most recent call last):
+    ratelab.validation.UserError: halve: steps must be greater than 0, got 0
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        check_arguments(function, signature.bind(*args, **kwargs).arguments)
+        return function(*args, **kwargs)
+
+    return call
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ParamSpec, TypeVar
 
+from hydra.errors import CompactHydraException
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 P = ParamSpec("P")
@@ -18,8 +19,11 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 
 
-class UserError(ValueError):
-    """A mistake of the user's: the message names the argument, the rule and the value, and says what to do."""
+class UserError(CompactHydraException, ValueError):
+    """A mistake of the user's: the message names the argument, the rule and the value, and says what to do.
+
+    Hydra prints its kind without a traceback and ends with status 1.
+    """
 
 
 def unknown_key(kind: str, key: str, known: Iterable[str]) -> UserError:
@@ -39,8 +43,11 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     findings = []
     for entry in error.errors(include_url=False):
         name = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"]))
-        rule = entry["msg"].replace("Input should be", "must be")
-        findings.append(f"{name} {rule}, got {entry['input']!r}")
+        if entry["type"] == "extra_forbidden":
+            findings.append(f"there is no key {name!r}: remove it or mend its name")
+        else:
+            rule = entry["msg"].replace("Input should be", "must be")
+            findings.append(f"{name} {rule}, got {entry['input']!r}")
     return "; ".join(findings)
 
 

@@ -1,0 +1,37 @@
+"""Hydra's sweeper `ratelab`: the basic one, which first checks every job."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+
+@dataclass
+class RatelabSweeperConf:
+    """The options of the basic sweeper."""
+
+    _target_: str = "hydra_plugins.ratelab_sweeper.RatelabSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="ratelab", node=RatelabSweeperConf, provider="ratelab"
+)
+
+
+class RatelabSweeper(BasicSweeper):  # type: ignore[misc] # Hydra's internals are untyped
+    """The product of all choices, as in Hydra; a sweep with a bad job is refused before it writes anything."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Compose and check all jobs, then run them."""
+        from ratelab import sweep  # plugins are imported at every start, also for --help
+
+        assert self.hydra_context is not None  # noqa: S101 - Hydra calls setup first
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        for batch in self.split_arguments(overrides, self.max_batch_size):
+            sweep.check(self.hydra_context, self.config, batch)
+        return super().sweep(arguments)

@@ -1,0 +1,184 @@
+"""The typed schema of the configuration: every key, its type and its bounds. No TensorFlow here."""
+
+import importlib
+import inspect
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ratelab import schedules
+from ratelab.validation import Count, Rate, UserError, check_arguments, explain, unknown_key
+
+SEED_LIMIT = 2**32
+
+__all__ = [
+    "Config",
+    "Data",
+    "Device",
+    "Target",
+    "Tracking",
+    "call",
+    "locate",
+    "make_schedule",
+    "read",
+    "register_resolvers",
+]
+
+
+class _Strict(BaseModel):
+    """Nothing is converted, nothing unknown is accepted, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Target(BaseModel):
+    """A function named in YAML by `_target_`, with its arguments beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    target: str = Field(alias="_target_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as written in the configuration."""
+        return dict(self.model_extra or {})
+
+
+class Data(_Strict):
+    """Which data, and how much of the training part is for validation."""
+
+    name: str
+    dir: str | None
+    validation_size: Count
+
+
+class Device(_Strict):
+    """What the program runs on; see conf/device for the meaning of each key."""
+
+    kind: Literal["auto", "cpu", "gpu"]
+    index: Annotated[int, Field(ge=0)]
+    threads: Count
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    xla: bool | None
+    deterministic: bool
+
+
+class Tracking(_Strict):
+    """Where the runs are recorded; see conf/tracking."""
+
+    uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+    train_loss_every: Count
+    log_model: bool | None
+
+
+class Config(_Strict):
+    """The whole configuration of one run."""
+
+    seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    validation_size: Count
+    print_schedule: bool
+    allow_targets: list[str]
+    schedule: Target
+    model: Target
+    optimizer: Target
+    data: Data
+    device: Device
+    tracking: Tracking
+
+
+def read(values: Mapping[str, Any]) -> Config:
+    """Check a resolved configuration, keys, types, bounds and the arguments of every `_target_`.
+
+    Args:
+        values: plain mappings, lists and scalars, as `OmegaConf.to_container(cfg, resolve=True)` makes them.
+
+    Raises:
+        UserError: naming each key that is wrong, its rule and its value.
+    """
+    try:
+        config = Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
+    allowed = ["ratelab.", "keras.", *(prefix.rstrip(".") + "." for prefix in config.allow_targets)]
+    for path, target in _targets(values):
+        if not target.startswith(tuple(allowed)):
+            raise UserError(
+                f"{path}._target_ must start with one of {', '.join(allowed)}, got {target!r}; "
+                f"if it is yours, add 'allow_targets=[{target.split('.')[0]}]'."
+            )
+    _check_own_target("model", config.model, {"input_shape", "classes"})
+    _check_own_target("optimizer", config.optimizer, set())
+    _check_own_target("schedule", config.schedule, {"learning_rate", "steps"})
+    return config
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Raises:
+        UserError: if the module or the name in it does not exist.
+
+    >>> locate("ratelab.schedules.fixed").__name__
+    'fixed'
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"_target_={target}: {error}; is its folder on PYTHONPATH?") from None
+    if not callable(getattr(module, name, None)):
+        names = getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]
+        raise unknown_key(module_name, name, names)
+    function: Callable[..., Any] = getattr(module, name)
+    return function
+
+
+def register_resolvers() -> None:
+    """Make `${ratelab.unique:}` known to OmegaConf: 8 hexadecimal digits, the same throughout one config."""
+    OmegaConf.register_new_resolver(
+        "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
+    )
+
+
+def make_schedule(config: Config, steps: int) -> schedules.Schedule:
+    """Build the schedule of a configuration for a run of `steps` updates.
+
+    A schedule function is given `learning_rate` and `steps` where its signature has them.
+    """
+    function = locate(config.schedule.target)
+    supplied = {"learning_rate": config.learning_rate, "steps": steps}
+    return call(function, config.schedule.arguments, supplied)  # type: ignore[no-any-return]
+
+
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Mapping[str, Any]) -> Any:
+    """Call `function` with `arguments`, and with those of `supplied` that its signature names."""
+    names = inspect.signature(function).parameters
+    check_arguments(function, arguments, {name for name in supplied if name in names})
+    return function(**{name: value for name, value in supplied.items() if name in names}, **arguments)
+
+
+def _check_own_target(group: str, target: Target, supplied: set[str]) -> None:
+    """Check what can be known before TensorFlow: the arguments of our own functions."""
+    if target.target.startswith("ratelab."):
+        try:
+            check_arguments(locate(target.target), target.arguments, supplied)
+        except UserError as error:
+            raise UserError(f"{group}: {error}") from None
+
+
+def _targets(node: Any, path: str = "config") -> Iterator[tuple[str, str]]:
+    """Yield the place and the name of every `_target_` in the configuration, however deep."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, str(node["_target_"])
+        for key, value in node.items():
+            yield from _targets(value, f"{path}.{key}".removeprefix("config."))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{path}[{index}]")

@@ -1,0 +1,77 @@
+"""What TensorFlow runs on: set once, before it starts, because it cannot be changed later."""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from ratelab.config import Device
+from ratelab.validation import UserError
+
+__all__ = ["configure"]
+
+_configured: Device | None = None
+
+
+def configure(device: Device) -> None:
+    """Import TensorFlow and set its devices, threads, precision and determinism.
+
+    Args:
+        device: the configuration; a second call must be given the same.
+
+    Raises:
+        UserError: if the GPU asked for is not there, or TensorFlow already runs with other settings.
+    """
+    global _configured
+    if _configured == device:
+        return
+    if _configured is not None:
+        raise UserError(
+            f"device: one process runs with one device setting, this one has {_describe(_configured)}, got "
+            f"{_describe(device)}; start one sweep for each."
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device.kind == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with _quiet_stderr():
+        tf = importlib.import_module("tensorflow")
+        keras = importlib.import_module("keras")
+        gpus = [] if device.kind == "cpu" else tf.config.list_physical_devices("GPU")
+    _select(tf, device, gpus)
+    tf.config.threading.set_intra_op_parallelism_threads(device.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if device.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(device.precision)
+    _configured = device
+
+
+def _select(tf: Any, device: Device, gpus: list[Any]) -> None:
+    """Leave exactly the GPU asked for visible."""
+    if device.kind == "gpu" and device.index >= len(gpus):
+        raise UserError(
+            f"device=gpu: TensorFlow must see GPU number {device.index}, and it sees {len(gpus)}; "
+            "use device=cpu or device=auto, or install a TensorFlow and a driver that find it."
+        )
+    if gpus:
+        tf.config.set_visible_devices(gpus[device.index : device.index + 1], "GPU")
+
+
+def _describe(device: Device) -> str:
+    return ", ".join(f"{key}={value}" for key, value in device.model_dump().items())
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hide what TensorFlow's C++ prints while it is imported: no setting of its own reaches those lines."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as sink:
+        os.dup2(sink.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

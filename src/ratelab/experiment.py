@@ -1,0 +1,248 @@
+"""One run from its configuration to its record: plan, train, track."""
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from ratelab import config as configuration
+from ratelab import data, devices, provenance, schedules
+from ratelab.comparison import Result
+from ratelab.config import Config
+from ratelab.preflight import prepare
+from ratelab.progress import Reporter
+from ratelab.report import schedule_lines
+from ratelab.session import Session, current
+from ratelab.tracking import Diverged, Recorder
+from ratelab.training import Chunk, Job, Program, Training
+from ratelab.validation import UserError
+
+__all__ = ["Labels", "plan", "run"]
+
+_programs: dict[str, Program] = {}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How a run is called.
+
+    Attributes:
+        schedule: the option chosen in the group `schedule`.
+        group: the schedule and whatever else the sweep varies but the seed.
+        overrides: as given on the command line.
+    """
+
+    schedule: str
+    group: str
+    overrides: list[str]
+
+
+def run(cfg: DictConfig) -> Result:
+    """Do one run as Hydra composed it: by itself, or as part of the sweep that is running.
+
+    Raises:
+        UserError: for a mistake in the configuration, and for a single run that diverged.
+    """
+    hydra = HydraConfig.get()
+    config = prepare(cfg, Path(hydra.runtime.cwd))
+    session = current()
+    if session is not None:
+        return _execute(config, _labels(session), session)
+    with Session() as session:
+        result = _execute(config, _labels(session), session)
+        session.finish()
+    if result.status == "diverged":
+        raise UserError(f"{result.group}: the loss was not finite, the run is marked FAILED; lower learning_rate.")
+    session.console.print(f"test accuracy {result.test_accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
+    return result
+
+
+def plan(config: Config) -> Job:
+    """Turn a configuration into a job: arrays, functions and counts.
+
+    Raises:
+        UserError: if the schedule gives a rate that is negative or not finite.
+    """
+    dataset = data.load(
+        config.data.name, directory=config.data.dir, validation_size=config.validation_size
+    )
+    examples = len(dataset.train.labels)
+    if config.batch_size > examples:
+        raise UserError(f"batch_size must be at most {examples}, the training examples, got {config.batch_size}.")
+    steps = config.epochs * (examples // config.batch_size)
+    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
+    optimizer = configuration.call(
+        configuration.locate(config.optimizer.target), config.optimizer.arguments, {}
+    )
+    shared = config.model_dump(by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"})
+    return Job(
+        seed=config.seed,
+        learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
+        build_model=partial(_build_model, config, shape, dataset.classes),
+        data=dataset,
+        optimizer=optimizer,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        xla=config.device.xla,
+        program_key=json.dumps(shared, sort_keys=True),
+    )
+
+
+def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
+    """Call the model's `_target_`; layers inside its arguments may be targets too."""
+    from hydra.utils import instantiate
+
+    arguments = {name: instantiate(value, _convert_="all") for name, value in config.model.arguments.items()}
+    supplied = {"input_shape": shape, "classes": classes}
+    return configuration.call(configuration.locate(config.model.target), arguments, supplied)
+
+
+def _execute(config: Config, labels: Labels, session: Session) -> Result:
+    """Train and record; a run that diverged is a result, any other error passes on."""
+    devices.configure(config.device)
+    job = plan(config)
+    if config.print_schedule:
+        session.console.print("\n".join(schedule_lines(job.learning_rate)), highlight=False)
+    tracker, progress = session.open(config)
+    name = f"{labels.group} seed={config.seed}"
+    progress.start(name, len(session.results) + 1, session.plan.jobs, job.epochs, len(job.learning_rate))
+    ending = Result(labels.group, config.seed)
+    parent = None if session.parent is None else session.parent.id
+    try:
+        with tracker.run(name, params=provenance.flatten(_public(config)), tags=_tags(config, job, labels, session), parent_id=parent) as record:
+            ending = replace(ending, run_id=record.id)
+            _log_provenance(record, config, labels)
+            training = Training(job, _program(job))
+            ending = replace(ending, **_train(training, job, record, config, progress))
+            if _wants_model(config, session):
+                record.log_keras_model(training.model(), _pixels(job))
+            ending = replace(ending, status="finished")
+    except Diverged:
+        ending = replace(ending, status="diverged")
+    except Exception as error:
+        session.fail_parent(error)
+        raise
+    finally:
+        session.results.append(ending)
+    return ending
+
+
+def _train(training: Training, job: Job, record: Recorder, config: Config, progress: Reporter) -> dict[str, Any]:
+    """Run all epochs and the one look at the test split, and record each; return what the result holds."""
+    begin = time.monotonic()
+    with _steps_file(record) as chunks:
+        for chunk in training:
+            chunks.append(chunk)
+            _log_chunk(record, chunk, config.tracking.train_loss_every)
+            progress.advance(chunk.epoch + 1, len(chunk.train_loss))
+            if chunk.diverged_step is not None:
+                raise Diverged(chunk.diverged_step)
+    loss, accuracy = training.test()
+    last, now = len(job.learning_rate) - 1, int(time.time() * 1000)
+    for key, value in (("test_loss", loss), ("test_accuracy", accuracy)):
+        record.metrics(key, np.array([last]), np.array([value]), np.array([now]))
+    rate = float(job.learning_rate[-1])
+    return {"test_accuracy": accuracy, "final_rate": rate, "seconds": time.monotonic() - begin}
+
+
+def _log_chunk(record: Recorder, chunk: Chunk, train_loss_every: int) -> None:
+    """Record an epoch: every rate, some of the losses, the validation at the step where it was measured."""
+    record.metrics("learning_rate", chunk.steps, chunk.learning_rate, chunk.timestamps)
+    shown = chunk.steps % train_loss_every == 0
+    record.metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
+    if chunk.diverged_step is None:
+        for key, value in (("val_loss", chunk.val_loss), ("val_accuracy", chunk.val_accuracy)):
+            record.metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+
+
+@contextlib.contextmanager
+def _steps_file(record: Recorder) -> Iterator[list[Chunk]]:
+    """Collect chunks; log them as steps.parquet however the block ends."""
+    chunks: list[Chunk] = []
+    try:
+        yield chunks
+    finally:
+        if chunks:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "steps.parquet"
+                _write_parquet(chunks, path)
+                record.artifact(path)
+
+
+def _write_parquet(chunks: list[Chunk], path: Path) -> None:
+    """Write a row a step: step, learning_rate and train_loss as float32, timestamp in milliseconds."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = ("learning_rate", "train_loss", "timestamps", "steps")
+    arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in columns}
+    arrays["step"], arrays["timestamp"] = arrays.pop("steps"), arrays.pop("timestamps")
+    pa.parquet.write_table(pa.table(arrays), path)
+
+
+def _log_provenance(record: Recorder, config: Config, labels: Labels) -> None:
+    """Record what made this run: configuration, overrides, local changes, packages."""
+    import yaml
+
+    origin = provenance.collect()
+    record.artifact_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
+    record.artifact_text("\n".join(labels.overrides) + "\n", "overrides.txt")
+    record.artifact_text(origin.packages, "packages.txt")
+    if origin.diff:
+        record.artifact_text(origin.diff, "git.diff")
+
+
+def _labels(session: Session) -> Labels:
+    """Name the run after its schedule and whatever else varies in its sweep."""
+    hydra = HydraConfig.get()
+    schedule = str(hydra.runtime.choices.schedule)
+    overrides = list(hydra.overrides.task)
+    others = [text for text in overrides if text.partition("=")[0] in session.plan.varied - {"schedule", "seed"}]
+    return Labels(schedule, " ".join([schedule, *others]), overrides)
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """Return the configuration without the URI of the store: it may hold a password."""
+    return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
+
+
+def _tags(config: Config, job: Job, labels: Labels, session: Session) -> dict[str, str]:
+    described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
+    sweep_id = {"sweep_id": session.plan.sweep_id} if session.plan.sweep_id else {}
+    return {
+        "schedule": labels.schedule,
+        "seed": str(config.seed),
+        "config_digest": provenance.digest(described),
+        "data_digest": job.data.digest,
+        **sweep_id,
+        **provenance.collect().tags,
+    }
+
+
+def _wants_model(config: Config, session: Session) -> bool:
+    """The model is logged if so configured; by default for a single run and not in a sweep."""
+    wanted = config.tracking.log_model
+    return session.plan.sweep_id is None if wanted is None else wanted
+
+
+def _pixels(job: Job) -> npt.NDArray[np.float32]:
+    """Return an example of the model's input, float32[1, height, width]."""
+    return (job.data.test.images[:1] * np.float32(1 / job.data.largest)).astype(np.float32)
+
+
+def _program(job: Job) -> Program:
+    """Return the compiled program for this kind of job; compiled once a process."""
+    if job.program_key not in _programs:
+        _programs.clear()  # one at a time: each holds its data on the device
+        _programs[job.program_key] = Program(job)
+    return _programs[job.program_key]

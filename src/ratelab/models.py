@@ -1,0 +1,97 @@
+"""The models: functions that build a Keras model that returns logits. A user's own has the same form."""
+
+from typing import Any, Literal
+
+from ratelab.validation import Count, Fraction, checked
+
+Shape = tuple[int, ...]
+
+__all__ = ["cnn", "mlp", "softmax"]
+
+
+@checked
+def softmax(input_shape: Shape, classes: Count, *, start: Literal["normal", "zero"] = "normal") -> Any:
+    """Softmax regression, the tutorial's model: logits = x W + b.
+
+    Args:
+        input_shape: shape of one image, (height, width).
+        classes: number of classes.
+        start: "normal" draws W ~ Normal(0, 1) as the tutorial does; "zero" starts at W = 0. b starts at 0.
+
+    Returns:
+        A keras.Model from [batch, height, width] to logits [batch, classes].
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+    """
+    import keras
+
+    kernel = keras.initializers.RandomNormal(stddev=1.0) if start == "normal" else "zeros"
+    head = keras.layers.Dense(classes, kernel_initializer=kernel)
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), head])
+
+
+@checked
+def mlp(
+    input_shape: Shape,
+    classes: Count,
+    *,
+    hidden: list[Count] | None = None,
+    activation: Literal["relu", "gelu", "tanh"] = "relu",
+    dropout: Fraction = 0.0,
+) -> Any:
+    """Fully connected layers, each followed by dropout where it is not 0.
+
+    Args:
+        input_shape: shape of one image, (height, width).
+        classes: number of classes.
+        hidden: units of each hidden layer; [128] if not given.
+        activation: of the hidden layers.
+        dropout: fraction dropped while training, in [0, 1).
+
+    Returns:
+        A keras.Model from [batch, height, width] to logits [batch, classes].
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+    """
+    import keras
+
+    layers = [keras.Input(input_shape), keras.layers.Flatten()]
+    for units in hidden or [128]:
+        layers.append(keras.layers.Dense(units, activation=activation, kernel_initializer="he_normal"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+    return keras.Sequential([*layers, keras.layers.Dense(classes)])
+
+
+@checked
+def cnn(
+    input_shape: Shape, classes: Count, *, filters: list[Count] | None = None, dropout: Fraction = 0.0
+) -> Any:
+    """3x3 convolutions with ReLU, each followed by 2x2 max pooling, then one dense layer.
+
+    Args:
+        input_shape: shape of one image, (height, width).
+        classes: number of classes.
+        filters: of each convolution; [16, 32] if not given.
+        dropout: fraction dropped before the dense layer while training, in [0, 1).
+
+    Returns:
+        A keras.Model from [batch, height, width] to logits [batch, classes].
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+    """
+    import keras
+
+    layers = [keras.Input(input_shape), keras.layers.Reshape((*input_shape, 1))]
+    for number in filters or [16, 32]:
+        layers += [
+            keras.layers.Conv2D(number, 3, padding="same", activation="relu"),
+            keras.layers.MaxPooling2D(),
+        ]
+    layers.append(keras.layers.Flatten())
+    if dropout:
+        layers.append(keras.layers.Dropout(dropout))
+    return keras.Sequential([*layers, keras.layers.Dense(classes)])

@@ -1,0 +1,133 @@
+"""Optimizers as pure updates that take the rate of the step; formulas and defaults are those of Keras."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ratelab.validation import Fraction, Positive, Rate, UserError, checked
+
+Tensors = list[Any]
+Slots = list[Tensors]
+
+__all__ = ["Optimizer", "adam", "adamw", "sgd"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule without state of its own.
+
+    Attributes:
+        slots: how many arrays like the weights it carries from step to step; all start at zero.
+        update: (step, rate, weights, gradients, slots) -> (weights, slots); step counts from 0.
+    """
+
+    slots: int
+    update: Callable[[Any, Any, Tensors, Tensors, Slots], tuple[Tensors, Slots]]
+
+
+@checked
+def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:
+    """Gradient descent: w <- w - rate g; with momentum v <- momentum v - rate g, w <- w + v.
+
+    With `nesterov`, w <- w + momentum v - rate g.
+
+    Args:
+        momentum: in [0, 1).
+        nesterov: look ahead; needs momentum.
+
+    Returns:
+        The update rule, with no slot or one (the velocity).
+
+    Raises:
+        UserError: if momentum is out of bounds, or `nesterov` is set without it.
+
+    References:
+        keras.optimizers.SGD; Sutskever et al. 2013.
+
+    >>> sgd(momentum=0.9).slots
+    1
+    """
+    if nesterov and not momentum:
+        raise UserError("sgd: nesterov needs momentum > 0, got 0; set optimizer.momentum=0.9.")
+
+    def plain(_step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
+        return [w - rate * g for w, g in zip(weights, gradients, strict=True)], slots
+
+    def with_momentum(_step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
+        velocity = [momentum * v - rate * g for v, g in zip(slots[0], gradients, strict=True)]
+        moves = velocity
+        if nesterov:
+            moves = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
+        return [w + m for w, m in zip(weights, moves, strict=True)], [velocity]
+
+    return Optimizer(1, with_momentum) if momentum else Optimizer(0, plain)
+
+
+@checked
+def adam(*, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999, epsilon: Positive = 1e-7) -> Optimizer:
+    """Adam: w <- w - rate sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon), n = step + 1.
+
+    Args:
+        beta_1: decay of the mean of gradients m, in [0, 1).
+        beta_2: decay of the mean of squares v, in [0, 1).
+        epsilon: added to the root; > 0.
+
+    Returns:
+        The update rule, with two slots (m and v).
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Kingma & Ba 2015, arXiv 1412.6980; keras.optimizers.Adam.
+
+    >>> adam().slots
+    2
+    """
+    return adamw(weight_decay=0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+
+
+@checked
+def adamw(
+    *,
+    weight_decay: Rate = 0.004,
+    beta_1: Fraction = 0.9,
+    beta_2: Fraction = 0.999,
+    epsilon: Positive = 1e-7,
+) -> Optimizer:
+    """Adam after the weights have shrunk by themselves: w <- w (1 - rate weight_decay), then `adam`.
+
+    Args:
+        weight_decay: the decay, multiplied by the rate of the step; >= 0.
+        beta_1: as for `adam`.
+        beta_2: as for `adam`.
+        epsilon: as for `adam`.
+
+    Returns:
+        The update rule, with two slots.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Loshchilov & Hutter 2019, arXiv 1711.05101; keras.optimizers.AdamW.
+
+    >>> adamw(weight_decay=0.01).slots
+    2
+    """
+
+    def update(step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
+        import tensorflow as tf
+
+        n = tf.cast(step + 1, tf.float32)
+        alpha = rate * tf.sqrt(1 - tf.pow(beta_2, n)) / (1 - tf.pow(beta_1, n))
+        means = [m + (g - m) * (1 - beta_1) for m, g in zip(slots[0], gradients, strict=True)]
+        squares = [v + (tf.square(g) - v) * (1 - beta_2) for v, g in zip(slots[1], gradients, strict=True)]
+        if weight_decay:
+            weights = [w - w * weight_decay * rate for w in weights]
+        moved = [
+            w - m * alpha / (tf.sqrt(v) + epsilon) for w, m, v in zip(weights, means, squares, strict=True)
+        ]
+        return moved, [means, squares]
+
+    return Optimizer(2, update)

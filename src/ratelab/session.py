@@ -1,0 +1,146 @@
+"""What the runs of one program share: the tracker, the parent run of a sweep, the progress, the results."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+
+from ratelab import provenance
+from ratelab.comparison import Result, summarise
+from ratelab.config import Config, Tracking
+from ratelab.progress import Reporter, for_terminal
+from ratelab.report import sweep_table
+from ratelab.tracking import NullTracker, Run, Tracker, comparison_links
+from ratelab.validation import UserError
+
+UI = "http://127.0.0.1:5000"
+
+__all__ = ["Plan", "Session", "current", "sweep"]
+
+_current: "Session | None" = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session is to do.
+
+    Attributes:
+        jobs: how many runs will come.
+        varied: the override keys whose values differ between the jobs.
+        sweep_id: names the sweep in MLflow; None for a single run.
+    """
+
+    jobs: int = 1
+    varied: frozenset[str] = frozenset()
+    sweep_id: str | None = None
+
+
+@dataclass
+class Session:
+    """Open once, at the first run, and closed after the last; use it as a context manager."""
+
+    plan: Plan = field(default_factory=Plan)
+    results: list[Result] = field(default_factory=list)
+    console: Console = field(default_factory=Console)
+    tracker: Tracker | NullTracker | None = None
+    parent: Run | None = None
+    _tracking: Tracking | None = None
+    _progress: Reporter | None = None
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def open(self, config: Config) -> tuple[Tracker | NullTracker, Reporter]:
+        """Return tracker and progress, made for the first run's configuration.
+
+        Raises:
+            UserError: if a later run wants another store: one sweep is recorded in one place.
+        """
+        if self.tracker is None or self._progress is None:
+            self._tracking = config.tracking
+            self._progress = for_terminal(self.console)
+            self._stack.callback(self._progress.close)
+            self.tracker = self._stack.enter_context(_tracker(config.tracking))
+            if self.plan.sweep_id is not None:
+                self.parent = self._stack.enter_context(self._open_parent(self.plan.sweep_id))
+        if self._where(config.tracking) != self._where(self._tracking):
+            raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
+        return self.tracker, self._progress
+
+    def fail_parent(self, error: Exception) -> None:
+        """Mark the sweep as failed while it goes on."""
+        if self.parent is not None:
+            self.parent.fail(str(error), "".join(traceback.format_exception(error)))
+
+    def finish(self) -> None:
+        """Print the table of the results and where MLflow shows this comparison."""
+        if self._progress is not None:
+            self._progress.close()
+        if self.plan.sweep_id is not None:
+            self.console.print(sweep_table(summarise(self.results)))
+        if isinstance(self.tracker, Tracker):
+            run_ids = [result.run_id for result in self.results]
+            print_links(self.console, self.tracker.uri, self.tracker.experiment_id, run_ids)
+
+    @contextlib.contextmanager
+    def _open_parent(self, sweep_id: str) -> Iterator[Run]:
+        assert self.tracker is not None  # noqa: S101 - opened by the caller
+        tags = {"sweep_id": sweep_id, "kind": "sweep", **provenance.collect().tags}
+        params: Mapping[str, Any] = {"jobs": self.plan.jobs, "varied": ", ".join(sorted(self.plan.varied))}
+        with self.tracker.run(f"sweep {sweep_id}", params=params, tags=tags) as parent:
+            yield parent
+
+    @staticmethod
+    def _where(tracking: Tracking | None) -> tuple[str | None, str] | None:
+        return None if tracking is None else (tracking.uri, tracking.experiment)
+
+
+def current() -> Session | None:
+    """Return the session of the sweep that is running in this process, if there is one."""
+    return _current
+
+
+@contextlib.contextmanager
+def sweep(plan: Plan) -> Iterator[Session]:
+    """Make the session that every run inside the block belongs to."""
+    global _current
+    with Session(plan) as session:
+        _current = session
+        try:
+            yield session
+        finally:
+            _current = None
+
+
+def print_links(console: Console, uri: str, experiment_id: str, run_ids: list[str]) -> None:
+    """Print how to see exactly these runs side by side in MLflow."""
+    served = uri.startswith(("http://", "https://"))
+    runs, curves = comparison_links(uri if served else UI, experiment_id, run_ids)
+    if not served:
+        console.print("See them side by side in MLflow: start `ratelab ui`, then open")
+    else:
+        console.print("See them side by side in MLflow:")
+    for link in (runs, curves):
+        console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _tracker(tracking: Tracking) -> Tracker | NullTracker:
+    if tracking.uri is None:
+        return NullTracker()
+    local = tracking.uri.startswith("sqlite:///")
+    folder = Path(tracking.uri.removeprefix("sqlite:///")).parent / "artifacts" if local else None
+    return Tracker(tracking.uri, tracking.experiment, folder)

@@ -1,0 +1,335 @@
+"""The training loop: one compiled program, an epoch a call, the rate of step t read from the array."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.data import Dataset, Split, epoch_order
+from ratelab.optimizers import Optimizer
+from ratelab.validation import UserError
+
+EVALUATION_BATCH = 1000
+
+__all__ = ["Chunk", "Job", "Program", "Training"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one run needs; nothing in it knows where the configuration came from.
+
+    Attributes:
+        seed: weights and batch order come from independent streams of it.
+        learning_rate: float32[steps], the rate of every update of the run.
+        build_model: makes the Keras model, its weights drawn from Keras' global seed.
+        data: the three splits.
+        optimizer: the update rule.
+        batch_size: examples in one update.
+        epochs: passes over the training split.
+        xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
+        program_key: jobs with equal keys differ only in seed and rates, and share one compiled program.
+    """
+
+    seed: int
+    learning_rate: npt.NDArray[np.float32]
+    build_model: Callable[[], Any]
+    data: Dataset
+    optimizer: Optimizer
+    batch_size: int
+    epochs: int
+    xla: bool | None
+    program_key: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What one epoch gives; ends early, at the step of the first loss that is not finite.
+
+    Attributes:
+        epoch: from 0.
+        first_step: number of the first update of this chunk.
+        learning_rate: float32[steps], the rates applied.
+        train_loss: float32[steps], the loss of each batch, before its update.
+        timestamps: int64[steps], milliseconds since 1970, spread evenly over the call.
+        val_loss: mean over the validation split after the last update.
+        val_accuracy: the same.
+        seconds: training only.
+    """
+
+    epoch: int
+    first_step: int
+    learning_rate: npt.NDArray[np.float32]
+    train_loss: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.int64]
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """int64[steps], the numbers of the updates."""
+        return np.arange(self.first_step, self.first_step + len(self.train_loss))
+
+    @property
+    def diverged_step(self) -> int | None:
+        """The update whose loss, or after which the validation loss, was not finite; None if all is well."""
+        finite = np.isfinite(self.train_loss[-1]) and np.isfinite(self.val_loss)
+        return None if finite else int(self.steps[-1])
+
+
+class Training:
+    """One run: iterate over it for its chunks, then ask for the test result and the model.
+
+    Args:
+        job: what to train.
+        program: compiled for this job's `program_key`; shared between runs.
+    """
+
+    def __init__(self, job: Job, program: "Program") -> None:
+        self._job, self._program = job, program
+        weights_seed, self._order_seed = np.random.SeedSequence(job.seed).spawn(2)
+        self._model = _seeded_model(job.build_model, weights_seed)
+        self._state = program.initial_state(self._model)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield one chunk an epoch; stop after one that diverged."""
+        job, examples = self._job, len(self._job.data.train.labels)
+        for epoch in range(job.epochs):
+            order = epoch_order(self._order_seed, epoch, examples, job.batch_size)
+            first = epoch * len(order)
+            rates = job.learning_rate[first : first + len(order)]
+            begin = time.time()
+            self._state, losses = self._program.epoch(self._state, order, rates, first)
+            seconds = time.time() - begin
+            losses = losses[: _finite_length(losses)]
+            val_loss, val_accuracy = self._program.evaluate(self._state, "validation")
+            stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(order)).astype(np.int64)
+            used = slice(len(losses))
+            chunk = Chunk(
+                epoch, first, rates[used], losses, stamps[used], val_loss, val_accuracy, seconds
+            )
+            yield chunk
+            if chunk.diverged_step is not None:
+                return
+
+    def test(self) -> tuple[float, float]:
+        """Return loss and accuracy on the test split: to be asked once, at the end."""
+        return self._program.evaluate(self._state, "test")
+
+    def model(self) -> Any:
+        """Return the Keras model with the weights as trained."""
+        self._program.assign(self._state, self._model)
+        return self._model
+
+
+class Program:
+    """The compiled training and evaluation functions for one model, optimizer, batch size and data.
+
+    The weights of dense layers are kept transposed, [units, inputs], and turned back inside the compiled
+    loop, where XLA folds the transposition into the matrix product: both products of a narrow layer then run
+    along contiguous rows, which halves the time of a step of the softmax model.
+
+    The next batch is gathered, as uint8, one step ahead and carried through the loop: gathered and converted
+    in one go, XLA would fuse the two into a loop over single bytes.
+
+    Args:
+        job: any of the jobs that share its `program_key`.
+
+    Raises:
+        UserError: if the model does not map a batch of images to logits.
+    """
+
+    def __init__(self, job: Job) -> None:
+        import tensorflow as tf
+
+        self._job = job
+        self._template = _seeded_model(job.build_model, np.random.SeedSequence(0))
+        _check_model(self._template, job.data)
+        self._transposed = _dense_kernels(self._template)
+        xla = _gains_from_xla(self._template) if job.xla is None else job.xla
+        compiler = tf.function(jit_compile=xla, autograph=False)
+        self._epoch = compiler(self._build_epoch())
+        self._evaluate = compiler(self._build_evaluate())
+        self._train = _on_device(job.data.train)
+        self._splits = {
+            "validation": _padded(_on_device(job.data.validation)),
+            "test": _padded(_on_device(job.data.test)),
+        }
+
+    def initial_state(self, model: Any) -> Any:
+        """Return weights, optimizer slots and other variables of `model`, as the loop keeps them."""
+        import tensorflow as tf
+
+        weights = self._turn([tf.convert_to_tensor(v) for v in model.trainable_variables])
+        slots = [[tf.zeros_like(w) for w in weights] for _ in range(self._job.optimizer.slots)]
+        return weights, slots, [tf.convert_to_tensor(v) for v in model.non_trainable_variables]
+
+    def assign(self, state: Any, model: Any) -> None:
+        """Write a state of the loop into the variables of `model`."""
+        weights, _, others = state
+        for variable, value in zip(model.trainable_variables, self._turn(weights), strict=True):
+            variable.assign(value)
+        for variable, value in zip(model.non_trainable_variables, others, strict=True):
+            variable.assign(value)
+
+    def epoch(
+        self, state: Any, order: npt.NDArray[np.int32], rates: npt.NDArray[np.float32], first_step: int
+    ) -> tuple[Any, npt.NDArray[np.float32]]:
+        """Run one update for each row of `order`, [steps, batch]; return the state and float32[steps] losses."""
+        import tensorflow as tf
+
+        images, labels = self._train
+        state, losses = self._epoch(
+            images, labels, tf.constant(order), tf.constant(rates), tf.constant(first_step), state
+        )
+        return state, losses.numpy()
+
+    def evaluate(self, state: Any, split: str) -> tuple[float, float]:
+        """Return mean loss and accuracy on "validation" or "test"."""
+        images, labels = self._splits[split]
+        loss, correct = self._evaluate(images, labels, state)
+        examples = len(getattr(self._job.data, split).labels)
+        return float(loss) / examples, int(correct) / examples
+
+    def _turn(self, weights: list[Any]) -> list[Any]:
+        """Transpose the dense kernels; twice gives back what was."""
+        import tensorflow as tf
+
+        pairs = zip(weights, self._transposed, strict=True)
+        return [tf.transpose(w) if turned else w for w, turned in pairs]
+
+    def _logits(self, weights: list[Any], others: list[Any], batch: Any, *, training: bool) -> Any:
+        """Apply the model to a batch of bytes; return logits, its other variables, its own losses."""
+        import tensorflow as tf
+
+        scale = np.float32(1 / self._job.data.largest)
+        shape = (batch.shape[0], *self._template.input_shape[1:])
+        pixels = tf.reshape(tf.cast(batch, tf.float32) * scale, shape)
+        logits, others, penalties = self._template.stateless_call(
+            self._turn(weights), others, pixels, training=training, return_losses=True
+        )
+        return tf.cast(logits, tf.float32), others, penalties
+
+    def _build_epoch(self) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        update = self._job.optimizer.update
+
+        def step(t: Any, rate: Any, batch: Any, labels: Any, state: Any) -> Any:
+            weights, slots, others = state
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                logits, others, penalties = self._logits(weights, others, batch, training=True)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                loss = tf.add_n([tf.reduce_mean(losses), *penalties])
+            weights, slots = update(t, rate, weights, tape.gradient(loss, weights), slots)
+            return loss, (weights, slots, others)
+
+        def epoch(images: Any, labels: Any, order: Any, rates: Any, first_step: Any, state: Any) -> Any:
+            steps = order.shape[0]
+
+            def body(t: Any, batch: Any, losses: Any, state: Any) -> Any:
+                truth = tf.gather(labels, order[t])
+                loss, state = step(first_step + t, rates[t], batch, truth, state)
+                following = tf.gather(images, order[tf.minimum(t + 1, steps - 1)])
+                return t + 1, following, losses.write(t, loss), state
+
+            start = (0, tf.gather(images, order[0]), tf.TensorArray(tf.float32, steps), state)
+            _, _, losses, state = tf.while_loop(
+                lambda t, *_: t < steps, body, start, parallel_iterations=1
+            )
+            return state, losses.stack()
+
+        return epoch
+
+    def _build_evaluate(self) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        def evaluate(images: Any, labels: Any, state: Any) -> Any:
+            weights, _, others = state
+
+            def body(i: Any, loss: Any, correct: Any) -> Any:
+                logits, _, _ = self._logits(weights, others, images[i], training=False)
+                real = labels[i] >= 0
+                each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels[i], 0), logits)
+                hits = tf.equal(tf.argmax(logits, 1, tf.int32), labels[i])
+                loss += tf.reduce_sum(tf.where(real, each, 0.0))
+                return i + 1, loss, correct + tf.reduce_sum(tf.cast(hits, tf.int32))
+
+            _, loss, correct = tf.while_loop(
+                lambda i, *_: i < images.shape[0], body, (0, 0.0, 0), parallel_iterations=1
+            )
+            return loss, correct
+
+        return evaluate
+
+
+def _finite_length(losses: npt.NDArray[np.float32]) -> int:
+    """Return how many losses count: up to and with the first that is not finite."""
+    bad = ~np.isfinite(losses)
+    return int(bad.argmax()) + 1 if bad.any() else len(losses)
+
+
+def _seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
+    return build_model()
+
+
+def _check_model(model: Any, data: Dataset) -> None:
+    """Raise UserError unless the model maps a batch of this data to logits."""
+    import keras
+
+    pixels, wanted = int(np.prod(data.train.images.shape[1:])), (None, data.classes)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise UserError(f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}.")
+    if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
+        raise UserError(f"model: its input must hold {pixels} values an example, got shape {model.input_shape}.")
+    if tuple(model.output_shape) != wanted:
+        raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
+    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
+        raise UserError("model: must return logits, its last layer has activation softmax; take it away.")
+
+
+def _dense_kernels(model: Any) -> list[bool]:
+    """Say of each trainable variable whether it is the kernel of a dense layer."""
+    import keras
+
+    layers = model._flatten_layers(include_self=False)
+    kernels = {id(layer.kernel) for layer in layers if isinstance(layer, keras.layers.Dense)}
+    return [id(variable) in kernels for variable in model.trainable_variables]
+
+
+def _gains_from_xla(model: Any) -> bool:
+    """Say whether all layers are of kinds that XLA makes faster on a CPU.
+
+    Convolutions, pooling and random numbers are slower there, up to nine times for a small convolution;
+    a layer that is not known may hold operations that XLA refuses.
+    """
+    from keras import layers
+
+    known = (layers.InputLayer, layers.Dense, layers.Flatten, layers.Reshape, layers.Activation, layers.Rescaling)
+    return all(isinstance(layer, known) for layer in model._flatten_layers(include_self=False))
+
+
+def _on_device(split: Split) -> tuple[Any, Any]:
+    """Return uint8[examples, pixels] and int32[examples] on the device."""
+    import tensorflow as tf
+
+    return tf.constant(split.images.reshape(len(split.images), -1)), tf.constant(split.labels)
+
+
+def _padded(split: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Cut a split into [chunks, batch, ...]; the last one is filled up with examples of label -1."""
+    import tensorflow as tf
+
+    images, labels = split
+    batch = min(EVALUATION_BATCH, len(labels))
+    missing = -len(labels) % batch
+    images = tf.pad(images, [[0, missing], [0, 0]])
+    labels = tf.pad(labels, [[0, missing]], constant_values=-1)
+    return tf.reshape(images, (-1, batch, images.shape[1])), tf.reshape(labels, (-1, batch))

@@ -1,0 +1,31 @@
+"""Fixtures that several test files share."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    """TensorFlow on one thread of the CPU, as every test that trains wants it."""
+    from ratelab import devices
+    from ratelab.config import Device
+
+    devices.configure(
+        Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
+    )
+    import tensorflow as tf
+
+    return tf
+
+
+@pytest.fixture
+def train_py():
+    """The command line up to its overrides."""
+    return [sys.executable, str(ROOT / "src" / "train.py")]

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from ratelab import models
+from ratelab.validation import UserError
+
+SHAPE = (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("build", "parameters"),
+    [
+        (lambda: models.softmax(SHAPE, 10), 64 * 10 + 10),
+        (lambda: models.mlp(SHAPE, 10, hidden=[32, 16], dropout=0.5), 64 * 32 + 32 + 32 * 16 + 16 + 170),
+        (lambda: models.cnn(SHAPE, 10, filters=[4]), 9 * 4 + 4 + 4 * 4 * 4 * 10 + 10),
+    ],
+)
+def test_models_map_images_to_logits(tensorflow, build, parameters):
+    model = build()
+    assert model.output_shape == (None, 10)
+    assert model.count_params() == parameters
+
+
+def test_softmax_starts_from_a_standard_normal_or_from_zero(tensorflow):
+    normal = models.softmax((28, 28), 10).trainable_variables[0].numpy()
+    assert abs(normal.mean()) < 0.05
+    assert abs(normal.std() - 1) < 0.05
+    for variable in models.softmax(SHAPE, 10, start="zero").trainable_variables:
+        np.testing.assert_array_equal(variable.numpy(), np.zeros(variable.shape))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: models.softmax(SHAPE, 10, start="one"), "start must be 'normal' or 'zero', got 'one'"),
+        (lambda: models.mlp(SHAPE, 10, hidden=[0]), r"hidden.0 must be greater than 0, got 0"),
+        (lambda: models.cnn(SHAPE, 0), "classes must be greater than 0, got 0"),
+    ],
+)
+def test_bad_arguments_are_refused_before_keras_is_asked(call, message):
+    with pytest.raises(UserError, match=message):
+        call()

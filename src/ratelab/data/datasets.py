@@ -1,0 +1,138 @@
+"""The data sets, split into training, validation and test, and the digest that names their content."""
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.data import idx
+from ratelab.data.fetching import cache_folder, contents
+from ratelab.data.files import FILES
+from ratelab.validation import UserError, unknown_key
+
+NAMES = ("digits", *FILES)
+CLASSES = 10
+DIGITS_TEST = 297
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples for one purpose, read-only.
+
+    Args:
+        images: pixels, uint8 [n, height, width].
+        labels: classes, int32 [n].
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+
+    def __getitem__(self, part: slice) -> "Split":
+        """Return some of the examples, without a copy."""
+        return Split(self.images[part], self.labels[part])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set, ready for training.
+
+    Args:
+        name: what `load` was asked for.
+        classes: the number of classes; labels are below it.
+        largest: the largest value that a pixel can have; pixels / largest lie in [0, 1].
+        train: what the weights are fitted to.
+        validation: what choices are made with.
+        test: looked at once, at the end.
+        digest: "sha256:..." of the original data, the same for every split of them.
+    """
+
+    name: str
+    classes: int
+    largest: float
+    train: Split
+    validation: Split
+    test: Split
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Original:
+    largest: float
+    train: Split
+    test: Split
+    digest: str
+
+
+def load(name: str, *, directory: str | Path | None = None, validation_size: int) -> Dataset:
+    """Return a data set; its files are fetched at the first use and verified at every use.
+
+    Args:
+        name: "mnist", "fashion_mnist" or "digits".
+        directory: a folder of the user's with the four IDX files, raw or .gz; digits need none.
+        validation_size: how many of the training examples, the first ones, become the validation split.
+
+    Returns:
+        The data set. Loading it again in the same process returns the same arrays.
+
+    Raises:
+        UserError: for an unknown name, a `validation_size` that leaves nothing to train with or to validate
+            with, a file that is not the genuine one, or files that are nowhere to be had.
+
+    >>> digits = load("digits", validation_size=300)
+    >>> digits.train.images.shape, digits.validation.images.shape, digits.test.labels.shape
+    ((1200, 8, 8), (300, 8, 8), (297,))
+    """
+    if name not in NAMES:
+        raise unknown_key("data", name, NAMES)
+    original = _original(name, Path(directory).expanduser().absolute() if directory else None)
+    examples = len(original.train.labels)
+    if type(validation_size) is not int or not 1 <= validation_size < examples:
+        raise UserError(
+            f"{name}: validation_size must be a whole number from 1 to {examples - 1}, "
+            f"got {validation_size!r}"
+        )
+    return Dataset(
+        name=name,
+        classes=CLASSES,
+        largest=original.largest,
+        train=original.train[validation_size:],
+        validation=original.train[:validation_size],
+        test=original.test,
+        digest=original.digest,
+    )
+
+
+def _original(name: str, directory: Path | None) -> _Original:
+    return _digits() if name == "digits" else _idx(name, directory, cache_folder())
+
+
+@functools.lru_cache(maxsize=4)
+def _idx(name: str, directory: Path | None, cache: Path) -> _Original:
+    parts = contents(name, directory, cache)
+    names = [f"{name} {file.name}" for file in FILES[name]]
+    train, test = (
+        Split(idx.images(parts[i], names[i]), idx.labels(parts[i + 1], names[i + 1], CLASSES)) for i in (0, 2)
+    )
+    digest = _digest(bytes.fromhex(file.sha256) for file in FILES[name])  # which `contents` has verified
+    return _Original(255.0, train, test, digest)
+
+
+@functools.lru_cache(maxsize=1)
+def _digits() -> _Original:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int32)
+    images.flags.writeable = labels.flags.writeable = False
+    whole = Split(images, labels)
+    digest = _digest(hashlib.sha256(array.tobytes()).digest() for array in (images, labels))
+    return _Original(16.0, whole[:-DIGITS_TEST], whole[-DIGITS_TEST:], digest)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 of the SHA-256 sums of the parts: a large file is hashed only once."""
+    return "sha256:" + hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,0 +1,151 @@
+"""The files of a data set, from the first place that has them: the user's folder, the cache, the sources."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ratelab.data.files import FILES, AlteredError, File, read
+from ratelab.data.sources import SOURCES, Read, UnavailableError
+from ratelab.validation import UserError
+
+LOCK_SECONDS = 900.0
+
+
+def cache_folder() -> Path:
+    """Return where fetched files are kept: RATELAB_CACHE, or the usual place of the operating system."""
+    import pooch
+
+    chosen = os.environ.get("RATELAB_CACHE")
+    return (Path(chosen).expanduser() if chosen else Path(pooch.os_cache("ratelab"))).absolute()
+
+
+def contents(name: str, directory: Path | None, cache: Path) -> tuple[bytes, ...]:
+    """Return the genuine files of a data set, fetching into the cache those that are nowhere yet.
+
+    Args:
+        name: a key of FILES.
+        directory: the user's own folder; a file there is used or refused, never passed over or changed.
+        cache: the folder of all fetched data sets.
+
+    Returns:
+        The content of each file, uncompressed and verified, in the order of FILES.
+
+    Raises:
+        UserError: if a file in `directory` is not the genuine one, or a file is nowhere to be had.
+    """
+    files, folder = FILES[name], cache / name
+    found, tried = _from_directory(files, directory)
+    if len(found) < len(files):
+        cached, refused = _from_cache(_lacking(files, found), folder)
+        found |= cached
+        for reason in refused:
+            print(f"ratelab: {reason}; it is fetched again", file=sys.stderr)
+        tried.append(f"cache {folder}: no genuine {_names(_lacking(files, found))}")
+    if len(found) < len(files):
+        found |= _from_sources(name, _lacking(files, found), folder, tried)
+    return tuple(found[file.name] for file in files)
+
+
+def _names(files: Sequence[File]) -> str:
+    return ", ".join(file.name for file in files)
+
+
+def _lacking(files: Sequence[File], found: dict[str, bytes]) -> list[File]:
+    return [file for file in files if file.name not in found]
+
+
+def _from_directory(files: Sequence[File], directory: Path | None) -> tuple[dict[str, bytes], list[str]]:
+    found: dict[str, bytes] = {}
+    if directory is None:
+        return found, ["data.dir: not set"]
+    for file in files:
+        try:
+            found[file.name] = read(directory, file)
+        except FileNotFoundError:
+            continue  # the next source may have it
+        except (AlteredError, OSError) as error:
+            raise UserError(
+                f"data.dir: {error}. Put the genuine file there, "
+                "or take this one away and ratelab fetches its own."
+            ) from error
+    return found, [f"data.dir={directory}: there is no {_names(_lacking(files, found))}"]
+
+
+def _from_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:
+    found, refused = {}, []
+    for file in files:
+        try:
+            found[file.name] = read(folder, file)
+        except FileNotFoundError:
+            continue  # not fetched yet
+        except (AlteredError, OSError) as error:
+            refused.append(str(error))
+    return found, refused
+
+
+def _from_sources(name: str, files: Sequence[File], folder: Path, tried: list[str]) -> dict[str, bytes]:
+    """Fetch `files` into `folder`, one process at a time, and return their content."""
+    with _sole_writer(folder):
+        found, _ = _from_cache(files, folder)  # another process may have fetched them while this one waited
+        for source in SOURCES[name]:
+            lacking = _lacking(files, found)
+            if not lacking:
+                break
+            print(f"ratelab: fetching {name} from {source} into {folder}", file=sys.stderr)
+            try:
+                with source.open() as read_raw:
+                    for file in lacking:
+                        found[file.name] = _put(file, read_raw, folder)
+            except (UnavailableError, AlteredError) as reason:
+                tried.append(f"{source}: {reason}")
+    if _lacking(files, found):
+        raise _nowhere(name, _lacking(files, found), tried)
+    return found
+
+
+def _put(file: File, read_raw: Read, folder: Path) -> bytes:
+    """Put one file in its place and return its content; pooch writes it aside, verifies it and renames it."""
+    import pooch
+
+    content = read_raw(file.name)
+    file.check(content, "the download")
+
+    def write(_url: str, aside: str, _pooch: object) -> None:
+        Path(aside).write_bytes(content)
+        Path(aside).chmod(0o644)  # a temporary file is private; a cache may be shared
+
+    pooch.get_logger().setLevel("WARNING")  # which source it is has just been said
+    pooch.retrieve(file.name, f"sha256:{file.sha256}", fname=file.name, path=folder, downloader=write)
+    return content
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Hold the cache folder for this process; the lock ends with the process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "fetch.lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder}: another process has been fetching for {LOCK_SECONDS:g} seconds; "
+            "end it and start again."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"Nothing can be fetched into {folder}: {error}. "
+            "Set RATELAB_CACHE to a folder of yours with 60 MB of free space."
+        ) from error
+
+
+def _nowhere(name: str, lacking: Sequence[File], tried: Sequence[str]) -> UserError:
+    reasons = "\n".join(f"  {reason}" for reason in tried)
+    return UserError(
+        f"{name}: {_names(lacking)} could not be found. Tried, in this order:\n{reasons}\n"
+        f"Put {_names(FILES[name])} (raw or .gz) into one folder "
+        "and set data.dir=<folder with the four files>."
+    )

@@ -126,7 +126,7 @@ def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("batch", [1000, 128])
 def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, monkeypatch, split, batch):
-    from ratelab import training as module
+    from ratelab.training import program as module
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
@@ -187,8 +187,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tensorflow):
     job = digits_job(partial(models.mlp, (8, 8), 10), optimizers.sgd(), epochs=2)
     rates = np.full(2 * STEPS, 0.1, np.float32)
     rates[10:] = 1e20
-    training, chunks = chunks_of(replace(job, learning_rate=rates))
-    (chunk,) = chunks
+    (chunk,) = chunks_of(replace(job, learning_rate=rates))[1]
     assert 11 <= chunk.diverged_step < STEPS
     assert np.isfinite(chunk.train_loss[:-1]).all()
     assert not np.isfinite(chunk.train_loss[-1])
@@ -229,7 +228,10 @@ def test_dropout_and_batch_normalisation_move_their_own_variables(tensorflow):
     [
         ("keras.Sequential([keras.layers.Dense(10)])", "must be a built keras.Model"),
         ("keras.Sequential([keras.Input((63,)), keras.layers.Dense(10)])", "input must hold 64 values"),
-        ("keras.Sequential([keras.Input((64,)), keras.layers.Dense(9)])", r"shape \(None, 10\), got \(None, 9\)"),
+        (
+            "keras.Sequential([keras.Input((64,)), keras.layers.Dense(9)])",
+            r"shape \(None, 10\), got \(None, 9\)",
+        ),
         (
             "keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, activation='softmax')])",
             "must return logits",

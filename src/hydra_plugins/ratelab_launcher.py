@@ -25,9 +25,7 @@ ConfigStore.instance().store(
 class RatelabLauncher(Launcher):
     """Runs the jobs of a sweep as one session: one parent run, one comparison."""
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 

@@ -22,14 +22,14 @@ ConfigStore.instance().store(
 )
 
 
-class RatelabSweeper(BasicSweeper):  # type: ignore[misc] # Hydra's internals are untyped
+class RatelabSweeper(BasicSweeper): 
     """The product of all choices, as in Hydra; a sweep with a bad job is refused before it writes anything."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then run them."""
         from ratelab import sweep  # plugins are imported at every start, also for --help
 
-        assert self.hydra_context is not None  # noqa: S101 - Hydra calls setup first
+        assert self.hydra_context is not None and self.config is not None  # noqa: S101, PT018 - by setup
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         for batch in self.split_arguments(overrides, self.max_batch_size):

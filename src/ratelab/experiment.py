@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ratelab import config as configuration
 from ratelab import data, devices, provenance, schedules
@@ -22,10 +22,12 @@ from ratelab.config import Config
 from ratelab.preflight import prepare
 from ratelab.progress import Reporter
 from ratelab.report import schedule_lines
-from ratelab.session import Session, current
-from ratelab.tracking import Diverged, Recorder
+from ratelab.session import Plan, Session, current
+from ratelab.tracking import Diverged, NullRun, Run
 from ratelab.training import Chunk, Job, Program, Training
 from ratelab.validation import UserError
+
+Recorder = Run | NullRun
 
 __all__ = ["Labels", "plan", "run"]
 
@@ -54,16 +56,21 @@ def run(cfg: DictConfig) -> Result:
         UserError: for a mistake in the configuration, and for a single run that diverged.
     """
     hydra = HydraConfig.get()
-    config = prepare(cfg, Path(hydra.runtime.cwd))
+    directory = Path(hydra.runtime.cwd)
+    config = prepare(cfg, directory)
     session = current()
     if session is not None:
         return _execute(config, _labels(session), session)
-    with Session() as session:
+    with Session(Plan(directory)) as session:
         result = _execute(config, _labels(session), session)
         session.finish()
     if result.status == "diverged":
-        raise UserError(f"{result.group}: the loss was not finite, the run is marked FAILED; lower learning_rate.")
-    session.console.print(f"test accuracy {result.test_accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
+        raise UserError(
+            f"{result.group}: the loss was not finite, the run is marked FAILED; lower learning_rate."
+        )
+    session.console.print(
+        f"test accuracy {result.test_accuracy:.4f}, {result.seconds:.2f} s", highlight=False
+    )
     return result
 
 
@@ -73,18 +80,20 @@ def plan(config: Config) -> Job:
     Raises:
         UserError: if the schedule gives a rate that is negative or not finite.
     """
-    dataset = data.load(
-        config.data.name, directory=config.data.dir, validation_size=config.validation_size
-    )
+    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     examples = len(dataset.train.labels)
     if config.batch_size > examples:
-        raise UserError(f"batch_size must be at most {examples}, the training examples, got {config.batch_size}.")
+        raise UserError(
+            f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
+        )
     steps = config.epochs * (examples // config.batch_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
     optimizer = configuration.call(
         configuration.locate(config.optimizer.target), config.optimizer.arguments, {}
     )
-    shared = config.model_dump(by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"})
+    shared = config.model_dump(
+        by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"}
+    )
     return Job(
         seed=config.seed,
         learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
@@ -102,7 +111,8 @@ def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
     """Call the model's `_target_`; layers inside its arguments may be targets too."""
     from hydra.utils import instantiate
 
-    arguments = {name: instantiate(value, _convert_="all") for name, value in config.model.arguments.items()}
+    wrapped = OmegaConf.create(config.model.arguments)  # `instantiate` takes configs, not bare scalars
+    arguments = instantiate(wrapped, _convert_="all")
     supplied = {"input_shape": shape, "classes": classes}
     return configuration.call(configuration.locate(config.model.target), arguments, supplied)
 
@@ -119,7 +129,12 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
     ending = Result(labels.group, config.seed)
     parent = None if session.parent is None else session.parent.id
     try:
-        with tracker.run(name, params=provenance.flatten(_public(config)), tags=_tags(config, job, labels, session), parent_id=parent) as record:
+        with tracker.run(
+            name,
+            params=provenance.flatten(_public(config)),
+            tags=_tags(config, job, labels, session),
+            parent_id=parent,
+        ) as record:
             ending = replace(ending, run_id=record.id)
             _log_provenance(record, config, labels)
             training = Training(job, _program(job))
@@ -137,7 +152,9 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
     return ending
 
 
-def _train(training: Training, job: Job, record: Recorder, config: Config, progress: Reporter) -> dict[str, Any]:
+def _train(
+    training: Training, job: Job, record: Recorder, config: Config, progress: Reporter
+) -> dict[str, Any]:
     """Run all epochs and the one look at the test split, and record each; return what the result holds."""
     begin = time.monotonic()
     with _steps_file(record) as chunks:
@@ -192,10 +209,8 @@ def _write_parquet(chunks: list[Chunk], path: Path) -> None:
 
 def _log_provenance(record: Recorder, config: Config, labels: Labels) -> None:
     """Record what made this run: configuration, overrides, local changes, packages."""
-    import yaml
-
     origin = provenance.collect()
-    record.artifact_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
+    record.artifact_text(OmegaConf.to_yaml(OmegaConf.create(_public(config))), "config.yaml")
     record.artifact_text("\n".join(labels.overrides) + "\n", "overrides.txt")
     record.artifact_text(origin.packages, "packages.txt")
     if origin.diff:
@@ -205,9 +220,11 @@ def _log_provenance(record: Recorder, config: Config, labels: Labels) -> None:
 def _labels(session: Session) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
     hydra = HydraConfig.get()
-    schedule = str(hydra.runtime.choices.schedule)
+    schedule = str(hydra.runtime.choices["schedule"])
     overrides = list(hydra.overrides.task)
-    others = [text for text in overrides if text.partition("=")[0] in session.plan.varied - {"schedule", "seed"}]
+    others = [
+        text for text in overrides if text.partition("=")[0] in session.plan.varied - {"schedule", "seed"}
+    ]
     return Labels(schedule, " ".join([schedule, *others]), overrides)
 
 

@@ -36,7 +36,7 @@ def read(cfg: DictConfig) -> Config:
         UserError: naming what is wrong.
     """
     try:
-        own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+        own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None

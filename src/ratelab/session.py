@@ -15,7 +15,7 @@ from ratelab.comparison import Result, summarise
 from ratelab.config import Config, Tracking
 from ratelab.progress import Reporter, for_terminal
 from ratelab.report import sweep_table
-from ratelab.tracking import NullTracker, Run, Tracker, comparison_links
+from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
 from ratelab.validation import UserError
 
 UI = "http://127.0.0.1:5000"
@@ -33,8 +33,10 @@ class Plan:
         jobs: how many runs will come.
         varied: the override keys whose values differ between the jobs.
         sweep_id: names the sweep in MLflow; None for a single run.
+        directory: what relative paths start from.
     """
 
+    directory: Path
     jobs: int = 1
     varied: frozenset[str] = frozenset()
     sweep_id: str | None = None
@@ -44,11 +46,11 @@ class Plan:
 class Session:
     """Open once, at the first run, and closed after the last; use it as a context manager."""
 
-    plan: Plan = field(default_factory=Plan)
+    plan: Plan
     results: list[Result] = field(default_factory=list)
     console: Console = field(default_factory=Console)
     tracker: Tracker | NullTracker | None = None
-    parent: Run | None = None
+    parent: Run | NullRun | None = None
     _tracking: Tracking | None = None
     _progress: Reporter | None = None
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -70,15 +72,19 @@ class Session:
         Raises:
             UserError: if a later run wants another store: one sweep is recorded in one place.
         """
-        if self.tracker is None or self._progress is None:
+        if self._tracking is None or self.tracker is None or self._progress is None:
             self._tracking = config.tracking
             self._progress = for_terminal(self.console)
             self._stack.callback(self._progress.close)
-            self.tracker = self._stack.enter_context(_tracker(config.tracking))
+            where = (config.tracking.uri, config.tracking.experiment, self.plan.directory)
+            self.tracker = open_tracker(*where)
+            self._stack.enter_context(self.tracker)
             if self.plan.sweep_id is not None:
                 self.parent = self._stack.enter_context(self._open_parent(self.plan.sweep_id))
         if self._where(config.tracking) != self._where(self._tracking):
-            raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
+            raise UserError(
+                "tracking: all runs of a sweep are recorded in one store; start one sweep for each."
+            )
         return self.tracker, self._progress
 
     def fail_parent(self, error: Exception) -> None:
@@ -97,7 +103,7 @@ class Session:
             print_links(self.console, self.tracker.uri, self.tracker.experiment_id, run_ids)
 
     @contextlib.contextmanager
-    def _open_parent(self, sweep_id: str) -> Iterator[Run]:
+    def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:
         assert self.tracker is not None  # noqa: S101 - opened by the caller
         tags = {"sweep_id": sweep_id, "kind": "sweep", **provenance.collect().tags}
         params: Mapping[str, Any] = {"jobs": self.plan.jobs, "varied": ", ".join(sorted(self.plan.varied))}
@@ -136,11 +142,3 @@ def print_links(console: Console, uri: str, experiment_id: str, run_ids: list[st
         console.print("See them side by side in MLflow:")
     for link in (runs, curves):
         console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _tracker(tracking: Tracking) -> Tracker | NullTracker:
-    if tracking.uri is None:
-        return NullTracker()
-    local = tracking.uri.startswith("sqlite:///")
-    folder = Path(tracking.uri.removeprefix("sqlite:///")).parent / "artifacts" if local else None
-    return Tracker(tracking.uri, tracking.experiment, folder)

@@ -38,7 +38,9 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    with sweep(Plan(len(job_overrides), varied_keys(job_overrides), _sweep_id(folder))) as session:
+    directory = Path(config.hydra.runtime.cwd)
+    plan = Plan(directory, len(job_overrides), varied_keys(job_overrides), _sweep_id(folder))
+    with sweep(plan) as session:
         returns = []
         for number, overrides in enumerate(job_overrides, initial_job_idx):
             job = context.config_loader.load_sweep_config(config, list(overrides))

@@ -1,136 +1,23 @@
-"""The training loop: one compiled program, an epoch a call, the rate of step t read from the array."""
+"""The compiled loop: an epoch a call, no Python inside, the rate of step t read from the array."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.data import Dataset, Split, epoch_order
-from ratelab.optimizers import Optimizer
+from ratelab.data import Dataset, Split
+from ratelab.training.dense import turn, with_turned_kernels
+from ratelab.training.runs import Job, seeded_model
 from ratelab.validation import UserError
 
 EVALUATION_BATCH = 1000
 
-__all__ = ["Chunk", "Job", "Program", "Training"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that one run needs; nothing in it knows where the configuration came from.
-
-    Attributes:
-        seed: weights and batch order come from independent streams of it.
-        learning_rate: float32[steps], the rate of every update of the run.
-        build_model: makes the Keras model, its weights drawn from Keras' global seed.
-        data: the three splits.
-        optimizer: the update rule.
-        batch_size: examples in one update.
-        epochs: passes over the training split.
-        xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
-        program_key: jobs with equal keys differ only in seed and rates, and share one compiled program.
-    """
-
-    seed: int
-    learning_rate: npt.NDArray[np.float32]
-    build_model: Callable[[], Any]
-    data: Dataset
-    optimizer: Optimizer
-    batch_size: int
-    epochs: int
-    xla: bool | None
-    program_key: str
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What one epoch gives; ends early, at the step of the first loss that is not finite.
-
-    Attributes:
-        epoch: from 0.
-        first_step: number of the first update of this chunk.
-        learning_rate: float32[steps], the rates applied.
-        train_loss: float32[steps], the loss of each batch, before its update.
-        timestamps: int64[steps], milliseconds since 1970, spread evenly over the call.
-        val_loss: mean over the validation split after the last update.
-        val_accuracy: the same.
-        seconds: training only.
-    """
-
-    epoch: int
-    first_step: int
-    learning_rate: npt.NDArray[np.float32]
-    train_loss: npt.NDArray[np.float32]
-    timestamps: npt.NDArray[np.int64]
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-    @property
-    def steps(self) -> npt.NDArray[np.int64]:
-        """int64[steps], the numbers of the updates."""
-        return np.arange(self.first_step, self.first_step + len(self.train_loss))
-
-    @property
-    def diverged_step(self) -> int | None:
-        """The update whose loss, or after which the validation loss, was not finite; None if all is well."""
-        finite = np.isfinite(self.train_loss[-1]) and np.isfinite(self.val_loss)
-        return None if finite else int(self.steps[-1])
-
-
-class Training:
-    """One run: iterate over it for its chunks, then ask for the test result and the model.
-
-    Args:
-        job: what to train.
-        program: compiled for this job's `program_key`; shared between runs.
-    """
-
-    def __init__(self, job: Job, program: "Program") -> None:
-        self._job, self._program = job, program
-        weights_seed, self._order_seed = np.random.SeedSequence(job.seed).spawn(2)
-        self._model = _seeded_model(job.build_model, weights_seed)
-        self._state = program.initial_state(self._model)
-
-    def __iter__(self) -> Iterator[Chunk]:
-        """Yield one chunk an epoch; stop after one that diverged."""
-        job, examples = self._job, len(self._job.data.train.labels)
-        for epoch in range(job.epochs):
-            order = epoch_order(self._order_seed, epoch, examples, job.batch_size)
-            first = epoch * len(order)
-            rates = job.learning_rate[first : first + len(order)]
-            begin = time.time()
-            self._state, losses = self._program.epoch(self._state, order, rates, first)
-            seconds = time.time() - begin
-            losses = losses[: _finite_length(losses)]
-            val_loss, val_accuracy = self._program.evaluate(self._state, "validation")
-            stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(order)).astype(np.int64)
-            used = slice(len(losses))
-            chunk = Chunk(
-                epoch, first, rates[used], losses, stamps[used], val_loss, val_accuracy, seconds
-            )
-            yield chunk
-            if chunk.diverged_step is not None:
-                return
-
-    def test(self) -> tuple[float, float]:
-        """Return loss and accuracy on the test split: to be asked once, at the end."""
-        return self._program.evaluate(self._state, "test")
-
-    def model(self) -> Any:
-        """Return the Keras model with the weights as trained."""
-        self._program.assign(self._state, self._model)
-        return self._model
+__all__ = ["Program"]
 
 
 class Program:
     """The compiled training and evaluation functions for one model, optimizer, batch size and data.
-
-    The weights of dense layers are kept transposed, [units, inputs], and turned back inside the compiled
-    loop, where XLA folds the transposition into the matrix product: both products of a narrow layer then run
-    along contiguous rows, which halves the time of a step of the softmax model.
 
     The next batch is gathered, as uint8, one step ahead and carried through the loop: gathered and converted
     in one go, XLA would fuse the two into a loop over single bytes.
@@ -146,9 +33,9 @@ class Program:
         import tensorflow as tf
 
         self._job = job
-        self._template = _seeded_model(job.build_model, np.random.SeedSequence(0))
-        _check_model(self._template, job.data)
-        self._transposed = _dense_kernels(self._template)
+        model = seeded_model(job.build_model, np.random.SeedSequence(0))
+        _check_model(model, job.data)
+        self._template, self._turned = with_turned_kernels(model)
         xla = _gains_from_xla(self._template) if job.xla is None else job.xla
         compiler = tf.function(jit_compile=xla, autograph=False)
         self._epoch = compiler(self._build_epoch())
@@ -163,14 +50,14 @@ class Program:
         """Return weights, optimizer slots and other variables of `model`, as the loop keeps them."""
         import tensorflow as tf
 
-        weights = self._turn([tf.convert_to_tensor(v) for v in model.trainable_variables])
+        weights = turn([tf.convert_to_tensor(v) for v in model.trainable_variables], self._turned)
         slots = [[tf.zeros_like(w) for w in weights] for _ in range(self._job.optimizer.slots)]
         return weights, slots, [tf.convert_to_tensor(v) for v in model.non_trainable_variables]
 
     def assign(self, state: Any, model: Any) -> None:
         """Write a state of the loop into the variables of `model`."""
         weights, _, others = state
-        for variable, value in zip(model.trainable_variables, self._turn(weights), strict=True):
+        for variable, value in zip(model.trainable_variables, turn(weights, self._turned), strict=True):
             variable.assign(value)
         for variable, value in zip(model.non_trainable_variables, others, strict=True):
             variable.assign(value)
@@ -194,13 +81,6 @@ class Program:
         examples = len(getattr(self._job.data, split).labels)
         return float(loss) / examples, int(correct) / examples
 
-    def _turn(self, weights: list[Any]) -> list[Any]:
-        """Transpose the dense kernels; twice gives back what was."""
-        import tensorflow as tf
-
-        pairs = zip(weights, self._transposed, strict=True)
-        return [tf.transpose(w) if turned else w for w, turned in pairs]
-
     def _logits(self, weights: list[Any], others: list[Any], batch: Any, *, training: bool) -> Any:
         """Apply the model to a batch of bytes; return logits, its other variables, its own losses."""
         import tensorflow as tf
@@ -209,7 +89,7 @@ class Program:
         shape = (batch.shape[0], *self._template.input_shape[1:])
         pixels = tf.reshape(tf.cast(batch, tf.float32) * scale, shape)
         logits, others, penalties = self._template.stateless_call(
-            self._turn(weights), others, pixels, training=training, return_losses=True
+            weights, others, pixels, training=training, return_losses=True
         )
         return tf.cast(logits, tf.float32), others, penalties
 
@@ -238,9 +118,7 @@ class Program:
                 return t + 1, following, losses.write(t, loss), state
 
             start = (0, tf.gather(images, order[0]), tf.TensorArray(tf.float32, steps), state)
-            _, _, losses, state = tf.while_loop(
-                lambda t, *_: t < steps, body, start, parallel_iterations=1
-            )
+            _, _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
             return state, losses.stack()
 
         return epoch
@@ -267,41 +145,25 @@ class Program:
         return evaluate
 
 
-def _finite_length(losses: npt.NDArray[np.float32]) -> int:
-    """Return how many losses count: up to and with the first that is not finite."""
-    bad = ~np.isfinite(losses)
-    return int(bad.argmax()) + 1 if bad.any() else len(losses)
-
-
-def _seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
-    import keras
-
-    keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-    return build_model()
-
-
 def _check_model(model: Any, data: Dataset) -> None:
     """Raise UserError unless the model maps a batch of this data to logits."""
     import keras
 
     pixels, wanted = int(np.prod(data.train.images.shape[1:])), (None, data.classes)
     if not isinstance(model, keras.Model) or not model.built:
-        raise UserError(f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}.")
+        raise UserError(
+            f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}."
+        )
     if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
-        raise UserError(f"model: its input must hold {pixels} values an example, got shape {model.input_shape}.")
+        raise UserError(
+            f"model: its input must hold {pixels} values an example, got shape {model.input_shape}."
+        )
     if tuple(model.output_shape) != wanted:
         raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
+    if any(variable.constraint is not None for variable in model.trainable_variables):
+        raise UserError("model: constraints on weights are not applied by this loop; take them away.")
     if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
         raise UserError("model: must return logits, its last layer has activation softmax; take it away.")
-
-
-def _dense_kernels(model: Any) -> list[bool]:
-    """Say of each trainable variable whether it is the kernel of a dense layer."""
-    import keras
-
-    layers = model._flatten_layers(include_self=False)
-    kernels = {id(layer.kernel) for layer in layers if isinstance(layer, keras.layers.Dense)}
-    return [id(variable) in kernels for variable in model.trainable_variables]
 
 
 def _gains_from_xla(model: Any) -> bool:
@@ -312,7 +174,14 @@ def _gains_from_xla(model: Any) -> bool:
     """
     from keras import layers
 
-    known = (layers.InputLayer, layers.Dense, layers.Flatten, layers.Reshape, layers.Activation, layers.Rescaling)
+    known = (
+        layers.InputLayer,
+        layers.Dense,
+        layers.Flatten,
+        layers.Reshape,
+        layers.Activation,
+        layers.Rescaling,
+    )
     return all(isinstance(layer, known) for layer in model._flatten_layers(include_self=False))
 
 

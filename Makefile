@@ -1,0 +1,45 @@
+# Every target makes what it needs: the virtual environment, the packages, the data.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FILES := src tests benchmarks
+
+.PHONY: sweep test check bench ui format clean
+
+sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, recorded and compared
+	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase
+
+test: $(VENV)/.installed-dev ## all tests and doctests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## style, types; changes nothing
+	$(BIN)/ruff check $(FILES)
+	$(BIN)/ruff format --check $(FILES)
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench ## us, the peers and the floor, side by side; a quiet machine, please
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/metrics_store.py
+	$(BIN)/python benchmarks/whole_run.py
+
+ui: $(VENV)/.installed ## MLflow's UI on this machine, with links to the newest sweep
+	$(BIN)/ratelab ui
+
+format: $(VENV)/.installed-dev ## put the files into the agreed form
+	$(BIN)/ruff check --fix $(FILES)
+	$(BIN)/ruff format $(FILES)
+
+clean: ## remove what was built; mlruns/ and multirun/ stay
+	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(FILES) -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+	touch $@

@@ -1,0 +1,64 @@
+"""The command `ratelab`: what is done with runs once they are recorded. Training is `python src/train.py`."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ratelab.interruption import plain_endings
+
+__all__ = ["main"]
+
+STORE = "sqlite:///mlruns/mlflow.db"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Look at recorded runs. To train: python src/train.py --help."""
+
+
+@commands.command()
+@click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri.")
+@click.option(
+    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Where to listen."
+)
+@click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
+def ui(uri: str, port: int, sweep_id: str | None) -> None:
+    """Start MLflow's UI on this machine only, and print the links that open the comparison."""
+    from ratelab.tracking import comparison_links, prepare_store, recorded
+
+    _refuse_taken(port)
+    store = prepare_store(uri, Path.cwd())
+    runs = recorded(store, sweep_id)
+    console = Console()
+    console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
+    for link in comparison_links(f"http://127.0.0.1:{port}", runs.experiment_id, runs.run_ids):
+        console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
+    console.print("Ctrl-C ends the server.")
+    sys.stdout.flush()
+    _serve(store, port)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends with one message and status 1."""
+    with plain_endings():
+        commands(prog_name="ratelab")
+
+
+def _refuse_taken(port: int) -> None:
+    """Raise UsageError if something already listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
+
+
+def _serve(store: str, port: int) -> None:
+    """Become MLflow's server, on loopback, for no other host name."""
+    hosts = f"127.0.0.1:{port},localhost:{port}"
+    words = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", *words, "--allowed-hosts", hosts, "--workers", "1"]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed words

@@ -1,0 +1,142 @@
+"""MLflow's client, without its global state and with the patience that it lacks."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.names import safe_name
+from ratelab.validation import UserError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RUN_KEY = "ratelab.run_key"
+_TEXTS_A_CALL = 100  # MLflow's own limit
+_PATIENCE_SECONDS = 120.0
+
+
+class Client:
+    """The few calls that a run needs; each waits while another program holds the database.
+
+    Args:
+        uri: what `prepare_store` returned.
+    """
+
+    def __init__(self, uri: str) -> None:
+        silence_mlflow()
+        from mlflow import MlflowClient
+
+        self.uri = uri
+        self.mlflow = MlflowClient(uri, registry_uri=uri)
+
+    def experiment(self, name: str, artifacts: Path | None) -> str:
+        """Return the id of the experiment `name`; whoever comes first makes it.
+
+        Raises:
+            UserError: it has been deleted, and MLflow keeps the name.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if not (found := self._patiently(self.mlflow.get_experiment_by_name, name)):
+            location = self._location(name, artifacts)
+            try:
+                return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = self._patiently(self.mlflow.get_experiment_by_name, name)
+        if found and found.lifecycle_stage != "active":
+            advice = (
+                f"Restore it (mlflow experiments restore -x {found.experiment_id}) or choose another name."
+            )
+            raise UserError(f"tracking.experiment: {name!r} was deleted in this store. {advice}")
+        return str(found and found.experiment_id)
+
+    def _location(self, name: str, artifacts: Path | None) -> str | None:
+        if self.uri.startswith("http"):
+            return None
+        if artifacts is None and self.uri.startswith("sqlite"):
+            from ratelab.tracking.store import sqlite_path
+
+            artifacts = sqlite_path(self.uri, Path("/")).parent / "artifacts"
+        return (artifacts.absolute() / safe_name(name).replace("/", "_")).as_uri() if artifacts else None
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """Return the id of a new run; an answer lost on the way leaves no second run behind."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking.context.registry import resolve_tags
+
+        key = uuid.uuid4().hex
+        tags = {**resolve_tags(), **tags, RUN_KEY: key}
+        try:
+            run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
+        except MlflowException:
+            found = self._runs_with(experiment_id, key)
+            if not found:
+                raise
+            return found[0]
+        if self.uri.startswith("http"):  # the HTTP client repeats a request whose answer was lost
+            for ghost in self._runs_with(experiment_id, key):
+                if ghost != run.info.run_id:
+                    self.mlflow.delete_run(ghost)
+        return str(run.info.run_id)
+
+    def _runs_with(self, experiment_id: str, key: str) -> list[str]:
+        found = self.mlflow.search_runs([experiment_id], filter_string=f"tags.`{RUN_KEY}` = '{key}'")
+        return [run.info.run_id for run in found]
+
+    def log_texts(
+        self, run_id: str, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Log params and tags, a hundred a call."""
+        from mlflow.entities import Param, RunTag
+
+        texts: list[Any] = [Param(*item) for item in (params or {}).items()]
+        texts += [RunTag(*item) for item in (tags or {}).items()]
+        for start in range(0, len(texts), _TEXTS_A_CALL):
+            part = texts[start : start + _TEXTS_A_CALL]
+            self._patiently(
+                self.mlflow.log_batch,
+                run_id,
+                params=[text for text in part if isinstance(text, Param)],
+                tags=[text for text in part if isinstance(text, RunTag)],
+            )
+
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        """Keep `text` as the artifact `path`."""
+        self._patiently(self.mlflow.log_text, run_id, text, path)
+
+    def log_path(self, run_id: str, path: Path, folder: str | None) -> None:
+        """Keep a file, or all that a folder holds, as artifacts."""
+        log = self.mlflow.log_artifacts if path.is_dir() else self.mlflow.log_artifact
+        self._patiently(log, run_id, str(path), folder)
+
+    def set_status(self, run_id: str, status: str) -> None:
+        """End the run with `status`."""
+        self._patiently(self.mlflow.set_terminated, run_id, status)
+
+    def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the call returns, repeated while another program holds a SQL store."""
+        from mlflow.exceptions import MlflowException
+
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                with quiet_logs():
+                    return call(*args, **kwargs)
+            except MlflowException as error:
+                if not self._passes(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
+    def _passes(self, error: Exception) -> bool:
+        if self.uri.startswith("sqlite"):
+            return "database is locked" in str(error)
+        return (
+            self.uri.startswith("postgresql")
+            and "(psycopg" in str(error)
+            and "OperationalError" in str(error)
+        )

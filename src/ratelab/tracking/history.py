@@ -1,0 +1,47 @@
+"""What a store already holds: the runs that belong together."""
+
+from dataclasses import dataclass
+
+from ratelab.tracking.environment import silence_mlflow
+from ratelab.validation import UserError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The runs of one sweep, or one single run: experiment, run ids in the order of their start, a title."""
+
+    experiment_id: str
+    run_ids: list[str]
+    title: str
+
+
+def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
+    """Return the runs of a sweep; without `sweep_id`, of the newest sweep or the newest single run.
+
+    Args:
+        uri: what `prepare_store` returned.
+        sweep_id: the tag of that name.
+
+    Raises:
+        UserError: if the store holds no such run.
+    """
+    silence_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    wanted = f"tags.sweep_id = '{sweep_id}'" if sweep_id else "tags.schedule LIKE '%'"
+    newest = client.search_runs(experiments, wanted, max_results=1, order_by=["attributes.start_time DESC"])
+    if not newest:
+        what = f"of sweep {sweep_id!r}" if sweep_id else "of ratelab's"
+        raise UserError(f"there is no run {what} in this store; make one with `python src/train.py`.")
+    run = newest[0]
+    sweep_id = run.data.tags.get("sweep_id")
+    if sweep_id is None:
+        return Recorded(run.info.experiment_id, [run.info.run_id], f"run {run.info.run_name}")
+    members = client.search_runs(
+        [run.info.experiment_id],
+        f"tags.sweep_id = '{sweep_id}' AND tags.schedule LIKE '%'",
+        order_by=["attributes.start_time ASC"],
+    )
+    return Recorded(run.info.experiment_id, [r.info.run_id for r in members], f"sweep {sweep_id}")

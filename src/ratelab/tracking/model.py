@@ -1,0 +1,69 @@
+"""A Keras model as MLflow keeps it: with its signature, and its requirements written down, not inferred."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ratelab.tracking.environment import quiet_logs
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+
+def log_keras_model(client: "MlflowClient", run_id: str, model: "keras.Model", example: np.ndarray) -> None:
+    """Keep `model` as the run's "model", which `mlflow.pyfunc.load_model("runs:/ID/model")` loads.
+
+    Args:
+        client: the store's.
+        run_id: the run that made the model.
+        model: built, compiled or not.
+        example: inputs, first axis: batch.
+    """
+    import mlflow.tensorflow
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models.model import Model
+
+    run = client.get_run(run_id)
+    logged = client.create_logged_model(
+        run.info.experiment_id, name="model", source_run_id=run_id, params=run.data.params, model_type="keras"
+    )
+    card = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        run_id=run_id,
+        model_id=logged.model_id,
+    )
+    with tempfile.TemporaryDirectory() as folder, quiet_logs(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mlflow warns about type hints of its own
+        path = str(Path(folder, "model"))
+        mlflow.tensorflow.save_model(
+            model,
+            path,
+            mlflow_model=card,
+            signature=_signature(model, example),
+            pip_requirements=_requirements(),
+        )
+        client.log_model_artifacts(logged.model_id, path)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _signature(model: "keras.Model", example: np.ndarray) -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    arrays = example, np.asarray(model(example[:1], training=False))
+    inputs, outputs = (Schema([TensorSpec(array.dtype, (-1, *array.shape[1:]))]) for array in arrays)
+    return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def _requirements() -> list[str]:
+    import keras
+    import tensorflow as tf
+
+    return [f"tensorflow=={tf.__version__}", f"keras=={keras.__version__}", f"numpy=={np.__version__}"]

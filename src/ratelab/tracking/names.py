@@ -1,0 +1,77 @@
+"""Names and texts that MLflow accepts: what it would refuse or silently cut is changed where it shows."""
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_PARAM_LENGTH = 6000
+_TAG_LENGTH = 8000
+_NAME_LENGTH = 250
+
+
+def metric_name(name: str) -> str:
+    """Return `name` if MLflow accepts it as the name of a metric.
+
+    Raises:
+        ValueError: it does not, and a metric under another name would be lost to its reader.
+    """
+    if name != safe_name(name):
+        rule = f"letters, digits, '_-. :/', at most {_NAME_LENGTH}, and no path like '..' or '/x'"
+        raise ValueError(f"metric name {name!r}: must be {rule}")
+    return name
+
+
+def safe_name(name: str) -> str:
+    """Return `name` with every character replaced that MLflow refuses.
+
+    >>> safe_name("a=b@c"), safe_name("../x"), safe_name("tags/a b:c")
+    ('a_b_c', '_../x', 'tags/a b:c')
+    """
+    name = re.sub(r"[^/\w.\- :]", "_", name)
+    if posixpath.normpath(name) != name or name.startswith("/"):
+        name = name.replace("/", "_")
+    if name in {"", "."} or name.startswith(".."):
+        name = f"_{name}"
+    return clipped(name, _NAME_LENGTH)
+
+
+def clipped(text: str, length: int) -> str:
+    """Return `text`, if it is longer than `length` cut there, visibly.
+
+    >>> clipped("abcdefgh", 6)
+    'abc...'
+    """
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def safe_texts(texts: Mapping[str, Any], length: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Return `texts` as MLflow takes them, and, by their own names, those that had to be changed in full."""
+    safe: dict[str, str] = {}
+    changed: dict[str, str] = {}
+    for name, value in texts.items():
+        text, key = str(value), safe_name(name)
+        number = 2
+        while key in safe:
+            key = f"{safe_name(name)[: _NAME_LENGTH - 8]}_{number}"
+            number += 1
+        safe[key] = clipped(text, length)
+        if (key, safe[key]) != (name, text):
+            changed[name] = text
+    return safe, changed
+
+
+def safe_params(params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the parameters as MLflow takes them, and the changed ones in full."""
+    return safe_texts(params, _PARAM_LENGTH)
+
+
+def safe_tags(tags: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tags as MLflow takes them, and the changed ones in full."""
+    return safe_texts(tags, _TAG_LENGTH)
+
+
+def as_json(texts: Mapping[str, str]) -> str:
+    """Return the texts as an artifact that people can read."""
+    return json.dumps(texts, indent=2, ensure_ascii=False)

@@ -1,0 +1,211 @@
+"""The life of a run: FINISHED only if its block finished, and everything is stored before that is said."""
+
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ratelab.tracking.client import Client
+from ratelab.tracking.environment import brief_requests
+from ratelab.tracking.names import as_json, clipped, safe_params, safe_tags
+from ratelab.tracking.writer import MetricWriter
+
+if TYPE_CHECKING:
+    import keras
+
+_ERROR_LENGTH = 500
+
+
+class Diverged(Exception):  # noqa: N818 - it names what happened to the run
+    """The loss of a run became NaN or infinite.
+
+    Args:
+        step: the first step where it was so.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class Run:
+    """One run of MLflow's; made by `Tracker.run`.
+
+    Args:
+        client: the store's.
+        writer: where its metrics go.
+        run_id: MLflow's.
+        name: the name people see.
+    """
+
+    def __init__(self, client: Client, writer: MetricWriter, run_id: str, name: str) -> None:
+        self.id = run_id
+        self.name = name
+        self._client = client
+        self._writer = writer
+        self._failures: list[str] = []
+
+    def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
+        """Log points of one metric, as `MetricWriter.write` does."""
+        self._writer.write(self.id, key, steps, values, timestamps)
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Log parameters; what MLflow would cut or refuse is also kept in full as `params_full.json`."""
+        safe, changed = safe_params(params)
+        self._client.log_texts(self.id, params=safe)
+        if changed:
+            self.artifact_text(as_json(changed), "params_full.json")
+
+    def tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; what MLflow would cut or refuse is also kept in full as `tags_full.json`."""
+        safe, changed = safe_tags(tags)
+        self._client.log_texts(self.id, tags=safe)
+        if changed:
+            self.artifact_text(as_json(changed), "tags_full.json")
+
+    def tag(self, key: str, value: Any) -> None:
+        """Set one tag."""
+        self.tags({key: value})
+
+    def artifact_text(self, text: str, path: str) -> None:
+        """Keep `text` as the artifact `path`."""
+        self._client.log_text(self.id, text, path)
+
+    def artifact(self, local_path: Path, folder: str | None = None) -> None:
+        """Keep a file, or all that a folder holds, under `folder` of the artifacts."""
+        self._client.log_path(self.id, Path(local_path), folder)
+
+    def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
+        """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""
+        from ratelab.tracking.model import log_keras_model
+
+        log_keras_model(self._client.mlflow, self.id, model, example)
+
+    def fail(self, reason: str, traceback_text: str) -> None:
+        """Mark the run as failed although its block goes on; it becomes FAILED when the block ends."""
+        self._failures.append(traceback_text)
+        self.tag("error", clipped(reason, _ERROR_LENGTH))
+        self.artifact_text("\n".join(self._failures), "traceback.txt")
+
+    def _end(self) -> None:
+        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED")
+
+    def _end_by(self, error: BaseException) -> None:
+        """Store what can be stored, then the status; a second error becomes a note of the first."""
+        status = status_after(error)
+        stored = False
+        try:
+            stored = _attempt(error, self._writer.flush)
+            if stored and status == "FAILED":
+                stored = _attempt(error, lambda: self._describe(error))
+        finally:
+            with brief_requests(not stored):
+                _attempt(error, lambda: self._client.set_status(self.id, status))
+
+    def _describe(self, error: BaseException) -> None:
+        if isinstance(error, Diverged):
+            self.tag("diverged_step", error.step)
+        self.fail(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
+def status_after(error: BaseException) -> str:
+    """Return the status of a run whose block was left by `error`.
+
+    KILLED is for Ctrl-C and for the exit codes 128 + n by which a handler of signal n ends a program.
+
+    >>> status_after(KeyboardInterrupt()), status_after(SystemExit(143)), status_after(SystemExit(3))
+    ('KILLED', 'KILLED', 'FAILED')
+    """
+    by_signal = isinstance(error, SystemExit) and error.code in {128 + number for number in signal.Signals}
+    return "KILLED" if by_signal or isinstance(error, KeyboardInterrupt) else "FAILED"
+
+
+def _attempt(error: BaseException, action: Callable[[], None]) -> bool:
+    try:
+        action()
+    except Exception as second:
+        if second is not error:
+            error.add_note(f"tracking: and then {type(second).__name__}: {second}")
+        return False
+    return True
+
+
+class Tracker:
+    """The way to the store, one a process; use it with `with`, which stores everything before it ends.
+
+    Args:
+        uri: what `prepare_store` returned.
+        experiment: the name of MLflow's experiment, made if there is none.
+        artifacts: the folder for artifacts; a server chooses its own. None: beside the SQLite file.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None = None) -> None:
+        self.uri = uri
+        self._client = Client(uri)
+        self.experiment_id = self._client.experiment(experiment, artifacts)
+        self._writer = MetricWriter(uri)
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        parent_id: str | None = None,
+    ) -> Iterator[Run]:
+        """Open a run for a `with` block.
+
+        Args:
+            name: shown in MLflow's UI.
+            params: logged at once.
+            tags: set when the run is made, besides those of MLflow's own.
+            parent_id: the run that this one is a child of.
+
+        Raises:
+            BaseException: whatever left the block, after the run's status has been set to FAILED or KILLED.
+        """
+        safe, changed = safe_tags(tags)
+        if parent_id:
+            safe["mlflow.parentRunId"] = parent_id
+        run = Run(self._client, self._writer, self._client.create_run(self.experiment_id, name, safe), name)
+        try:
+            run.params(params)
+            if changed:
+                run.artifact_text(as_json(changed), "tags_full.json")
+            yield run
+            self._writer.flush()
+        except BaseException as error:
+            run._end_by(error)
+            raise
+        run._end()
+
+    def flush(self) -> None:
+        """Return when every metric written so far is stored."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Store the rest and stop."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            _attempt(error, self.close)
+
+
+def now_ms() -> int:
+    """Return the time as MLflow counts it, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

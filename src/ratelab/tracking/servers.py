@@ -1,0 +1,127 @@
+"""Stores behind a network: asked in seconds whether they answer and let us in."""
+
+# mypy: allow-untyped-calls
+# (parts of mlflow are untyped)
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.store import without_password
+from ratelab.validation import UserError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_SECONDS = 5
+_CREATION_LOCK = 0x7261_7465  # any number, the same in every process: "rate"
+_ADVICE = {
+    401: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+    403: "Ask the server's owner for permission, or for your host in its --allowed-hosts.",
+    404: "Check host, port and path: this is not the address of an MLflow server.",
+}
+
+
+def check_server(uri: str) -> str:
+    """Return `uri` without a slash at its end if an MLflow server answers there and accepts us.
+
+    Raises:
+        UserError: it does not answer within seconds, or refuses.
+    """
+    uri = uri.rstrip("/")
+    _ask(uri, "GET", "/health")
+    search = {"max_results": 1}
+    answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", search)
+    if not isinstance(answer, dict):
+        _refuse(uri, "answers, but not as MLflow does", _ADVICE[404])
+    return uri
+
+
+def _ask(uri: str, method: str, endpoint: str, body: dict[str, int] | None = None) -> object:
+    """Return the parsed answer, None if it is no JSON; the one request has the time limit and no retries."""
+    silence_mlflow()
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    arguments = {"json": body} if body else {}
+    limits = {"timeout": _SECONDS, "max_retries": 0, "raise_on_status": False}
+    try:
+        response = http_request(get_default_host_creds(uri), endpoint, method, **limits, **arguments)
+    except MlflowException as error:
+        reason = str(error).rpartition("exception ")[2]
+        advice = f"Start it (mlflow server --host 127.0.0.1 --port {_port(uri)}) or correct the address."
+        _refuse(uri, f"does not answer: {reason}", advice)
+    if response.status_code >= 400:
+        advice = _ADVICE.get(response.status_code, "Look into the server's log.")
+        _refuse(uri, f"refuses {endpoint} with status {response.status_code}", advice)
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _port(uri: str) -> int:
+    return urlsplit(uri).port or 5000
+
+
+def prepare_postgresql(uri: str, artifacts: Path) -> str:
+    """Return `uri` once its database holds the schema of this MLflow's; an empty database is given it.
+
+    Args:
+        uri: `tracking.uri`.
+        artifacts: the folder for the artifacts of MLflow's default experiment.
+
+    Raises:
+        UserError: no driver, no connection, or the database is another program's.
+    """
+    silence_mlflow()
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(uri, connect_args={"connect_timeout": _SECONDS})
+    except (ImportError, SQLAlchemyError) as error:
+        _refuse(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
+    try:
+        with engine.connect() as connection:
+            _fill_if_empty(uri, connection, artifacts)
+        _check_schema(uri, engine)
+    except SQLAlchemyError as error:
+        reason = str(error).partition("\n(Background")[0].replace("\n", " ")
+        _refuse(uri, f"cannot be used: {reason}", "Check host, port, database, user and password.")
+    finally:
+        engine.dispose()
+    return uri
+
+
+def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import inspect, text
+
+    # held by the session: whoever comes second waits here, then finds the tables
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
+    connection.commit()
+    if not inspect(connection).get_table_names():
+        with quiet_logs():
+            SqlAlchemyStore(uri, artifacts.absolute().as_uri())
+    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _CREATION_LOCK})
+
+
+def _check_schema(uri: str, engine: "Engine") -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.db.utils import _all_tables_exist, _verify_schema
+
+    if not _all_tables_exist(engine):
+        advice = "Name an empty database, or run: mlflow db upgrade URI"
+        _refuse(uri, "holds tables, but not all of MLflow's", advice)
+    try:
+        _verify_schema(engine)
+    except MlflowException as error:
+        advice = "Upgrade the older of the two: pip install --upgrade mlflow, or mlflow db upgrade URI."
+        _refuse(uri, str(error).partition(". ")[0], advice)
+
+
+def _refuse(uri: str, reason: str, advice: str) -> NoReturn:
+    message = f"tracking.uri: {without_password(uri)} {without_password(reason, uri)}. {advice}"
+    raise UserError(message) from None

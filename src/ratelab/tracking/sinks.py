@@ -1,0 +1,244 @@
+"""The two ways of storing a batch of metric rows: SQL in bulk, or MLflow's client in requests of 1,000."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.exc import DBAPIError
+
+_LARGEST = 1.7976931348623157e308  # what MLflow stores for an infinity
+_REQUEST_ROWS = 1000  # MLflow's own limit
+_BUSY_SECONDS = 20.0
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Points of one metric of one run, in the order they were written."""
+
+    run_id: str
+    key: str
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    timestamps: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class Sink(Protocol):
+    """Something that stores batches; storing one twice changes nothing."""
+
+    def store(self, batch: Sequence[Rows]) -> None:
+        """Return when the batch is stored for good."""
+
+
+def sink_for(client: "MlflowClient") -> Sink:
+    """Return the fastest sink that the client's store allows."""
+    engine = getattr(client._tracking_client.store, "engine", None)
+    if engine is not None and engine.dialect.name == "sqlite":
+        return SqliteSink(engine)
+    if engine is not None and engine.dialect.name == "postgresql":
+        return PostgresSink(engine)
+    return ClientSink(client)
+
+
+class ClientSink:
+    """Any store, through `log_batch`; MLflow's client repeats a failed request by itself."""
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
+
+    def store(self, batch: Sequence[Rows]) -> None:
+        """Send the batch run by run."""
+        for run_id in dict.fromkeys(rows.run_id for rows in batch):
+            metrics = [metric for rows in batch if rows.run_id == run_id for metric in _metrics(rows)]
+            for start in range(0, len(metrics), _REQUEST_ROWS):
+                self._client.log_batch(run_id, metrics=metrics[start : start + _REQUEST_ROWS])
+
+
+def _metrics(rows: Rows) -> Iterator["Metric"]:
+    from mlflow.entities import Metric
+
+    columns = zip(rows.values.tolist(), rows.timestamps.tolist(), rows.steps.tolist(), strict=True)
+    return (Metric(rows.key, value, timestamp, step) for value, timestamp, step in columns)
+
+
+class _SqlSink:
+    """One transaction a batch, on the engine of MLflow's own store; a locked database is waited for."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    def store(self, batch: Sequence[Rows]) -> None:
+        """Write the batch, again and again while another program holds the database."""
+        from sqlalchemy.exc import DBAPIError
+
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    self._write(connection, batch)
+                return
+            except DBAPIError as error:
+                if not self._passes(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+    def _write(self, connection: "Connection", batch: Sequence[Rows]) -> None:
+        self._begin(connection)
+        _check_runs(connection, sorted({rows.run_id for rows in batch}))
+        for rows in batch:
+            self._insert(connection, rows)
+        _raise_latest(connection, batch)
+
+    def _begin(self, connection: "Connection") -> None:
+        raise NotImplementedError
+
+    def _insert(self, connection: "Connection", rows: Rows) -> None:
+        raise NotImplementedError
+
+    def _passes(self, error: "DBAPIError") -> bool:
+        raise NotImplementedError
+
+
+class SqliteSink(_SqlSink):
+    """Rows as plain tuples to the driver's `executemany`, which is all that SQLite can take."""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__(engine)
+        from mlflow.store.tracking.dbmodels.models import SqlMetric
+        from sqlalchemy.dialects.sqlite import insert
+
+        compiled = insert(SqlMetric.__table__).on_conflict_do_nothing().compile(dialect=engine.dialect)
+        self._statement, self._columns = str(compiled), compiled.positiontup or []
+
+    def _begin(self, connection: "Connection") -> None:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
+        # the run is looked up once a batch; the foreign key would look it up for every row
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _insert(self, connection: "Connection", rows: Rows) -> None:
+        columns = _columns(rows)
+        # the constant columns are endless: the rows end with the shortest column
+        tuples = list(zip(*(columns[name] for name in self._columns), strict=False))
+        connection.exec_driver_sql(self._statement, tuples)
+
+    def _passes(self, error: "DBAPIError") -> bool:
+        return "locked" in str(error.orig) or "busy" in str(error.orig)
+
+
+def _columns(rows: Rows) -> dict[str, Any]:
+    values, is_nan = sanitized(rows.values)
+    return {
+        "key": repeat(rows.key),
+        "value": values.tolist(),
+        "timestamp": rows.timestamps.tolist(),
+        "step": rows.steps.tolist(),
+        "is_nan": is_nan.tolist(),
+        "run_uuid": repeat(rows.run_id),
+    }
+
+
+def sanitized(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the values as MLflow stores them, and which of them are NaN (stored as 0)."""
+    return np.nan_to_num(values, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST), np.isnan(values)
+
+
+class PostgresSink(_SqlSink):
+    """Rows as arrays in one statement: no round trip and no parameter for a row."""
+
+    _STATEMENT = """
+        INSERT INTO metrics (key, run_uuid, value, timestamp, step, is_nan)
+        SELECT CAST(:key AS varchar), CAST(:run_id AS varchar), *
+        FROM unnest(CAST(:value AS float8[]), CAST(:timestamp AS int8[]),
+                    CAST(:step AS int8[]), CAST(:is_nan AS bool[]))
+        ON CONFLICT DO NOTHING"""
+
+    def _begin(self, connection: "Connection") -> None:
+        """Nothing to set: PostgreSQL waits for its row locks by itself."""
+
+    def _insert(self, connection: "Connection", rows: Rows) -> None:
+        from sqlalchemy import text
+
+        columns = {**_columns(rows), "key": rows.key, "run_id": rows.run_id}
+        del columns["run_uuid"]
+        connection.execute(text(self._STATEMENT), columns)
+
+    def _passes(self, error: "DBAPIError") -> bool:
+        from sqlalchemy.exc import OperationalError
+
+        return isinstance(error, OperationalError) or bool(error.connection_invalidated)
+
+
+def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:
+    from mlflow.store.tracking.dbmodels.models import SqlRun
+    from sqlalchemy import Table, select
+
+    runs: Table = SqlRun.__table__
+    active = select(runs.c.run_uuid).where(runs.c.run_uuid.in_(run_ids), runs.c.lifecycle_stage == "active")
+    if missing := set(run_ids) - set(connection.scalars(active)):
+        raise LookupError(f"metrics for {', '.join(sorted(missing))}: no such run in the store, or deleted")
+
+
+def _raise_latest(connection: "Connection", batch: Sequence[Rows]) -> None:
+    """Keep `latest_metrics` as MLflow does: the largest (step, timestamp, value); of equals, the first."""
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
+    from sqlalchemy import tuple_
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    table = SqlLatestMetric.__table__
+    statement = dialect.insert(table)
+    new = statement.excluded
+    order = ("step", "timestamp", "value")
+    statement = statement.on_conflict_do_update(
+        index_elements=["key", "run_uuid"],
+        set_={name: new[name] for name in (*order, "is_nan")},
+        where=tuple_(*(new[name] for name in order)) > tuple_(*(table.c[name] for name in order)),
+    )
+    connection.execute(statement, _latest(batch))
+
+
+def _latest(batch: Sequence[Rows]) -> list[dict[str, Any]]:
+    best: dict[tuple[str, str], dict[str, Any]] = {}
+    for rows in batch:
+        row = _largest(rows)
+        place = (rows.run_id, rows.key)
+        if place not in best or _rank(row) > _rank(best[place]):
+            best[place] = row
+    # in one order everywhere, so that two writers cannot wait for each other
+    return [best[place] for place in sorted(best)]
+
+
+def _largest(rows: Rows) -> dict[str, Any]:
+    values, is_nan = sanitized(rows.values)
+    columns = (rows.steps, rows.timestamps, values)
+    left = np.arange(len(rows))
+    for column in columns:
+        left = left[column[left] == column[left].max()]
+    first = left[0]
+    step, timestamp, value = (column[first].item() for column in columns)
+    flag = bool(is_nan[first])
+    return {
+        "run_uuid": rows.run_id,
+        "key": rows.key,
+        "step": step,
+        "timestamp": timestamp,
+        "value": value,
+        "is_nan": flag,
+    }
+
+
+def _rank(row: dict[str, Any]) -> tuple[int, int, float]:
+    return row["step"], row["timestamp"], row["value"]

@@ -1,0 +1,202 @@
+"""A store in one SQLite file: checked in milliseconds if it is there, made atomically if it is not."""
+
+# mypy: allow-untyped-calls
+# (parts of mlflow are untyped)
+import glob
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
+
+from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.validation import UserError
+
+_MAGIC = b"SQLite format 3\x00"
+_TABLES = {"experiments", "runs", "metrics", "latest_metrics", "params", "tags"}
+_LOCKED_SECONDS = 30
+_CREATION_SECONDS = 120
+_DAMAGE_SEARCH_SECONDS = 0.5
+_NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
+
+
+def prepare_sqlite(path: Path, uri: str) -> str:
+    """Return `uri` once the file at `path` is a store of this MLflow's, which is made if there is none.
+
+    Raises:
+        UserError: the file, or the folder it should be made in, cannot be used.
+    """
+    if not os.path.lexists(path):
+        _check_creatable(path)
+        _create(path)
+    _check(path, uri)
+    return uri
+
+
+def _refuse(path: Path, reason: str, advice: str) -> NoReturn:
+    raise UserError(f"tracking.uri: {path} {reason}. {advice}") from None
+
+
+def _check_creatable(path: Path) -> None:
+    ancestor = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not ancestor.is_dir():
+        _refuse(path, f"cannot be made: {ancestor} is not a folder", "Move that away or choose another path.")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        _refuse(path, f"cannot be made: no permission to write in {ancestor}", "Choose a folder of your own.")
+
+
+def _create(path: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=_CREATION_SECONDS):
+            if not os.path.lexists(path):
+                _sweep(path)
+                _build(path)
+    except Timeout:
+        _refuse(
+            path, f"is being made by another process for {_CREATION_SECONDS} s", f"End it or delete {lock}."
+        )
+    except OSError as error:
+        _refuse(path, f"cannot be made: {error}", "Make room or permission there, or choose another path.")
+
+
+def _sweep(path: Path) -> None:
+    """Delete what a killed creation left: only the holder of the lock makes such files."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.new*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _build(path: Path) -> None:
+    """Make the database aside and rename it, so that `path` is absent or complete at every moment."""
+    silence_mlflow()
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ratelab.tracking.store import sqlite_uri
+
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with quiet_logs():
+            SqlAlchemyStore(sqlite_uri(temporary), (path.parent / "artifacts").as_uri())._dispose_engine()
+        _set_journal(temporary)
+        _sync(temporary)
+        temporary.rename(path)
+        _sync(path.parent)
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        raise OSError(str(error).splitlines()[0]) from error
+    finally:
+        SqlAlchemyStore._engine_map.pop(sqlite_uri(temporary), None)
+        _sweep(path)
+
+
+def _set_journal(path: Path) -> None:
+    """Let readers and one writer work side by side, except where WAL is unsafe: on a network file system."""
+    if _file_system(path.parent) not in _NETWORK:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system that holds `folder`, as Linux names it; empty if unknown."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return ""
+    folder = folder.resolve()
+    holding = [(len(point), kind) for _, point, kind, *_ in mounts if folder.is_relative_to(point)]
+    return max(holding, default=(0, ""), key=lambda mount: mount[0])[1]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: Path, uri: str) -> None:
+    _check_file(path)
+    try:
+        with closing(_open(path)) as connection:
+            revision = _read_revision(path, connection)
+            _search_damage(path, connection)
+    except sqlite3.OperationalError as error:
+        advice = "End the program that holds it (`fuser` names it), or choose another path."
+        _refuse(path, f"cannot be read: {error}", advice)
+    except sqlite3.DatabaseError as error:
+        _refuse(path, f"is damaged: {error}", "Restore a backup, or move it away to start a new store.")
+    _check_revision(path, uri, revision)
+
+
+def _check_file(path: Path) -> None:
+    new = "Move it away to start a new store, or choose another path."
+    if path.is_dir():
+        _refuse(path, "is a folder", f"Name a file in it: sqlite:///{path}/mlflow.db.")
+    if not path.is_file():
+        _refuse(path, "is not a regular file", new)
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
+        _refuse(
+            path, "or its folder is not writable for you", "Get permission to both, or choose another path."
+        )
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    if not head:
+        _refuse(path, "is empty (0 bytes)", "Delete it to start a new store.")
+    if head != _MAGIC:
+        _refuse(path, "is not an SQLite file", new)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
+
+
+def _read_revision(path: Path, connection: sqlite3.Connection) -> str:
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    tables = {name for (name,) in connection.execute(query)}
+    if not {*_TABLES, "alembic_version"} <= tables:
+        _refuse(path, "is an SQLite file of another program, not of MLflow's", "Choose another path.")
+    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return str(rows[0][0]) if len(rows) == 1 else "none"
+
+
+def _search_damage(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a file with broken pages; a large one is searched only as far as half a second goes."""
+    connection.set_progress_handler(_after(_DAMAGE_SEARCH_SECONDS), 10_000)
+    try:
+        findings = [str(line) for (line,) in connection.execute("PRAGMA quick_check(1)")]
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            return
+        raise
+    if findings != ["ok"]:
+        finding = findings[0].splitlines()[-1]
+        _refuse(path, f"is damaged: {finding}", "Restore a backup, or move it away to start a new store.")
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def _check_revision(path: Path, uri: str, found: str) -> None:
+    silence_mlflow()
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    expected = script.get_current_head()
+    if found == expected:
+        return
+    versions = f"(schema {found}; mlflow {mlflow.__version__} expects {expected})"
+    if found == "none" or found in {revision.revision for revision in script.walk_revisions()}:
+        _refuse(
+            path, f"was made by an older MLflow {versions}", f"Back it up, then run: mlflow db upgrade {uri}"
+        )
+    _refuse(path, f"was made by a newer MLflow {versions}", "Run: pip install --upgrade mlflow")

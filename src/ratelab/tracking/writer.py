@@ -1,0 +1,137 @@
+"""Metrics in bulk: the caller hands arrays over and goes on, a thread stores them."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from ratelab.tracking.environment import silence_mlflow
+from ratelab.tracking.names import metric_name
+from ratelab.tracking.sinks import Rows, sink_for
+
+_BATCH_ROWS = 25_000  # a transaction of about 0.2 s: short enough for the other writers
+_CAPACITY_ROWS = 250_000  # what a run that is told to stop can still store within seconds
+
+
+class MetricWriter:
+    """Stores metrics in the background, in the order written; nothing is dropped.
+
+    An error of the thread is raised by the next `write`, `flush` or `close`; after it nothing more is stored.
+
+    Args:
+        uri: what `prepare_store` returned.
+    """
+
+    def __init__(self, uri: str) -> None:
+        silence_mlflow()
+        from mlflow import MlflowClient
+
+        self._sink = sink_for(MlflowClient(uri))
+        self._changed = threading.Condition()
+        self._waiting: deque[Rows] = deque()
+        self._held = 0  # rows waiting or being stored
+        self._storing = False
+        self._error: Exception | None = None
+        self._reported = self._closing = self._abandoned = False
+        self._thread = threading.Thread(target=self._run, name="metric-writer", daemon=True)
+        self._thread.start()
+
+    def write(
+        self, run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray
+    ) -> None:
+        """Hand points over; return at once unless the queue is full.
+
+        Args:
+            run_id: an existing run.
+            key: the metric.
+            steps: integers, one a point.
+            values: numbers, one a point; NaN and infinities are stored as MLflow stores them.
+            timestamps: milliseconds since 1970, one a point. With the same ones, writing twice is harmless.
+
+        Raises:
+            ValueError: the arrays do not belong together.
+        """
+        for rows in _split(_rows(run_id, key, steps, values, timestamps)):
+            with self._changed:
+                self._changed.wait_for(lambda: self._error or self._closing or self._held < _CAPACITY_ROWS)
+                self._raise_error()
+                if self._closing:
+                    raise RuntimeError("the metric writer is closed")
+                self._waiting.append(rows)
+                self._held += len(rows)
+                self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Return when everything written so far is stored."""
+        with self._changed:
+            try:
+                self._changed.wait_for(lambda: self._error or not (self._waiting or self._storing))
+            except BaseException:  # Ctrl-C: the store may be gone for minutes, so `close` must not wait again
+                self._abandoned = True
+                raise
+            self._raise_error()
+
+    def close(self) -> None:
+        """Store the rest and stop; an error that was raised before is not raised again."""
+        try:
+            if not (self._reported or self._closing or self._abandoned):
+                self.flush()
+        finally:
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+            if not self._abandoned:
+                self._thread.join()
+
+    def _raise_error(self) -> None:
+        if self._error:
+            self._reported = True
+            raise self._error
+
+    def _run(self) -> None:
+        while batch := self._take():
+            try:
+                self._sink.store(batch)
+            except Exception as error:
+                self._finish(batch, error)
+                return
+            self._finish(batch, None)
+
+    def _take(self) -> list[Rows]:
+        """Return the next batch, empty when there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            batch: list[Rows] = []
+            room = _BATCH_ROWS
+            while self._waiting and (not batch or len(self._waiting[0]) <= room):
+                batch.append(self._waiting.popleft())
+                room -= len(batch[-1])
+            self._storing = bool(batch)
+            return batch
+
+    def _finish(self, batch: list[Rows], error: Exception | None) -> None:
+        with self._changed:
+            self._held -= sum(map(len, batch))
+            self._storing = False
+            self._error = error
+            self._changed.notify_all()
+
+
+def _rows(run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> Rows:
+    """Return the points as arrays of our own: the caller may use its buffers again."""
+    columns = (
+        np.array(steps, np.int64, ndmin=1),
+        np.array(values, np.float64, ndmin=1),
+        np.array(timestamps, np.int64, ndmin=1),
+    )
+    if len({column.shape for column in columns}) > 1 or columns[0].ndim > 1:
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise ValueError(f"metric {key!r}: steps, values and timestamps must be equally long, got {shapes}")
+    return Rows(run_id, metric_name(key), *columns)
+
+
+def _split(rows: Rows) -> Iterator[Rows]:
+    for start in range(0, len(rows), _BATCH_ROWS):
+        part = slice(start, start + _BATCH_ROWS)
+        yield Rows(rows.run_id, rows.key, rows.steps[part], rows.values[part], rows.timestamps[part])

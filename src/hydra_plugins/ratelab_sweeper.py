@@ -22,8 +22,8 @@ ConfigStore.instance().store(
 )
 
 
-class RatelabSweeper(BasicSweeper): 
-    """The product of all choices, as in Hydra; a sweep with a bad job is refused before it writes anything."""
+class RatelabSweeper(BasicSweeper):
+    """The product of all choices, as in Hydra; a bad job is refused before anything is written."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then run them."""

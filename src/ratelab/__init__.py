@@ -1,1 +1,1 @@
-"""Which learning-rate schedule should I use, and is the difference real?"""
+"""Answers which learning-rate schedule to use, and whether the difference is real."""

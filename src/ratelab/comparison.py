@@ -20,7 +20,7 @@ class Result:
         status: a diverged run is an outcome of the experiment, a failed one is an error of the program.
         test_accuracy: None unless it finished.
         final_rate: the last learning rate applied.
-        seconds: from the first update to the test result.
+        seconds: of training, the compilation included.
     """
 
     group: str

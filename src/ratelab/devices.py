@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ratelab.config import Device
@@ -35,9 +36,9 @@ def configure(device: Device) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device.kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     with _quiet_stderr():
-        tf = importlib.import_module("tensorflow")
-        keras = importlib.import_module("keras")
+        tf, keras = _import_quickly()
         gpus = [] if device.kind == "cpu" else tf.config.list_physical_devices("GPU")
     _select(tf, device, gpus)
     tf.config.threading.set_intra_op_parallelism_threads(device.threads)
@@ -63,12 +64,23 @@ def _describe(device: Device) -> str:
     return ", ".join(f"{key}={value}" for key, value in device.model_dump().items())
 
 
+def _import_quickly() -> tuple[Any, Any]:
+    """Import TensorFlow and Keras, but not what they only look whether it is there: a second and more."""
+    hidden = [name for name in ("sklearn", "jax") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None makes `import` raise ImportError
+    try:
+        return importlib.import_module("tensorflow"), importlib.import_module("keras")
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Hide what TensorFlow's C++ prints while it is imported: no setting of its own reaches those lines."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with open(os.devnull, "wb") as sink:
+    with Path(os.devnull).open("wb") as sink:
         os.dup2(sink.fileno(), 2)
     try:
         yield

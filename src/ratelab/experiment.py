@@ -24,10 +24,11 @@ from ratelab.progress import Reporter
 from ratelab.report import schedule_lines
 from ratelab.session import Plan, Session, current
 from ratelab.tracking import Diverged, NullRun, Run
-from ratelab.training import Chunk, Job, Program, Training
+from ratelab.training import Chunk, Job, Program, Training, ahead
 from ratelab.validation import UserError
 
 Recorder = Run | NullRun
+EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
 __all__ = ["Labels", "plan", "run"]
 
@@ -123,22 +124,13 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
     job = plan(config)
     if config.print_schedule:
         session.console.print("\n".join(schedule_lines(job.learning_rate)), highlight=False)
-    tracker, progress = session.open(config)
-    name = f"{labels.group} seed={config.seed}"
-    progress.start(name, len(session.results) + 1, session.plan.jobs, job.epochs, len(job.learning_rate))
     ending = Result(labels.group, config.seed)
-    parent = None if session.parent is None else session.parent.id
+    training = Training(job, _program(job))
     try:
-        with tracker.run(
-            name,
-            params=provenance.flatten(_public(config)),
-            tags=_tags(config, job, labels, session),
-            parent_id=parent,
-        ) as record:
+        with ahead(training, EPOCHS_AHEAD) as chunks, _record(config, job, labels, session) as record:
             ending = replace(ending, run_id=record.id)
             _log_provenance(record, config, labels)
-            training = Training(job, _program(job))
-            ending = replace(ending, **_train(training, job, record, config, progress))
+            ending = replace(ending, **_train(training, chunks, record, config, session.progress))
             if _wants_model(config, session):
                 record.log_keras_model(training.model(), _pixels(job))
             ending = replace(ending, status="finished")
@@ -152,24 +144,36 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
     return ending
 
 
+@contextlib.contextmanager
+def _record(config: Config, job: Job, labels: Labels, session: Session) -> Iterator[Recorder]:
+    """Open the run in the store, while the loop is being compiled and the first epochs run."""
+    session.open(config)
+    name = f"{labels.group} seed={config.seed}"
+    number = len(session.results) + 1
+    session.progress.start(name, number, session.plan.jobs, job.epochs, len(job.learning_rate))
+    params, tags = provenance.flatten(_public(config)), _tags(config, job, labels, session)
+    with session.tracker.run(name, params=params, tags=tags, parent_id=session.parent_id) as record:
+        yield record
+
+
 def _train(
-    training: Training, job: Job, record: Recorder, config: Config, progress: Reporter
+    training: Training, chunks: Iterator[Chunk], record: Recorder, config: Config, progress: Reporter
 ) -> dict[str, Any]:
-    """Run all epochs and the one look at the test split, and record each; return what the result holds."""
-    begin = time.monotonic()
-    with _steps_file(record) as chunks:
-        for chunk in training:
-            chunks.append(chunk)
+    """Record each epoch as it comes, then the one look at the test split; return what the result holds."""
+    rates, seconds = training.job.learning_rate, 0.0
+    with _steps_file(record) as recorded:
+        for chunk in chunks:
+            recorded.append(chunk)
+            seconds += chunk.seconds
             _log_chunk(record, chunk, config.tracking.train_loss_every)
             progress.advance(chunk.epoch + 1, len(chunk.train_loss))
             if chunk.diverged_step is not None:
                 raise Diverged(chunk.diverged_step)
     loss, accuracy = training.test()
-    last, now = len(job.learning_rate) - 1, int(time.time() * 1000)
+    last, now = np.array([len(rates) - 1]), np.array([time.time_ns() // 1_000_000])
     for key, value in (("test_loss", loss), ("test_accuracy", accuracy)):
-        record.metrics(key, np.array([last]), np.array([value]), np.array([now]))
-    rate = float(job.learning_rate[-1])
-    return {"test_accuracy": accuracy, "final_rate": rate, "seconds": time.monotonic() - begin}
+        record.metrics(key, last, np.array([value]), now)
+    return {"test_accuracy": accuracy, "final_rate": float(rates[-1]), "seconds": seconds}
 
 
 def _log_chunk(record: Recorder, chunk: Chunk, train_loss_every: int) -> None:
@@ -247,7 +251,7 @@ def _tags(config: Config, job: Job, labels: Labels, session: Session) -> dict[st
 
 
 def _wants_model(config: Config, session: Session) -> bool:
-    """The model is logged if so configured; by default for a single run and not in a sweep."""
+    """Say whether to log the model: as configured, else for a single run and not in a sweep."""
     wanted = config.tracking.log_model
     return session.plan.sweep_id is None if wanted is None else wanted
 

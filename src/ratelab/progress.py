@@ -9,7 +9,7 @@ from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
 
-__all__ = ["Bar", "Lines", "Reporter", "for_terminal"]
+__all__ = ["Bar", "Lines", "Reporter", "Silence", "for_terminal"]
 
 
 class Reporter(Protocol):
@@ -93,6 +93,19 @@ class Lines:
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
+
+
+class Silence:
+    """Says nothing."""
+
+    def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
+        """Say nothing."""
+
+    def advance(self, epoch: int, steps: int) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class _Speed(ProgressColumn):

@@ -23,9 +23,9 @@ def sweep_table(groups: Iterable[Group]) -> Table:
 
 
 def schedule_lines(rates: npt.NDArray[np.float32]) -> Sequence[str]:
-    """Return one line a step: its number and its rate, in the fewest digits that give the float32 back.
+    r"""Return one line a step: its number and its rate, in the fewest digits that give the float32 back.
 
-    >>> print(*schedule_lines(np.float32([0.1, 0.05])), sep="\\n")
+    >>> print(*schedule_lines(np.float32([0.1, 0.05])), sep="\n")
     step   learning_rate
        0   0.1
        1   0.05

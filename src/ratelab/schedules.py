@@ -37,7 +37,7 @@ def fixed(learning_rate: Rate) -> Schedule:
 def exponential(
     learning_rate: Rate, *, decay_steps: Positive, decay_rate: Positive, staircase: bool = False
 ) -> Schedule:
-    """Multiply by `decay_rate` every `decay_steps`: rate(t) = learning_rate * decay_rate ** (t / decay_steps).
+    """Decay by a factor: rate(t) = learning_rate * decay_rate ** (t / decay_steps).
 
     With `staircase` the exponent is floor(t / decay_steps): the rate falls in jumps, and the new value
     holds from the boundary on.
@@ -72,7 +72,7 @@ def exponential(
 
 @checked
 def tabulate(schedule: Callable[..., Any], steps: Count) -> npt.NDArray[np.float32]:
-    """Evaluate a schedule at steps 0 to `steps` - 1, in float64, and round once: what trains and what is logged.
+    """Evaluate a schedule at steps 0 to `steps` - 1 in float64, rounded once: what trains is what is logged.
 
     Args:
         schedule: a function from an array of steps to an array of rates of the same shape.

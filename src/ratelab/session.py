@@ -3,7 +3,7 @@
 import contextlib
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,8 +12,8 @@ from rich.console import Console
 
 from ratelab import provenance
 from ratelab.comparison import Result, summarise
-from ratelab.config import Config, Tracking
-from ratelab.progress import Reporter, for_terminal
+from ratelab.config import Config
+from ratelab.progress import Reporter, Silence, for_terminal
 from ratelab.report import sweep_table
 from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
 from ratelab.validation import UserError
@@ -42,18 +42,26 @@ class Plan:
     sweep_id: str | None = None
 
 
-@dataclass
 class Session:
-    """Open once, at the first run, and closed after the last; use it as a context manager."""
+    """Opened at the first run, closed after the last; use it as a context manager.
 
-    plan: Plan
-    results: list[Result] = field(default_factory=list)
-    console: Console = field(default_factory=Console)
-    tracker: Tracker | NullTracker | None = None
-    parent: Run | NullRun | None = None
-    _tracking: Tracking | None = None
-    _progress: Reporter | None = None
-    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    Attributes:
+        plan: what it is to do.
+        console: where results go.
+        results: of the runs that ended.
+        tracker: the store; keeps nothing until the session is open.
+        progress: says nothing until the session is open.
+        parent: the run of the sweep as a whole, if there is one.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.console = plan, Console()
+        self.results: list[Result] = []
+        self.tracker: Tracker | NullTracker = NullTracker()
+        self.progress: Reporter = Silence()
+        self.parent: Run | NullRun | None = None
+        self._where: tuple[str | None, str, Path] | None = None
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -66,26 +74,30 @@ class Session:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def open(self, config: Config) -> tuple[Tracker | NullTracker, Reporter]:
-        """Return tracker and progress, made for the first run's configuration.
+    def open(self, config: Config) -> None:
+        """Open the store and the parent run at the first call.
 
         Raises:
             UserError: if a later run wants another store: one sweep is recorded in one place.
         """
-        if self._tracking is None or self.tracker is None or self._progress is None:
-            self._tracking = config.tracking
-            self._progress = for_terminal(self.console)
-            self._stack.callback(self._progress.close)
-            where = (config.tracking.uri, config.tracking.experiment, self.plan.directory)
+        where = (config.tracking.uri, config.tracking.experiment, self.plan.directory)
+        if self._where is None:
+            self._where = where
+            self.progress = for_terminal(self.console)
+            self._stack.callback(self.progress.close)
             self.tracker = open_tracker(*where)
             self._stack.enter_context(self.tracker)
             if self.plan.sweep_id is not None:
                 self.parent = self._stack.enter_context(self._open_parent(self.plan.sweep_id))
-        if self._where(config.tracking) != self._where(self._tracking):
+        if self._where != where:
             raise UserError(
                 "tracking: all runs of a sweep are recorded in one store; start one sweep for each."
             )
-        return self.tracker, self._progress
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the sweep's run."""
+        return None if self.parent is None else self.parent.id
 
     def fail_parent(self, error: Exception) -> None:
         """Mark the sweep as failed while it goes on."""
@@ -94,8 +106,7 @@ class Session:
 
     def finish(self) -> None:
         """Print the table of the results and where MLflow shows this comparison."""
-        if self._progress is not None:
-            self._progress.close()
+        self.progress.close()
         if self.plan.sweep_id is not None:
             self.console.print(sweep_table(summarise(self.results)))
         if isinstance(self.tracker, Tracker):
@@ -104,15 +115,10 @@ class Session:
 
     @contextlib.contextmanager
     def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:
-        assert self.tracker is not None  # noqa: S101 - opened by the caller
         tags = {"sweep_id": sweep_id, "kind": "sweep", **provenance.collect().tags}
         params: Mapping[str, Any] = {"jobs": self.plan.jobs, "varied": ", ".join(sorted(self.plan.varied))}
         with self.tracker.run(f"sweep {sweep_id}", params=params, tags=tags) as parent:
             yield parent
-
-    @staticmethod
-    def _where(tracking: Tracking | None) -> tuple[str | None, str] | None:
-        return None if tracking is None else (tracking.uri, tracking.experiment)
 
 
 def current() -> Session | None:

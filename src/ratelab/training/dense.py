@@ -47,7 +47,7 @@ def _turned_dense() -> Any:
     import keras
     from keras import ops
 
-    class TurnedDense(keras.layers.Layer):
+    class TurnedDense(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
         """activation((kernel @ inputs^T + bias)^T), for inputs of rank 2."""
 
         def __init__(self, units: int, activation: Any, use_bias: bool) -> None:

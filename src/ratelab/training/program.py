@@ -65,7 +65,7 @@ class Program:
     def epoch(
         self, state: Any, order: npt.NDArray[np.int32], rates: npt.NDArray[np.float32], first_step: int
     ) -> tuple[Any, npt.NDArray[np.float32]]:
-        """Run one update for each row of `order`, [steps, batch]; return the state and float32[steps] losses."""
+        """Run one update a row of `order`, [steps, batch]; return the state and float32[steps] losses."""
         import tensorflow as tf
 
         images, labels = self._train

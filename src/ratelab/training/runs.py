@@ -89,14 +89,14 @@ class Training:
     """
 
     def __init__(self, job: Job, program: "Program") -> None:
-        self._job, self._program = job, program
+        self.job, self._program = job, program
         weights_seed, self._order_seed = np.random.SeedSequence(job.seed).spawn(2)
         self._model = seeded_model(job.build_model, weights_seed)
         self._state = program.initial_state(self._model)
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield one chunk an epoch; stop after one that diverged."""
-        job, examples = self._job, len(self._job.data.train.labels)
+        job, examples = self.job, len(self.job.data.train.labels)
         for epoch in range(job.epochs):
             order = epoch_order(self._order_seed, epoch, examples, job.batch_size)
             first = epoch * len(order)

@@ -1,0 +1,67 @@
+"""Training in a thread of its own: the compiled loop leaves Python's lock alone, so recording is free."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+__all__ = ["ahead"]
+
+PATIENCE = 2.0  # seconds that a caller who stops early waits for the item in the making
+
+
+@contextlib.contextmanager
+def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+    """Let a thread make `items`, at most `depth` more than were taken; the block takes them in order.
+
+    The main thread stays free for signals even while one item takes minutes. What the thread raises is raised
+    where the items are taken. At the end of the block the thread stops after the item that it is making.
+
+    >>> with ahead(range(3), depth=1) as numbers:
+    ...     list(numbers)
+    [0, 1, 2]
+    """
+    made: queue.Queue[T | _End] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: T | _End) -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put(item, timeout=0.1)
+                break
+
+    def make() -> None:
+        error = None
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as raised:
+            error = raised
+        put(_End(error))
+
+    thread = threading.Thread(target=make, name="training", daemon=True)
+    thread.start()
+    try:
+        yield _take(made)
+    finally:
+        stopped.set()
+        thread.join(PATIENCE)
+
+
+class _End:
+    """Nothing more comes; `error` is what ended it early, if anything."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:
+    while not isinstance(item := made.get(), _End):
+        yield item
+    if item.error is not None:
+        raise item.error

@@ -21,6 +21,7 @@ class Result:
         test_accuracy: None unless it finished.
         final_rate: the last learning rate applied.
         seconds: of training, the compilation included.
+        diverged_step: the update whose loss was not finite.
     """
 
     group: str
@@ -30,6 +31,7 @@ class Result:
     test_accuracy: float | None = None
     final_rate: float | None = None
     seconds: float = 0.0
+    diverged_step: int | None = None
 
 
 @dataclass(frozen=True)

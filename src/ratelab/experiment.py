@@ -1,12 +1,10 @@
-"""One run from its configuration to its record: plan, train, track."""
+"""One run from its configuration to its record: check, plan, train, track."""
 
 import contextlib
-import json
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,11 @@ import numpy.typing as npt
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ratelab import config as configuration
-from ratelab import data, devices, provenance, schedules
+from ratelab import devices, provenance
 from ratelab.comparison import Result
 from ratelab.config import Config
-from ratelab.preflight import prepare
+from ratelab.planning import plan
+from ratelab.preflight import prepare, read
 from ratelab.progress import Reporter
 from ratelab.report import schedule_lines
 from ratelab.session import Plan, Session, current
@@ -30,7 +28,7 @@ from ratelab.validation import UserError
 Recorder = Run | NullRun
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
-__all__ = ["Labels", "plan", "run"]
+__all__ = ["Labels", "run"]
 
 _programs: dict[str, Program] = {}
 
@@ -58,7 +56,7 @@ def run(cfg: DictConfig) -> Result:
     """
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.cwd)
-    config = prepare(cfg, directory)
+    config = prepare(read(cfg), directory)
     session = current()
     if session is not None:
         return _execute(config, _labels(session), session)
@@ -67,55 +65,13 @@ def run(cfg: DictConfig) -> Result:
         session.finish()
     if result.status == "diverged":
         raise UserError(
-            f"{result.group}: the loss was not finite, the run is marked FAILED; lower learning_rate."
+            f"{result.group}: the loss was not finite at step {result.diverged_step}; "
+            "the run is marked FAILED. Lower learning_rate."
         )
     session.console.print(
         f"test accuracy {result.test_accuracy:.4f}, {result.seconds:.2f} s", highlight=False
     )
     return result
-
-
-def plan(config: Config) -> Job:
-    """Turn a configuration into a job: arrays, functions and counts.
-
-    Raises:
-        UserError: if the schedule gives a rate that is negative or not finite.
-    """
-    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
-    examples = len(dataset.train.labels)
-    if config.batch_size > examples:
-        raise UserError(
-            f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
-        )
-    steps = config.epochs * (examples // config.batch_size)
-    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
-    optimizer = configuration.call(
-        configuration.locate(config.optimizer.target), config.optimizer.arguments, {}
-    )
-    shared = config.model_dump(
-        by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"}
-    )
-    return Job(
-        seed=config.seed,
-        learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
-        build_model=partial(_build_model, config, shape, dataset.classes),
-        data=dataset,
-        optimizer=optimizer,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        xla=config.device.xla,
-        program_key=json.dumps(shared, sort_keys=True),
-    )
-
-
-def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
-    """Call the model's `_target_`; layers inside its arguments may be targets too."""
-    from hydra.utils import instantiate
-
-    wrapped = OmegaConf.create(config.model.arguments)  # `instantiate` takes configs, not bare scalars
-    arguments = instantiate(wrapped, _convert_="all")
-    supplied = {"input_shape": shape, "classes": classes}
-    return configuration.call(configuration.locate(config.model.target), arguments, supplied)
 
 
 def _execute(config: Config, labels: Labels, session: Session) -> Result:
@@ -134,8 +90,8 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
             if _wants_model(config, session):
                 record.log_keras_model(training.model(), _pixels(job))
             ending = replace(ending, status="finished")
-    except Diverged:
-        ending = replace(ending, status="diverged")
+    except Diverged as error:
+        ending = replace(ending, status="diverged", diverged_step=error.step)
     except Exception as error:
         session.fail_parent(error)
         raise

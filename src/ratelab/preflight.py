@@ -9,12 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ratelab import config as configuration
-from ratelab import data, devices
+from ratelab import devices
 from ratelab.config import Config
+from ratelab.planning import plan
 from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
 
-__all__ = ["Preflight", "prepare", "read"]
+__all__ = ["Preflight", "check", "prepare", "read"]
 
 
 class Preflight(Callback):
@@ -23,7 +24,7 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check the run; end the program with one message if it cannot start."""
         try:
-            prepare(config, Path(config.hydra.runtime.cwd))
+            prepare(read(config), Path(config.hydra.runtime.cwd))
         except UserError as error:
             # Hydra turns an exception of a callback into a warning and goes on; this it lets pass.
             sys.exit(str(error))
@@ -44,28 +45,36 @@ def read(cfg: DictConfig) -> Config:
     return configuration.read({str(key): value for key, value in values.items()})
 
 
-def prepare(cfg: DictConfig, directory: Path) -> Config:
-    """Check the configuration, load the data, set the device and open the store, in this order.
+def prepare(config: Config, directory: Path) -> Config:
+    """Check the job by itself, then open the store.
 
     Args:
-        cfg: as Hydra composed it.
+        config: as `read` returns it.
         directory: what relative paths start from.
 
     Returns:
-        The typed configuration, its paths and the URI of the store absolute.
+        The configuration, its paths and the URI of the store absolute.
 
     Raises:
         UserError: for the first thing that stands in the way; nothing was written.
     """
-    config = read(cfg)
-    configuration.make_schedule(config, steps=1)
+    config = check(config, directory)
+    if config.tracking.uri is None:
+        return config
+    store = config.tracking.model_copy(update={"uri": prepare_store(config.tracking.uri, directory)})
+    return config.model_copy(update={"tracking": store})
+
+
+def check(config: Config, directory: Path) -> Config:
+    """Check the device, the data and the job as a whole; return the configuration with absolute paths.
+
+    Raises:
+        UserError: for the first thing that stands in the way; nothing was written.
+    """
     if config.data.dir is not None:
         located = config.data.model_copy(update={"dir": str(directory / config.data.dir)})
         config = config.model_copy(update={"data": located})
     if config.device.kind == "gpu":
         devices.configure(config.device)
-    data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
-    if config.tracking.uri is None:
-        return config
-    store = config.tracking.model_copy(update={"uri": prepare_store(config.tracking.uri, directory)})
-    return config.model_copy(update={"tracking": store})
+    plan(config)
+    return config

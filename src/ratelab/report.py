@@ -14,8 +14,8 @@ __all__ = ["schedule_lines", "sweep_table"]
 def sweep_table(groups: Iterable[Group]) -> Table:
     """Return the table of a sweep, a row for each group."""
     table = Table(title="Test accuracy, once, after the last step")
-    table.add_column("schedule")
-    for heading in ("runs", "accuracy", "lowest", "highest", "final rate", "seconds a run"):
+    table.add_column("schedule", overflow="fold")
+    for heading in ("runs", "mean", "range", "final rate", "seconds"):
         table.add_column(heading, justify="right")
     for group in groups:
         table.add_row(group.name, _counts(group), *_accuracy(group), _rate(group), f"{group.seconds:.2f}")
@@ -41,7 +41,10 @@ def _counts(group: Group) -> str:
 
 
 def _accuracy(group: Group) -> list[str]:
-    return [f"{value:.4f}" for value in group.accuracy] if group.accuracy else ["-", "-", "-"]
+    if group.accuracy is None:
+        return ["-", "-"]
+    mean, lowest, highest = group.accuracy
+    return [f"{mean:.4f}", f"{lowest:.4f} to {highest:.4f}"]
 
 
 def _rate(group: Group) -> str:

@@ -16,7 +16,6 @@ from ratelab.config import Config
 from ratelab.progress import Reporter, Silence, for_terminal
 from ratelab.report import sweep_table
 from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
-from ratelab.validation import UserError
 
 UI = "http://127.0.0.1:5000"
 
@@ -60,7 +59,7 @@ class Session:
         self.tracker: Tracker | NullTracker = NullTracker()
         self.progress: Reporter = Silence()
         self.parent: Run | NullRun | None = None
-        self._where: tuple[str | None, str, Path] | None = None
+        self._opened = False
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,24 +74,17 @@ class Session:
         self._stack.__exit__(kind, error, trace)
 
     def open(self, config: Config) -> None:
-        """Open the store and the parent run at the first call.
-
-        Raises:
-            UserError: if a later run wants another store: one sweep is recorded in one place.
-        """
-        where = (config.tracking.uri, config.tracking.experiment, self.plan.directory)
-        if self._where is None:
-            self._where = where
-            self.progress = for_terminal(self.console)
-            self._stack.callback(self.progress.close)
-            self.tracker = open_tracker(*where)
-            self._stack.enter_context(self.tracker)
-            if self.plan.sweep_id is not None:
-                self.parent = self._stack.enter_context(self._open_parent(self.plan.sweep_id))
-        if self._where != where:
-            raise UserError(
-                "tracking: all runs of a sweep are recorded in one store; start one sweep for each."
-            )
+        """Open progress, store and parent run, at the first call."""
+        if self._opened:
+            return
+        self._opened = True
+        self.progress = for_terminal(self.console)
+        self._stack.callback(self.progress.close)
+        tracker = open_tracker(config.tracking.uri, config.tracking.experiment, self.plan.directory)
+        self._stack.enter_context(tracker)
+        self.tracker = tracker
+        if self.plan.sweep_id is not None:
+            self.parent = self._stack.enter_context(self._open_parent(self.plan.sweep_id))
 
     @property
     def parent_id(self) -> str | None:

@@ -7,8 +7,9 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ratelab.preflight import prepare
+from ratelab import preflight
 from ratelab.session import Plan, sweep
+from ratelab.validation import UserError
 
 Overrides = Sequence[Sequence[str]]
 
@@ -20,10 +21,15 @@ def check(context: HydraContext, config: DictConfig, job_overrides: Overrides) -
 
     A config that is not ratelab's own is none of our business.
     """
-    for overrides in job_overrides:
-        job = context.config_loader.load_sweep_config(config, list(overrides))
-        if OmegaConf.select(job, "schedule._target_") is not None:
-            prepare(job, Path(config.hydra.runtime.cwd))
+    jobs = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
+    ours = [preflight.read(job) for job in jobs if OmegaConf.select(job, "schedule._target_") is not None]
+    directory = Path(config.hydra.runtime.cwd)
+    for job_config in ours:  # after all were read: a misspelt key of the last one costs no time
+        preflight.check(job_config, directory)
+    if len({(job_config.tracking.uri, job_config.tracking.experiment) for job_config in ours}) > 1:
+        raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
+    for job_config in ours[:1]:
+        preflight.prepare(job_config, directory)
 
 
 def launch(

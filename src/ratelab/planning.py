@@ -1,0 +1,58 @@
+"""From a typed configuration to a job: arrays, functions and counts. No TensorFlow yet."""
+
+import json
+from functools import partial
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ratelab import config as configuration
+from ratelab import data, schedules
+from ratelab.config import Config
+from ratelab.training import Job
+from ratelab.validation import UserError
+
+__all__ = ["plan"]
+
+
+def plan(config: Config) -> Job:
+    """Turn a configuration into a job: arrays, functions and counts.
+
+    Raises:
+        UserError: if the schedule gives a rate that is negative or not finite.
+    """
+    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
+    examples = len(dataset.train.labels)
+    if config.batch_size > examples:
+        raise UserError(
+            f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
+        )
+    steps = config.epochs * (examples // config.batch_size)
+    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
+    optimizer = configuration.call(
+        configuration.locate(config.optimizer.target), config.optimizer.arguments, {}
+    )
+    shared = config.model_dump(
+        by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"}
+    )
+    return Job(
+        seed=config.seed,
+        learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
+        build_model=partial(_build_model, config, shape, dataset.classes),
+        data=dataset,
+        optimizer=optimizer,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        xla=config.device.xla,
+        program_key=json.dumps(shared, sort_keys=True),
+    )
+
+
+def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
+    """Call the model's `_target_`; layers inside its arguments may be targets too."""
+    from hydra.utils import instantiate
+
+    wrapped = OmegaConf.create(config.model.arguments)  # `instantiate` takes configs, not bare scalars
+    arguments = instantiate(wrapped, _convert_="all")
+    supplied = {"input_shape": shape, "classes": classes}
+    return configuration.call(configuration.locate(config.model.target), arguments, supplied)

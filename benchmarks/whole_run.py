@@ -74,7 +74,8 @@ def main() -> None:
     for contestant, median in medians.items():
         ratio = median / medians["tutorial"]
         print(
-            f"{contestant:26s} median {median:6.2f}   min {min(laps[contestant]):6.2f}   {ratio:.2f} x tutorial"
+            f"{contestant:26s} median {median:6.2f}   min {min(laps[contestant]):6.2f}   "
+            f"{ratio:.2f} x tutorial"
         )
     added = medians["ratelab, no model"] / medians["ratelab, tracking=none"] - 1
     print(f"\ntracking adds {added:.1%} to the whole run; mlruns/ grows by {bytes_a_run / 1e6:.1f} MB a run")

@@ -1,0 +1,323 @@
+"""A run says how it ended, and says it only when everything is stored."""
+
+import inspect
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ratelab.tracking import (
+    Diverged,
+    NullRun,
+    NullTracker,
+    Run,
+    Tracker,
+    comparison_links,
+    now_ms,
+    open_tracker,
+    prepare_store,
+)
+from ratelab.tracking.names import safe_texts
+from ratelab.validation import UserError
+
+# mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
+]
+STOPPED = """
+import signal, sys, time
+from pathlib import Path
+import numpy as np
+from ratelab.tracking import now_ms, open_tracker
+
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", Path(sys.argv[1])) as tracker:
+    with tracker.run("stopped", params={}, tags={}) as run:
+        run.metrics("a", np.arange(200_000), np.ones(200_000), np.full(200_000, now_ms()))
+        print(run.id, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("a project with 100% ü")
+
+
+@pytest.fixture(scope="module")
+def tracker(project: Path) -> Iterator[Tracker]:
+    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", project) as tracker:
+        assert isinstance(tracker, Tracker)
+        yield tracker
+
+
+@pytest.fixture(scope="module")
+def client(tracker: Tracker) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracker.uri)
+
+
+def artifact(client: Any, run_id: str, path: str) -> str:
+    return Path(client.download_artifacts(run_id, path)).read_text()
+
+
+def test_a_finished_run_has_all_that_was_logged(tracker: Tracker, client: Any, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file.txt").write_text("content")
+    with tracker.run("exponential seed=0", params={"rate": 0.1}, tags={"schedule": "exponential"}) as run:
+        run.metrics("a", np.arange(5), np.arange(5), np.arange(5))
+        run.params({"more": None})
+        run.tag("note", 3)
+        run.artifact_text("hello", "notes/hello.txt")
+        run.artifact(tmp_path / "folder" / "file.txt", "files")
+        run.artifact(tmp_path / "folder", "whole")
+        assert client.get_run(run.id).info.status == "RUNNING"
+    stored = client.get_run(run.id)
+    assert (run.name, stored.info.run_name) == ("exponential seed=0", "exponential seed=0")
+    assert stored.info.status == "FINISHED"
+    assert stored.info.end_time >= stored.info.start_time
+    assert stored.data.params == {"rate": "0.1", "more": "None"}
+    assert stored.data.metrics == {"a": 4.0}
+    expected = {"schedule": "exponential", "note": "3", "mlflow.source.type": "LOCAL"}
+    assert expected.items() <= stored.data.tags.items()
+    assert {"mlflow.user", "mlflow.source.name"} <= stored.data.tags.keys()
+    assert artifact(client, run.id, "notes/hello.txt") == "hello"
+    assert artifact(client, run.id, "files/file.txt") == "content"
+    assert artifact(client, run.id, "whole/file.txt") == "content"
+
+
+def test_artifacts_lie_beside_the_database(tracker: Tracker, project: Path) -> None:
+    with tracker.run("run", params={}, tags={}) as run:
+        run.artifact_text("hello", "hello.txt")
+    folder = project / "mlruns" / "artifacts" / "ratelab" / run.id / "artifacts"
+    assert [path.name for path in folder.iterdir()] == ["hello.txt"]
+
+
+class Stopped(KeyboardInterrupt):
+    """What a program of its own may raise in its signal handler."""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (KeyboardInterrupt(), "KILLED"),
+        (Stopped(), "KILLED"),
+        (SystemExit(143), "KILLED"),
+        (SystemExit(0), "FAILED"),
+        (SystemExit(3), "FAILED"),
+        (SystemExit("words"), "FAILED"),
+        (ValueError("the reason"), "FAILED"),
+        (Diverged(17), "FAILED"),
+    ],
+    ids=repr,
+)
+def test_the_status_is_what_happened(
+    tracker: Tracker, client: Any, error: BaseException, status: str
+) -> None:
+    runs: list[Run] = []
+
+    def end() -> None:
+        with tracker.run("run", params={}, tags={}) as run:
+            runs.append(run)
+            run.metrics("a", np.arange(1000), np.arange(1000), np.arange(1000))
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        end()
+    run = runs[0]
+    assert raised.value is error
+    stored = client.get_run(run.id)
+    assert stored.info.status == status
+    assert stored.data.metrics == {"a": 999.0}
+    if status == "FAILED":
+        assert type(error).__name__ in stored.data.tags["error"]
+        assert "raise error" in artifact(client, run.id, "traceback.txt")
+    assert stored.data.tags.get("diverged_step") == ("17" if isinstance(error, Diverged) else None)
+
+
+def test_sigterm_stores_everything_and_marks_the_run_as_killed(project: Path, client: Any) -> None:
+    command = [sys.executable, "-c", STOPPED, str(project)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        run_id = process.stdout.readline().strip()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 143
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert client.get_run(run_id).data.metrics == {"a": 1.0}
+    with closing(sqlite3.connect(project / "mlruns" / "mlflow.db")) as connection:
+        query = "SELECT count(*) FROM metrics WHERE run_uuid = ?"
+        assert connection.execute(query, [run_id]).fetchone() == (200_000,)
+
+
+def test_metrics_that_cannot_be_stored_fail_the_run(project: Path, client: Any) -> None:
+    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", project) as lost:
+        assert isinstance(lost, Tracker)
+        with pytest.raises(LookupError, match="no such run"), lost.run("run", params={}, tags={}) as run:
+            lost._writer.write("f" * 32, "a", np.arange(1), np.arange(1), np.arange(1))
+    assert client.get_run(run.id).info.status == "FAILED"
+
+
+def test_a_child_knows_its_parent_and_the_parent_fails_only_if_told(tracker: Tracker, client: Any) -> None:
+    with tracker.run("sweep", params={}, tags={}) as parent:
+        for number in range(2):
+            try:
+                with tracker.run(f"job {number}", params={}, tags={}, parent_id=parent.id) as child:
+                    raise ValueError(f"job {number} broke")
+            except ValueError as error:
+                parent.fail(str(error), f"Traceback: {error}")
+        with tracker.run("job 2", params={}, tags={}, parent_id=parent.id) as last:
+            pass
+    assert client.get_run(child.id).data.tags["mlflow.parentRunId"] == parent.id
+    assert [client.get_run(run.id).info.status for run in (parent, child, last)] == [
+        "FAILED",
+        "FAILED",
+        "FINISHED",
+    ]
+    assert client.get_run(parent.id).data.tags["error"] == "job 1 broke"
+    text = artifact(client, parent.id, "traceback.txt")
+    assert "job 0 broke" in text
+    assert "job 1 broke" in text
+
+
+def test_runs_in_the_environment_do_not_matter(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "f" * 32)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
+    with (
+        tracker.run("parent", params={}, tags={}) as parent,
+        tracker.run("child", params={}, tags={}, parent_id=parent.id) as child,
+    ):
+        pass
+    assert client.get_run(child.id).info.experiment_id == tracker.experiment_id
+    assert client.get_run(child.id).data.tags["mlflow.parentRunId"] == parent.id
+
+
+def test_long_texts_and_odd_names_are_changed_where_it_shows_and_kept_in_full(
+    tracker: Tracker, client: Any
+) -> None:
+    params = {"long": "x" * 7000, "a=b": 1, "a@b": 2, "": "empty", "../up": "up", "n" * 300: "name", "ü": "ß"}
+    with tracker.run("odd", params=params, tags={"tag=": "t" * 9000}) as run:
+        pass
+    stored = client.get_run(run.id).data
+    assert stored.params["long"] == "x" * 5997 + "..."
+    assert [stored.params[key] for key in ("a_b", "a_b_2", "_", "_../up", "ü")] == [
+        "1",
+        "2",
+        "empty",
+        "up",
+        "ß",
+    ]
+    assert len(stored.params) == len(params)
+    assert stored.tags["tag_"] == "t" * 7997 + "..."
+    full = json.loads(artifact(client, run.id, "params_full.json"))
+    assert full == {key: str(value) for key, value in params.items() if key != "ü"}
+    assert json.loads(artifact(client, run.id, "tags_full.json")) == {"tag=": "t" * 9000}
+
+
+def test_texts_that_fit_are_left_alone() -> None:
+    assert safe_texts({"a.b/c d:e-f_1": "text"}, 4) == ({"a.b/c d:e-f_1": "text"}, {})
+
+
+def test_many_trackers_make_one_experiment(tracker: Tracker) -> None:
+    ids = []
+
+    def open_it() -> None:
+        with Tracker(tracker.uri, "raced for") as another:
+            ids.append(another.experiment_id)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 8
+    assert len(set(ids)) == 1
+
+
+def test_a_deleted_experiment_says_what_to_do(tracker: Tracker, client: Any) -> None:
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(
+        UserError, match=r"tracking\.experiment: 'gone' was deleted.*mlflow experiments restore"
+    ):
+        Tracker(tracker.uri, "gone")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorFlow's and Keras' own, at their import
+@pytest.mark.filterwarnings("ignore::FutureWarning:keras")  # keras still asks numpy what it will not answer
+def test_a_keras_model_is_loaded_back_and_predicts_the_same(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+    import mlflow
+
+    model = keras.Sequential([keras.layers.Input((784,)), keras.layers.Dense(10)])
+    images = np.random.default_rng(0).random((7, 784), dtype=np.float32)
+    capfd.readouterr()
+    with tracker.run("model", params={"rate": 0.1}, tags={}) as run:
+        run.log_keras_model(model, images)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    loaded = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
+    np.testing.assert_array_equal(loaded.predict(images), np.asarray(model(images)))
+    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 784)
+    assert loaded.metadata.signature.outputs.inputs[0].shape == (-1, 10)
+    requirements = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.id}/model/requirements.txt"))
+    assert {line.partition("==")[0] for line in requirements.read_text().split()} == {
+        "mlflow",
+        "tensorflow",
+        "keras",
+        "numpy",
+    }
+    assert client.get_run(run.id).outputs.model_outputs
+
+
+def test_a_tracker_that_is_off_has_the_same_interface_and_keeps_nothing(tmp_path: Path) -> None:
+    for real, null in ((Tracker, NullTracker), (Run, NullRun)):
+        for name, method in inspect.getmembers(real, inspect.isfunction):
+            if not name.startswith("_"):
+                ours, theirs = (inspect.signature(f).parameters for f in (method, getattr(null, name)))
+                assert list(ours.values()) == list(theirs.values()), name
+    with open_tracker(None, "ratelab", tmp_path) as tracker:
+        with tracker.run("run", params={"a": 1}, tags={}) as run:
+            run.metrics("a", np.arange(1), np.arange(1), np.arange(1))
+            run.fail("reason", "traceback")
+        with pytest.raises(ValueError, match="mine"), tracker.run("run", params={}, tags={}):
+            raise ValueError("mine")
+    assert not any(tmp_path.iterdir())
+
+
+def test_telemetry_is_off(tracker: Tracker) -> None:
+    assert tracker.uri
+    assert (os.environ["MLFLOW_DISABLE_TELEMETRY"], os.environ["DO_NOT_TRACK"]) == ("true", "true")
+
+
+def test_the_links_name_the_runs_in_the_way_that_the_ui_reads() -> None:
+    """Both were looked at in Chromium with mlflow 3.17.2: these runs only, their names in the legend."""
+    assert comparison_links("http://127.0.0.1:5000/", "1", ["a1", "b2"]) == (
+        "http://127.0.0.1:5000/#/experiments/1/runs?compareRunsMode=CHART"
+        "&searchFilter=attributes.run_id%20IN%20%28%27a1%27%2C%20%27b2%27%29"
+        "&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true",
+        "http://127.0.0.1:5000/#/metric?runs=%5B%22a1%22%2C%20%22b2%22%5D&metric=%22learning_rate%22"
+        "&experiments=%5B%221%22%5D&plot_metric_keys=%5B%22learning_rate%22%5D&x_axis=step",
+    )
+
+
+def test_the_clock_counts_milliseconds() -> None:
+    assert 1_700_000_000_000 < now_ms() < 10_000_000_000_000
+
+
+def test_a_store_that_was_prepared_is_opened_again(tracker: Tracker, project: Path) -> None:
+    assert prepare_store(tracker.uri, project) == tracker.uri

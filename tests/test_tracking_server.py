@@ -1,0 +1,234 @@
+"""A real `mlflow server` on loopback stores what SQLite stores; bad servers are refused in seconds."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ratelab.tracking import MetricWriter, Tracker, open_tracker, prepare_store
+from ratelab.validation import UserError
+
+# mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", store]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(address, process, folder / "log")
+        yield address
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(timeout=20)
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"mlflow server did not start:\n{log.read_text()}")
+
+
+def history(client: Any, run_id: str, key: str) -> list[tuple[int, str, int]]:
+    points = client.get_metric_history(run_id, key)
+    return sorted((point.step, repr(point.value), point.timestamp) for point in points)
+
+
+def test_a_server_and_a_file_read_back_the_same_at_every_step(server: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    steps = np.arange(2_200)
+    values = np.random.default_rng(0).normal(size=2_200).astype(np.float32)
+    values[[10, 20, 30]] = np.nan, np.inf, -np.inf
+    times = 1_700_000_000_000 + steps // 7
+    read = []
+    for uri in (prepare_store(server, tmp_path), prepare_store("sqlite:///mlruns/mlflow.db", tmp_path)):
+        client = MlflowClient(uri)
+        run_id = client.create_run("0").info.run_id
+        with closing(MetricWriter(uri)) as metrics:
+            for _ in range(2):
+                metrics.write(run_id, "learning_rate", steps, values, times)
+                metrics.write(run_id, "val_loss", steps[:3], np.array([2.0, 1.0, np.nan]), times[:3])
+        run = client.search_runs(["0"], f"attributes.run_id = '{run_id}'")[0]
+        histories = [history(client, run_id, key) for key in ("learning_rate", "val_loss")]
+        read.append((histories, repr(run.data.metrics), repr(client.get_run(run_id).data.metrics)))
+    assert [len(points) for points in read[0][0]] == [2_200, 3]
+    assert read[0] == read[1]
+
+
+def test_a_run_on_a_server_has_its_texts_status_and_artifacts(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    params = {f"p{number}": number for number in range(250)}
+    with open_tracker(server, "on a server", tmp_path) as tracker:
+        assert isinstance(tracker, Tracker)
+        with tracker.run("good", params=params, tags={"a": "b"}) as run:
+            run.metrics("m", np.arange(3), np.arange(3), np.arange(3))
+            run.artifact_text("hello", "notes/hello.txt")
+        with pytest.raises(ValueError, match="bad"), tracker.run("bad", params={}, tags={}) as bad:
+            raise ValueError("bad")
+    client = MlflowClient(server)
+    stored = client.get_run(run.id)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params == {key: str(value) for key, value in params.items()}
+    assert stored.data.metrics == {"m": 2.0}
+    assert stored.info.artifact_uri.startswith("mlflow-artifacts:")
+    assert [file.path for file in client.list_artifacts(run.id, "notes")] == ["notes/hello.txt"]
+    assert client.get_run(bad.id).info.status == "FAILED"
+    assert not any(tmp_path.iterdir())
+    assert capfd.readouterr().out == ""
+
+
+def test_a_run_that_the_server_made_twice_is_kept_once(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP client sends create_run again when an answer is lost: the first run stays behind."""
+    from mlflow import MlflowClient
+
+    with open_tracker(server, "twice", tmp_path) as tracker:
+        create = MlflowClient.create_run
+
+        def create_twice(*args: Any, **kwargs: Any) -> Any:
+            create(*args, **kwargs)
+            return create(*args, **kwargs)
+
+        monkeypatch.setattr(MlflowClient, "create_run", create_twice)
+        with tracker.run("once", params={}, tags={}) as run:
+            pass
+        found = MlflowClient(server).search_runs([tracker.experiment_id])
+    assert [(found_run.info.run_id, found_run.info.status) for found_run in found] == [(run.id, "FINISHED")]
+
+
+class Refusal(BaseHTTPRequestHandler):
+    """A server that is well and lets nobody in, with the status that its path begins with."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.endswith("/health") else self.status())
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.send_response(self.status())
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def status(self) -> int:
+        return int(self.path.split("/")[1])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusal) as stub:
+        threading.Thread(target=stub.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{stub.server_port}"
+        stub.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "advice"),
+    [
+        (401, "status 401", "MLFLOW_TRACKING_USERNAME"),
+        (403, "status 403", "permission"),
+        (404, "status 404", "not the address of an MLflow server"),
+        (500, "status 500", "log"),
+        (200, "not as MLflow does", "not the address of an MLflow server"),
+    ],
+)
+def test_a_server_that_refuses_is_a_user_error(
+    refusing: str, tmp_path: Path, status: int, reason: str, advice: str
+) -> None:
+    start = time.perf_counter()
+    with pytest.raises(UserError) as refusal:
+        prepare_store(f"http://me:hush@{refusing}/{status}/", tmp_path)
+    assert time.perf_counter() - start < 5
+    assert f"tracking.uri: http://me:***@{refusing}/{status} " in str(refusal.value)
+    assert reason in str(refusal.value)
+    assert advice in str(refusal.value)
+    assert "hush" not in str(refusal.value)
+
+
+def test_a_server_that_is_not_there_is_a_user_error(tmp_path: Path) -> None:
+    port = free_port()
+    with pytest.raises(UserError, match=rf"127\.0\.0\.1:{port} does not answer: .*mlflow server") as refusal:
+        prepare_store(f"http://me:hush@127.0.0.1:{port}", tmp_path)
+    assert "hush" not in str(refusal.value)
+
+
+def test_a_server_that_never_answers_is_given_up_in_seconds(tmp_path: Path) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        start = time.perf_counter()
+        with pytest.raises(UserError, match="does not answer"):
+            prepare_store(f"http://127.0.0.1:{deaf.getsockname()[1]}", tmp_path)
+        assert time.perf_counter() - start < 8
+
+
+def test_postgresql_without_a_server_or_driver_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tracking\.uri: postgresql://me:\*\*\*@127") as refusal:
+        prepare_store(f"postgresql://me:hush@127.0.0.1:{free_port()}/db", tmp_path)
+    assert "hush" not in str(refusal.value)
+    assert not any(tmp_path.iterdir())
+
+
+POSTGRESQL = os.environ.get("RATELAB_TEST_POSTGRESQL")
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="RATELAB_TEST_POSTGRESQL names no PostgreSQL database")
+def test_postgresql_reads_back_every_step(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    steps = np.arange(60_000)
+    values = np.random.default_rng(0).normal(size=60_000)
+    values[[10, 20, 30]] = np.nan, np.inf, -np.inf
+    with open_tracker(POSTGRESQL, "ratelab", tmp_path) as tracker:
+        client = MlflowClient(tracker.uri)
+        with tracker.run("one", params={"a": 1}, tags={}) as run:
+            for _ in range(2):
+                run.metrics("a", steps, values, steps)
+        theirs = client.create_run(tracker.experiment_id).info.run_id
+    from mlflow.entities import Metric
+
+    for start in range(0, 60_000, 1000):
+        part = slice(start, start + 1000)
+        rows = zip(values[part].tolist(), steps[part].tolist(), strict=True)
+        client.log_batch(theirs, [Metric("a", value, step, step) for value, step in rows])
+    assert history(client, run.id, "a") == history(client, theirs, "a")
+    assert repr(client.get_run(run.id).data.metrics) == repr(client.get_run(theirs).data.metrics)
+    assert client.get_run(run.id).info.status == "FINISHED"

@@ -1,0 +1,262 @@
+"""What is written is what MLflow's public API reads back: every row, and the latest of each metric."""
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ratelab.tracking import MetricWriter, now_ms, prepare_store, sinks, writer
+
+# mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
+]
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return prepare_store("sqlite:///mlruns/mlflow.db", tmp_path_factory.mktemp("writer"))
+
+
+@pytest.fixture(scope="module")
+def client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+@pytest.fixture(scope="module")
+def shared_writer(uri: str) -> Iterator[MetricWriter]:
+    writer = MetricWriter(uri)
+    yield writer
+    writer.close()
+
+
+@pytest.fixture
+def run_id(client: Any) -> str:
+    return str(client.create_run("0").info.run_id)
+
+
+def database(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///"))
+
+
+def history(client: Any, run_id: str, key: str) -> list[tuple[int, float, int]]:
+    points = client.get_metric_history(run_id, key)
+    return sorted((point.step, point.value, point.timestamp) for point in points)
+
+
+def latest_rows(uri: str, run_id: str) -> list[tuple[Any, ...]]:
+    query = "SELECT key, step, timestamp, value, is_nan FROM latest_metrics WHERE run_uuid = ? ORDER BY key"
+    with closing(sqlite3.connect(database(uri))) as connection:
+        return connection.execute(query, [run_id]).fetchall()
+
+
+def test_every_step_reads_back_through_mlflow(uri: str, client: Any, run_id: str) -> None:
+    steps = np.arange(60_000)
+    values = np.random.default_rng(0).normal(size=60_000).astype(np.float32)
+    with closing(MetricWriter(uri)) as metrics:
+        metrics.write(run_id, "learning_rate", steps, values, 1_700_000_000_000 + steps)
+        metrics.flush()
+        expected = list(
+            zip(steps.tolist(), values.tolist(), (1_700_000_000_000 + steps).tolist(), strict=True)
+        )
+        assert history(client, run_id, "learning_rate") == expected
+    assert client.get_run(run_id).data.metrics == {"learning_rate": float(values[-1])}
+    found = client.search_runs(["0"], f"attributes.run_id = '{run_id}' AND metrics.learning_rate > -100")
+    assert [run.info.run_id for run in found] == [run_id]
+
+
+def test_writing_twice_changes_nothing(client: Any, run_id: str, shared_writer: MetricWriter) -> None:
+    steps, values, times = np.arange(100), np.linspace(0, 1, 100), np.full(100, now_ms())
+    values[5], values[6] = np.nan, np.inf
+    for _ in range(2):
+        shared_writer.write(run_id, "loss", steps, values, times)
+    shared_writer.flush()
+    assert len(client.get_metric_history(run_id, "loss")) == 100
+    assert client.get_run(run_id).data.metrics == {"loss": 1.0}
+
+
+POINT = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from([0.0, -0.0, 1.5, -2.0, float("nan"), float("inf"), float("-inf"), 1e308]),
+    st.integers(1000, 1002),
+)
+BATCHES = st.lists(st.tuples(st.sampled_from("ab"), st.lists(POINT, min_size=1, max_size=8)), max_size=5)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(BATCHES)
+def test_the_latest_metrics_are_those_that_mlflow_computes(
+    uri: str,
+    client: Any,
+    shared_writer: MetricWriter,
+    batches: list[tuple[str, list[tuple[int, float, int]]]],
+) -> None:
+    from mlflow.entities import Metric
+
+    ours, theirs = (client.create_run("0").info.run_id for _ in range(2))
+    for key, points in batches:
+        steps, values, times = map(np.array, zip(*points, strict=True))
+        shared_writer.write(ours, key, steps, values, times)
+        client.log_batch(theirs, [Metric(key, value, timestamp, step) for step, value, timestamp in points])
+    shared_writer.flush()
+    assert latest_rows(uri, ours) == latest_rows(uri, theirs)
+    for key in "ab":
+        assert repr(history(client, ours, key)) == repr(history(client, theirs, key))
+    assert repr(client.get_run(ours).data.metrics) == repr(client.get_run(theirs).data.metrics)
+
+
+def test_numbers_of_any_type_are_stored_as_what_they_are(
+    uri: str, client: Any, run_id: str, shared_writer: MetricWriter
+) -> None:
+    shared_writer.write(run_id, "a", np.array([1.0, 2.0]), np.array([3, 4]), np.array([5.0, 6.0]))
+    shared_writer.write(run_id, "a", np.int32(3), np.float16(0.5), np.uint32(7))  # type: ignore[arg-type]
+    shared_writer.flush()
+    assert history(client, run_id, "a") == [(1, 3.0, 5), (2, 4.0, 6), (3, 0.5, 7)]
+    query = "SELECT DISTINCT typeof(step), typeof(timestamp), typeof(is_nan) FROM metrics WHERE run_uuid = ?"
+    with closing(sqlite3.connect(database(uri))) as connection:
+        assert connection.execute(query, [run_id]).fetchall() == [("integer", "integer", "integer")]
+
+
+def test_the_callers_array_may_be_used_again_at_once(
+    client: Any, run_id: str, shared_writer: MetricWriter
+) -> None:
+    values = np.ones(1000)
+    shared_writer.write(run_id, "a", np.arange(1000), values, np.arange(1000))
+    values[:] = 7
+    shared_writer.flush()
+    assert {value for _, value, _ in history(client, run_id, "a")} == {1.0}
+
+
+def test_arrays_that_do_not_fit_and_names_that_mlflow_refuses_are_refused_here(
+    run_id: str, shared_writer: MetricWriter
+) -> None:
+    two = np.arange(2)
+    with pytest.raises(ValueError, match=r"'a'.*equally long, got \(2,\), \(3,\), \(2,\)"):
+        shared_writer.write(run_id, "a", two, np.arange(3), two)
+    for name in ["", "a=b", "../a", "/a", "a//b", "x" * 251]:
+        with pytest.raises(ValueError, match="metric name"):
+            shared_writer.write(run_id, name, two, two, two)
+
+
+def test_an_error_of_the_thread_is_raised_in_the_foreground(uri: str, run_id: str) -> None:
+    metrics = MetricWriter(uri)
+    one = np.arange(1)
+    metrics.write("f" * 32, "a", one, one, one)
+    with pytest.raises(LookupError, match=r"f{32}: no such run"):
+        metrics.flush()
+    with pytest.raises(LookupError, match="no such run"):
+        metrics.write(run_id, "a", one, one, one)
+    metrics.close()
+    metrics.close()
+
+
+def test_close_raises_an_error_that_nobody_has_seen(uri: str) -> None:
+    metrics = MetricWriter(uri)
+    metrics.write("f" * 32, "a", np.arange(1), np.arange(1), np.arange(1))
+    with pytest.raises(LookupError, match="no such run"):
+        metrics.close()
+    metrics.close()
+
+
+def test_a_deleted_run_takes_no_metrics(uri: str, client: Any, run_id: str) -> None:
+    client.delete_run(run_id)
+    metrics = MetricWriter(uri)
+    metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
+    with pytest.raises(LookupError, match="deleted"):
+        metrics.close()
+
+
+def test_nothing_can_be_written_after_close(uri: str, run_id: str) -> None:
+    metrics = MetricWriter(uri)
+    metrics.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
+
+
+def test_a_locked_database_is_waited_for(
+    uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "_BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        metrics = MetricWriter(uri)
+        start = time.perf_counter()
+        metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
+        assert time.perf_counter() - start < 0.1
+        time.sleep(1.5)
+        other.execute("ROLLBACK")
+    metrics.close()
+    assert len(client.get_metric_history(run_id, "a")) == 10
+
+
+def test_a_database_locked_for_too_long_is_an_error(
+    uri: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    monkeypatch.setattr(sinks, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sinks, "_PATIENCE_SECONDS", 0.3)
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        metrics = MetricWriter(uri)
+        metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
+        with pytest.raises(OperationalError, match="locked"):
+            metrics.close()
+
+
+def test_the_patience_is_at_least_a_minute() -> None:
+    assert sinks._PATIENCE_SECONDS >= 60
+
+
+def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
+    uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_CAPACITY_ROWS", 1000)
+    monkeypatch.setattr(writer, "_BATCH_ROWS", 500)
+    metrics = MetricWriter(uri)
+
+    def write() -> None:
+        for start in range(0, 5000, 250):
+            steps = np.arange(start, start + 250)
+            metrics.write(run_id, "a", steps, steps, steps)
+
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        producer = threading.Thread(target=write)
+        producer.start()
+        producer.join(0.5)
+        assert producer.is_alive()
+        assert metrics._held <= 1250
+        other.execute("ROLLBACK")
+    producer.join()
+    metrics.close()
+    assert [step for step, _, _ in history(client, run_id, "a")] == list(range(5000))
+
+
+def test_a_second_ctrl_c_need_not_wait_for_a_store_that_is_gone(uri: str, run_id: str) -> None:
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        metrics = MetricWriter(uri)
+        metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
+        timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            metrics.flush()
+        start = time.perf_counter()
+        metrics.close()
+        assert time.perf_counter() - start < 1
+        other.execute("ROLLBACK")
+    metrics._thread.join()

@@ -58,6 +58,7 @@ def _refuse_taken(port: int) -> None:
 
 def _serve(store: str, port: int) -> None:
     """Become MLflow's server, on loopback, for no other host name."""
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # for traces and judges, which are not ours
     hosts = f"127.0.0.1:{port},localhost:{port}"
     words = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "mlflow", *words, "--allowed-hosts", hosts, "--workers", "1"]

@@ -116,7 +116,7 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def server(tmp_path, cache, monkeypatch):  # noqa: ARG001 - for what `cache` does
+def server(tmp_path, cache, monkeypatch):
     """Return a running server that is the only source of the small "mnist"; the cache is empty."""
     folder = tmp_path / "served"
     folder.mkdir()

@@ -67,7 +67,10 @@ def test_plain_sgd_is_exact(tensorflow):
         (lambda: optimizers.sgd(momentum=1.0), "sgd: momentum must be less than 1, got 1.0"),
         (lambda: optimizers.sgd(nesterov=True), "nesterov needs momentum > 0, got 0"),
         (lambda: optimizers.adam(epsilon=0.0), "adam: epsilon must be greater than 0, got 0.0"),
-        (lambda: optimizers.adamw(weight_decay=-1.0), "weight_decay must be greater than or equal to 0, got -1.0"),
+        (
+            lambda: optimizers.adamw(weight_decay=-1.0),
+            "weight_decay must be greater than or equal to 0, got -1.0",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ratelab.passwords import without_password
 from ratelab.tracking import prepare_store
-from ratelab.tracking.store import without_password
 from ratelab.validation import UserError
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated

@@ -62,7 +62,7 @@ def summarise(results: Iterable[Result]) -> list[Group]:
 
 
 def _summary(name: str, members: list[Result]) -> Group:
-    accuracies = [r.test_accuracy for r in members if r.test_accuracy is not None]
+    accuracies = [r.test_accuracy for r in members if r.test_accuracy is not None and r.status == "finished"]
     rates = {r.final_rate for r in members if r.final_rate is not None and r.status == "finished"}
     return Group(
         name=name,

@@ -1,15 +1,14 @@
 """The typed schema of the configuration: every key, its type and its bounds. No TensorFlow here."""
 
-import importlib
-import inspect
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
+from ratelab.targets import call, locate, refuse_foreign, targets
 from ratelab.validation import Count, Rate, UserError, check_arguments, explain, unknown_key
 
 SEED_LIMIT = 2**32
@@ -20,8 +19,6 @@ __all__ = [
     "Device",
     "Target",
     "Tracking",
-    "call",
-    "locate",
     "make_schedule",
     "read",
     "register_resolvers",
@@ -104,39 +101,13 @@ def read(values: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError(explain(error)) from None
-    allowed = ["ratelab.", "keras.", *(prefix.rstrip(".") + "." for prefix in config.allow_targets)]
-    for path, target in _targets(values):
-        if not target.startswith(tuple(allowed)):
-            raise UserError(
-                f"{path}._target_ must start with one of {', '.join(allowed)}, got {target!r}; "
-                f"if it is yours, add 'allow_targets=[{target.split('.')[0]}]'."
-            )
+        raise _explain(error) from None
+    for place, target in targets(dict(values)):
+        refuse_foreign(target, place, config.allow_targets)
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())
     _check_own_target("schedule", config.schedule, {"learning_rate", "steps"})
     return config
-
-
-def locate(target: str) -> Callable[..., Any]:
-    """Import what a `_target_` names.
-
-    Raises:
-        UserError: if the module or the name in it does not exist.
-
-    >>> locate("ratelab.schedules.fixed").__name__
-    'fixed'
-    """
-    module_name, _, name = target.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UserError(f"_target_={target}: {error}; is its folder on PYTHONPATH?") from None
-    if not callable(getattr(module, name, None)):
-        names = getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]
-        raise unknown_key(module_name, name, names)
-    function: Callable[..., Any] = getattr(module, name)
-    return function
 
 
 def register_resolvers() -> None:
@@ -149,18 +120,11 @@ def register_resolvers() -> None:
 def make_schedule(config: Config, steps: int) -> schedules.Schedule:
     """Build the schedule of a configuration for a run of `steps` updates.
 
-    A schedule function is given `learning_rate` and `steps` where its signature has them.
+    A schedule function is given `learning_rate` and `steps` where its signature names them.
     """
-    function = locate(config.schedule.target)
     supplied = {"learning_rate": config.learning_rate, "steps": steps}
-    return call(function, config.schedule.arguments, supplied)  # type: ignore[no-any-return]
-
-
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Mapping[str, Any]) -> Any:
-    """Call `function` with `arguments`, and with those of `supplied` that its signature names."""
-    names = inspect.signature(function).parameters
-    check_arguments(function, arguments, {name for name in supplied if name in names})
-    return function(**{name: value for name, value in supplied.items() if name in names}, **arguments)
+    schedule: schedules.Schedule = call(locate(config.schedule.target), config.schedule.arguments, supplied)
+    return schedule
 
 
 def _check_own_target(group: str, target: Target, supplied: set[str]) -> None:
@@ -172,13 +136,13 @@ def _check_own_target(group: str, target: Target, supplied: set[str]) -> None:
             raise UserError(f"{group}: {error}") from None
 
 
-def _targets(node: Any, path: str = "config") -> Iterator[tuple[str, str]]:
-    """Yield the place and the name of every `_target_` in the configuration, however deep."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield path, str(node["_target_"])
-        for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}".removeprefix("config."))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{path}[{index}]")
+def _explain(error: ValidationError) -> UserError:
+    """Return the error for keys that are wrong; the first that is not known gets a hint."""
+    for entry in error.errors(include_url=False):
+        if entry["type"] == "extra_forbidden":
+            *above, key = map(str, entry["loc"])
+            model: Any = Config
+            for part in above:
+                model = model.model_fields[part].annotation
+            return unknown_key(".".join(above) or "configuration", key, model.model_fields)
+    return UserError(explain(error))

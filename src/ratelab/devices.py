@@ -41,8 +41,13 @@ def configure(device: Device) -> None:
         tf, keras = _import_quickly()
         gpus = [] if device.kind == "cpu" else tf.config.list_physical_devices("GPU")
     _select(tf, device, gpus)
-    tf.config.threading.set_intra_op_parallelism_threads(device.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(device.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise UserError(
+            f"device: something ran TensorFlow before its settings were made ({error})."
+        ) from None
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(device.precision)
@@ -51,9 +56,9 @@ def configure(device: Device) -> None:
 
 def _select(tf: Any, device: Device, gpus: list[Any]) -> None:
     """Leave exactly the GPU asked for visible."""
-    if device.kind == "gpu" and device.index >= len(gpus):
+    if (device.kind == "gpu" or gpus) and device.index >= len(gpus):
         raise UserError(
-            f"device=gpu: TensorFlow must see GPU number {device.index}, and it sees {len(gpus)}; "
+            f"device={device.kind}: TensorFlow must see GPU number {device.index}, and it sees {len(gpus)}; "
             "use device=cpu or device=auto, or install a TensorFlow and a driver that find it."
         )
     if gpus:

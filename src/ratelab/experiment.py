@@ -16,11 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab import devices, provenance
 from ratelab.comparison import Result
 from ratelab.config import Config
+from ratelab.passwords import without_password
 from ratelab.planning import plan
 from ratelab.preflight import prepare, read
 from ratelab.progress import Reporter
 from ratelab.report import schedule_lines
-from ratelab.session import Plan, Session, current
+from ratelab.session import Plan, Session, current, override_key
 from ratelab.tracking import Diverged, NullRun, Run
 from ratelab.training import Chunk, Job, Program, Training, ahead
 from ratelab.validation import UserError
@@ -181,10 +182,9 @@ def _labels(session: Session) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
     hydra = HydraConfig.get()
     schedule = str(hydra.runtime.choices["schedule"])
-    overrides = list(hydra.overrides.task)
-    others = [
-        text for text in overrides if text.partition("=")[0] in session.plan.varied - {"schedule", "seed"}
-    ]
+    overrides = [without_password(text) for text in hydra.overrides.task]
+    shown = session.plan.varied - {"schedule", "seed"}
+    others = [text.lstrip("+") for text in overrides if override_key(text) in shown]
     return Labels(schedule, " ".join([schedule, *others]), overrides)
 
 

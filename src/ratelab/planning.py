@@ -4,11 +4,10 @@ import json
 from functools import partial
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from ratelab import config as configuration
-from ratelab import data, schedules
+from ratelab import data, schedules, targets
 from ratelab.config import Config
+from ratelab.optimizers import Optimizer
 from ratelab.training import Job
 from ratelab.validation import UserError
 
@@ -29,9 +28,12 @@ def plan(config: Config) -> Job:
         )
     steps = config.epochs * (examples // config.batch_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
-    optimizer = configuration.call(
-        configuration.locate(config.optimizer.target), config.optimizer.arguments, {}
-    )
+    optimizer = targets.call(targets.locate(config.optimizer.target), config.optimizer.arguments, {})
+    if not isinstance(optimizer, Optimizer):
+        raise UserError(
+            f"optimizer: {config.optimizer.target} must return a ratelab.optimizers.Optimizer, "
+            f"got {type(optimizer).__name__}; docs/your_own.md shows one."
+        )
     shared = config.model_dump(
         by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"}
     )
@@ -49,10 +51,16 @@ def plan(config: Config) -> Job:
 
 
 def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
-    """Call the model's `_target_`; layers inside its arguments may be targets too."""
-    from hydra.utils import instantiate
+    """Call the model's `_target_`; layers inside its arguments may be targets too.
 
-    wrapped = OmegaConf.create(config.model.arguments)  # `instantiate` takes configs, not bare scalars
-    arguments = instantiate(wrapped, _convert_="all")
+    Raises:
+        UserError: if Keras refuses the arguments of a layer.
+    """
     supplied = {"input_shape": shape, "classes": classes}
-    return configuration.call(configuration.locate(config.model.target), arguments, supplied)
+    try:
+        arguments = targets.build(config.model.arguments)
+        return targets.call(targets.locate(config.model.target), arguments, supplied)
+    except (TypeError, ValueError) as error:
+        if not config.model.target.startswith("keras."):
+            raise
+        raise UserError(f"model: {config.model.target}: {error}") from None

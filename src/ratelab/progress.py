@@ -30,7 +30,7 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             _Speed(),
@@ -43,11 +43,11 @@ class Bar:
 
     def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
         """Show the run; the bar counts the steps of all runs, taken as long as this one."""
+        done = self._progress.tasks[self._task].completed  # less than all where an earlier run diverged
         self._progress.update(
             self._task,
             description=f"run {number}/{runs} {name}",
-            total=runs * steps,
-            completed=(number - 1) * steps,
+            total=done + (runs - number + 1) * steps,
             epoch=0,
             epochs=epochs,
         )
@@ -92,7 +92,7 @@ class Lines:
         """Nothing to take away."""
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class Silence:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ratelab.passwords import without_password
+
 __all__ = ["Provenance", "collect", "digest", "flatten"]
 
 
@@ -48,7 +50,7 @@ def collect() -> Provenance:
         commit=_git("rev-parse", "HEAD").strip(),
         diff=_git("diff", "HEAD"),
         packages="\n".join(sorted(installed, key=str.lower)) + "\n",
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=without_password(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
+from rich.text import Text
 
 from ratelab.comparison import Group
 
@@ -18,7 +19,9 @@ def sweep_table(groups: Iterable[Group]) -> Table:
     for heading in ("runs", "mean", "range", "final rate", "seconds"):
         table.add_column(heading, justify="right")
     for group in groups:
-        table.add_row(group.name, _counts(group), *_accuracy(group), _rate(group), f"{group.seconds:.2f}")
+        table.add_row(
+            Text(group.name), _counts(group), *_accuracy(group), _rate(group), f"{group.seconds:.2f}"
+        )
     return table
 
 

@@ -13,13 +13,14 @@ from rich.console import Console
 from ratelab import provenance
 from ratelab.comparison import Result, summarise
 from ratelab.config import Config
+from ratelab.passwords import without_password
 from ratelab.progress import Reporter, Silence, for_terminal
 from ratelab.report import sweep_table
 from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
 
 UI = "http://127.0.0.1:5000"
 
-__all__ = ["Plan", "Session", "current", "sweep"]
+__all__ = ["Plan", "Session", "current", "override_key", "print_links", "sweep"]
 
 _current: "Session | None" = None
 
@@ -113,6 +114,15 @@ class Session:
             yield parent
 
 
+def override_key(override: str) -> str:
+    """Return the key of an override.
+
+    >>> override_key("+schedule.power=2")
+    'schedule.power'
+    """
+    return override.lstrip("+~").partition("=")[0]
+
+
 def current() -> Session | None:
     """Return the session of the sweep that is running in this process, if there is one."""
     return _current
@@ -133,7 +143,7 @@ def sweep(plan: Plan) -> Iterator[Session]:
 def print_links(console: Console, uri: str, experiment_id: str, run_ids: list[str]) -> None:
     """Print how to see exactly these runs side by side in MLflow."""
     served = uri.startswith(("http://", "https://"))
-    runs, curves = comparison_links(uri if served else UI, experiment_id, run_ids)
+    runs, curves = comparison_links(without_password(uri) if served else UI, experiment_id, run_ids)
     if not served:
         console.print("See them side by side in MLflow: start `ratelab ui`, then open")
     else:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from ratelab import preflight
-from ratelab.session import Plan, sweep
+from ratelab.session import Plan, override_key, sweep
 from ratelab.validation import UserError
 
 Overrides = Sequence[Sequence[str]]
@@ -22,12 +22,14 @@ def check(context: HydraContext, config: DictConfig, job_overrides: Overrides) -
     A config that is not ratelab's own is none of our business.
     """
     jobs = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
-    ours = [preflight.read(job) for job in jobs if OmegaConf.select(job, "schedule._target_") is not None]
+    ours = [preflight.read(job) for job in jobs if "schedule" in job and "optimizer" in job]
     directory = Path(config.hydra.runtime.cwd)
     for job_config in ours:  # after all were read: a misspelt key of the last one costs no time
         preflight.check(job_config, directory)
     if len({(job_config.tracking.uri, job_config.tracking.experiment) for job_config in ours}) > 1:
         raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
+    if len({job_config.device for job_config in ours}) > 1:
+        raise UserError("device: one process runs with one device setting; start one sweep for each.")
     for job_config in ours[:1]:
         preflight.prepare(job_config, directory)
 
@@ -77,8 +79,7 @@ def varied_keys(job_overrides: Overrides) -> frozenset[str]:
     values: dict[str, set[str]] = {}
     for overrides in job_overrides:
         for override in overrides:
-            key, _, value = override.lstrip("+").partition("=")
-            values.setdefault(key, set()).add(value)
+            values.setdefault(override_key(override), set()).add(override.partition("=")[2])
     return frozenset(key for key, choices in values.items() if len(choices) > 1)
 
 

@@ -4,7 +4,7 @@ import difflib
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from hydra.errors import CompactHydraException
@@ -12,6 +12,19 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+__all__ = [
+    "Count",
+    "Fraction",
+    "Positive",
+    "Rate",
+    "UserError",
+    "check_arguments",
+    "check_value",
+    "checked",
+    "explain",
+    "unknown_key",
+]
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -43,7 +56,9 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     findings = []
     for entry in error.errors(include_url=False):
         name = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"]))
-        if entry["type"] == "extra_forbidden":
+        if entry["type"] == "missing":  # the input is the whole mapping around it
+            findings.append(f"{name} is required and was not given")
+        elif entry["type"] == "extra_forbidden":
             findings.append(f"there is no key {name!r}: remove it or mend its name")
         else:
             rule = entry["msg"].replace("Input should be", "must be")
@@ -60,7 +75,7 @@ def check_value(name: str, hint: Any, value: Any) -> None:
 
 
 def check_arguments(
-    function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Iterable[str] = ()
+    function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Collection[str] = ()
 ) -> None:
     """Raise UserError unless `arguments`, with those `supplied` later, fit the signature of `function`.
 
@@ -73,20 +88,17 @@ def check_arguments(
         UserError: for an unknown name, a missing one, a wrong type or a value out of bounds.
     """
     name = getattr(function, "__name__", str(function))
-    parameters = inspect.signature(function).parameters
-    hints = typing.get_type_hints(function, include_extras=True)
-    supplied = set(supplied)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    parameters = inspect.signature(function).parameters.values()
+    named = {p.name: p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    described = function.__init__ if inspect.isclass(function) else function
+    hints = typing.get_type_hints(described, include_extras=True)
     for key, value in arguments.items():
-        if key not in parameters or key in supplied:
-            if open_ended and key not in supplied:
-                continue
-            raise unknown_key(name, key, set(parameters) - supplied)
-        if key in hints:
-            check_value(f"{name}: {key}", hints[key], value)
-    for key, parameter in parameters.items():
-        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-        if required and key not in arguments and key not in supplied:
+        if key in supplied or (key not in named and others is None):
+            raise unknown_key(name, key, set(named) - set(supplied))
+        check_value(f"{name}: {key}", hints.get(key if key in named else str(others), Any), value)
+    for key, parameter in named.items():
+        if parameter.default is parameter.empty and key not in arguments and key not in supplied:
             raise UserError(f"{name}: {key} is required and was not given.")
 
 
@@ -101,10 +113,13 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     ratelab.validation.UserError: halve: steps must be greater than 0, got 0
     """
     signature = inspect.signature(function)
+    collected = {p.name for p in signature.parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        check_arguments(function, signature.bind(*args, **kwargs).arguments)
+        bound = signature.bind(*args, **kwargs)
+        arguments = {name: value for name, value in bound.arguments.items() if name not in collected}
+        check_arguments(function, arguments | {k: v for k, v in bound.kwargs.items() if k not in arguments})
         return function(*args, **kwargs)
 
     return call

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from ratelab.passwords import without_password
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
-from ratelab.tracking.store import without_password
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:

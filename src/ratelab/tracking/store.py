@@ -1,10 +1,10 @@
 """Where runs are stored: `tracking.uri` is resolved, checked and made ready before MLflow sees it."""
 
 import os
-import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from ratelab.passwords import without_password
 from ratelab.validation import UserError
 
 _WANTED = "Use sqlite:///PATH, postgresql://USER@HOST/DATABASE or http(s)://HOST:PORT."
@@ -65,17 +65,3 @@ def sqlite_uri(path: Path) -> str:
         if make_url(candidate).database == plain:
             return candidate
     raise UserError(f"tracking.uri: no SQLite URI can name {plain!r}; use a folder without '?' and '%'.")
-
-
-def without_password(text: str, uri: str | None = None) -> str:
-    """Return `text` with the password of `uri` (or of `text`, if that is the URI) replaced by stars.
-
-    >>> without_password("postgresql://me:se/cret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    text = re.sub(r"(://[^:/@\s]*):[^\s]*@", r"\1:***@", text)
-    text = re.sub(r"(?i)([?&\s]password=)[^&\s]*", r"\1***", text)
-    secret = re.search(r"://[^:/@\s]*:([^\s]*)@", uri or "")
-    for form in {secret[1], unquote(secret[1])} - {""} if secret else ():
-        text = text.replace(form, "***")
-    return text

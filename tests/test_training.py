@@ -245,3 +245,17 @@ def test_a_model_of_another_form_is_refused_with_its_reason(tensorflow, build, m
     job = digits_job(lambda: eval(build, {"keras": keras}), optimizers.sgd())  # noqa: S307 - our own words
     with pytest.raises(UserError, match=message):
         Program(job)
+
+
+@pytest.mark.parametrize(
+    ("build", "compiled"),
+    [
+        (softmax, True),
+        (partial(models.mlp, (8, 8), 10), True),
+        (partial(models.mlp, (8, 8), 10, dropout=0.5), False),
+        (partial(models.cnn, (8, 8), 10), False),
+    ],
+)
+def test_xla_is_used_by_itself_for_models_that_gain_from_it(tensorflow, build, compiled):
+    program = Program(digits_job(build, optimizers.sgd()))
+    assert program.xla is compiled

@@ -25,6 +25,9 @@ class Program:
     Args:
         job: any of the jobs that share its `program_key`.
 
+    Attributes:
+        xla: whether the functions are compiled with XLA.
+
     Raises:
         UserError: if the model does not map a batch of images to logits.
     """
@@ -36,8 +39,8 @@ class Program:
         model = seeded_model(job.build_model, np.random.SeedSequence(0))
         _check_model(model, job.data)
         self._template, self._turned = with_turned_kernels(model)
-        xla = _gains_from_xla(self._template) if job.xla is None else job.xla
-        compiler = tf.function(jit_compile=xla, autograph=False)
+        self.xla = _gains_from_xla(model) if job.xla is None else job.xla
+        compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._epoch = compiler(self._build_epoch())
         self._evaluate = compiler(self._build_evaluate())
         self._train = _on_device(job.data.train)

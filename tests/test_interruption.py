@@ -55,7 +55,7 @@ def test_a_signal_ends_the_program_with_a_message_and_its_status(number, status)
     out, err = process.communicate(timeout=10)
     assert process.returncode == status
     assert out == "stored\n"
-    assert err == f"Stopped by {number.name}; what was computed is stored, the run is marked KILLED.\n"
+    assert err == f"Stopped by {number.name}. A run that had begun is KILLED, with what it had computed.\n"
 
 
 def test_a_signal_is_not_an_ordinary_exception():
@@ -87,3 +87,21 @@ def test_an_exit_keeps_its_status(status):
 
 def test_what_ends_well_prints_nothing():
     assert run(RAISES.replace("raise {error}", "pass")) == (0, "", "")
+
+
+SWALLOWS = """
+import contextlib, os, signal
+from ratelab.interruption import plain_endings, raise_if_told_to_stop
+with plain_endings():
+    raise_if_told_to_stop()
+    with contextlib.suppress(BaseException):
+        os.kill(os.getpid(), signal.SIGTERM)
+    raise_if_told_to_stop()
+    print("went on")
+"""
+
+
+def test_a_signal_that_a_library_swallowed_is_raised_again():
+    process = start(SWALLOWS)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (143, "")

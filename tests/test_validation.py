@@ -246,7 +246,7 @@ def test_a_checked_function_refuses_positional_and_keyword_arguments_alike():
 def test_a_checked_function_called_with_the_wrong_names_raises_what_python_raises():
     with pytest.raises(TypeError, match="unexpected keyword argument 'steps'"):
         checked(decay)(0.1, decay_steps=1, steps=3)
-    with pytest.raises(TypeError, match="missing a required (keyword-only )?argument: 'decay_steps'"):
+    with pytest.raises(TypeError, match=r"missing a required (keyword-only )?argument: 'decay_steps'"):
         checked(decay)(0.1)
 
 

@@ -10,10 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 @dataclass
 class RatelabSweeperConf:
-    """The options of the basic sweeper."""
+    """The options of the basic sweeper, but no `max_batch_size`: a sweep is one session."""
 
     _target_: str = "hydra_plugins.ratelab_sweeper.RatelabSweeper"
-    max_batch_size: int | None = None
     params: dict[str, str] | None = None
 
 
@@ -24,6 +23,9 @@ ConfigStore.instance().store(
 
 class RatelabSweeper(BasicSweeper):
     """The product of all choices, as in Hydra; a bad job is refused before anything is written."""
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        super().__init__(max_batch_size=None, params=params)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then run them."""

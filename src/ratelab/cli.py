@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from ratelab.interruption import plain_endings
+from ratelab.validation import UserError
 
 __all__ = ["main"]
 
@@ -31,6 +32,7 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
     from ratelab.tracking import comparison_links, prepare_store, recorded
 
     _refuse_taken(port)
+    _refuse_absent(uri)
     store = prepare_store(uri, Path.cwd())
     runs = recorded(store, sweep_id)
     console = Console()
@@ -54,6 +56,14 @@ def _refuse_taken(port: int) -> None:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
+
+
+def _refuse_absent(uri: str) -> None:
+    """Raise UserError if there is no SQLite store yet: to look is not to make one."""
+    from ratelab.tracking.store import sqlite_path
+
+    if uri.startswith("sqlite:") and not (path := sqlite_path(uri, Path.cwd())).exists():
+        raise UserError(f"there is no store at {path}; run `python src/train.py` here first, or give --uri.")
 
 
 def _serve(store: str, port: int) -> None:

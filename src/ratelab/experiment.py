@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab import devices, provenance
 from ratelab.comparison import Result
 from ratelab.config import Config
+from ratelab.interruption import raise_if_told_to_stop
 from ratelab.passwords import without_password
 from ratelab.planning import plan
 from ratelab.preflight import prepare, read
@@ -78,12 +79,13 @@ def run(cfg: DictConfig) -> Result:
 def _execute(config: Config, labels: Labels, session: Session) -> Result:
     """Train and record; a run that diverged is a result, any other error passes on."""
     devices.configure(config.device)
+    raise_if_told_to_stop()  # imports are where exceptions get lost
     job = plan(config)
     if config.print_schedule:
         session.console.print("\n".join(schedule_lines(job.learning_rate)), highlight=False)
     ending = Result(labels.group, config.seed)
-    training = Training(job, _program(job))
     try:
+        training = _begin(config, job, labels, session)
         with ahead(training, EPOCHS_AHEAD) as chunks, _record(config, job, labels, session) as record:
             ending = replace(ending, run_id=record.id)
             _log_provenance(record, config, labels)
@@ -99,6 +101,15 @@ def _execute(config: Config, labels: Labels, session: Session) -> Result:
     finally:
         session.results.append(ending)
     return ending
+
+
+def _begin(config: Config, job: Job, labels: Labels, session: Session) -> Training:
+    """Build and check the model; a run that cannot begin is recorded as FAILED like one that broke."""
+    try:
+        return Training(job, _program(job))
+    except Exception:
+        with _record(config, job, labels, session):
+            raise
 
 
 @contextlib.contextmanager
@@ -120,6 +131,7 @@ def _train(
     rates, seconds = training.job.learning_rate, 0.0
     with _steps_file(record) as recorded:
         for chunk in chunks:
+            raise_if_told_to_stop()
             recorded.append(chunk)
             seconds += chunk.seconds
             _log_chunk(record, chunk, config.tracking.train_loss_every)

@@ -8,7 +8,9 @@ from types import FrameType
 
 from ratelab.validation import UserError
 
-__all__ = ["Terminated", "plain_endings"]
+__all__ = ["Terminated", "plain_endings", "raise_if_told_to_stop"]
+
+_told: int | None = None
 
 
 class Terminated(KeyboardInterrupt):
@@ -30,12 +32,20 @@ def plain_endings() -> Iterator[None]:
     try:
         yield
     except Terminated as stop:
-        sys.stderr.write(f"Stopped by {stop}; what was computed is stored, the run is marked KILLED.\n")
+        sys.stderr.write(f"Stopped by {stop}. A run that had begun is KILLED, with what it had computed.\n")
         sys.exit(128 + stop.number)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
 
 
+def raise_if_told_to_stop() -> None:
+    """Raise `Terminated` again if a signal came: a library may have swallowed the exception."""
+    if _told is not None:
+        raise Terminated(_told)
+
+
 def _terminate(number: int, _frame: FrameType | None) -> None:
+    global _told
+    _told = number
     raise Terminated(number)

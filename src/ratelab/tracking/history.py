@@ -1,5 +1,6 @@
 """What a store already holds: the runs that belong together."""
 
+import re
 from dataclasses import dataclass
 
 from ratelab.tracking.environment import silence_mlflow
@@ -28,6 +29,8 @@ def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
     silence_mlflow()
     from mlflow import MlflowClient
 
+    if sweep_id is not None and not re.fullmatch(r"[\w.-]+", sweep_id):
+        raise UserError(f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.")
     client = MlflowClient(uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     wanted = f"tags.sweep_id = '{sweep_id}'" if sweep_id else "tags.schedule LIKE '%'"

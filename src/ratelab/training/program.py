@@ -19,8 +19,8 @@ __all__ = ["Program"]
 class Program:
     """The compiled training and evaluation functions for one model, optimizer, batch size and data.
 
-    Under XLA on a CPU the batch is gathered in a branch that is always taken, because XLA does not fuse across
-    it: gathering and conversion in one loop over single bytes cost a fifth of a step more.
+    Under XLA on a CPU the batch is gathered in a branch that is always taken, because XLA does not fuse
+    across it: gathering and conversion in one loop over single bytes cost a fifth of a step more.
 
     Args:
         job: any of the jobs that share its `program_key`.

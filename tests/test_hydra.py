@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, LauncherTestSuite
+from hydra.version import VersionBase
+from packaging.version import Version
 
 from conftest import ROOT
 
@@ -31,10 +33,17 @@ if __name__ == "__main__":
 WITH_PLUGINS = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 # Hydra's suites call it without a version_base, which it warns about
-without_version_base = pytest.mark.filterwarnings("ignore:.*Future Hydra versions:UserWarning")
+quietly = pytest.mark.filterwarnings("ignore:.*Future Hydra versions:UserWarning")
 
 
-@without_version_base
+@pytest.fixture
+def oldest_version_base(monkeypatch):
+    """The behaviour that Hydra's suites expect, whichever version_base other tests have set."""
+    monkeypatch.setattr(VersionBase.instance(), "version_base", Version("1.1"))
+
+
+@quietly
+@pytest.mark.usefixtures("oldest_version_base")
 @pytest.mark.parametrize(
     ("launcher_name", "overrides"), [("ratelab", []), ("ratelab", ["hydra/sweeper=ratelab"])]
 )
@@ -42,7 +51,8 @@ class TestRatelabLauncher(LauncherTestSuite):
     """Hydra's own tests for launchers, unchanged."""
 
 
-@without_version_base
+@quietly
+@pytest.mark.usefixtures("oldest_version_base")
 @pytest.mark.parametrize(
     ("launcher_name", "overrides"),
     [("ratelab", ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=2"])],

@@ -13,7 +13,7 @@ PACKAGE = SRC / "ratelab"
 
 # Each module imports only from the layers before its own; `config` makes schedules, so it comes after them.
 LAYERS = [
-    ["passwords", "validation"],
+    ["imports", "passwords", "validation"],
     ["schedules", "targets"],
     ["config"],
     ["data", "devices", "interruption", "models", "optimizers", "provenance"],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ratelab.config import Device
+from ratelab.imports import quick_imports
 from ratelab.validation import UserError
 
 __all__ = ["configure"]
@@ -37,7 +38,7 @@ def configure(device: Device) -> None:
     if device.kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _quiet_stderr():
+    with _quiet_stderr(), quick_imports():
         tf, keras = _import_quickly()
         gpus = [] if device.kind == "cpu" else tf.config.list_physical_devices("GPU")
     _select(tf, device, gpus)

@@ -13,6 +13,7 @@ from rich.console import Console
 from ratelab import provenance
 from ratelab.comparison import Result, summarise
 from ratelab.config import Config
+from ratelab.imports import quick_imports
 from ratelab.passwords import without_password
 from ratelab.progress import Reporter, Silence, for_terminal
 from ratelab.report import sweep_table
@@ -81,7 +82,8 @@ class Session:
         self._opened = True
         self.progress = for_terminal(self.console)
         self._stack.callback(self.progress.close)
-        tracker = open_tracker(config.tracking.uri, config.tracking.experiment, self.plan.directory)
+        with quick_imports():
+            tracker = open_tracker(config.tracking.uri, config.tracking.experiment, self.plan.directory)
         self._stack.enter_context(tracker)
         self.tracker = tracker
         if self.plan.sweep_id is not None:

@@ -14,7 +14,7 @@ def with_turned_kernels(model: Any) -> tuple[Any, list[bool]]:
     """Return a model like `model` with turned dense layers, and which trainable variables are turned.
 
     The new model is only a function of its weights: its own are drawn anew and not used. Dense layers whose
-    kernel has a regularizer stay as they are, and so does a model that Keras cannot clone.
+    kernel has a regularizer stay as they are, and so does a model that is not Sequential.
     """
     import keras
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from ratelab.preflight import prepare, read
 from ratelab.progress import Reporter
 from ratelab.report import schedule_lines
 from ratelab.session import Plan, Session, current, override_key
-from ratelab.tracking import Diverged, NullRun, Run
+from ratelab.tracking import Diverged, NullRun, Run, now_ms
 from ratelab.training import Chunk, Job, Program, Training, ahead
 from ratelab.validation import UserError
 
@@ -139,7 +138,7 @@ def _train(
             if chunk.diverged_step is not None:
                 raise Diverged(chunk.diverged_step)
     loss, accuracy = training.test()
-    last, now = np.array([len(rates) - 1]), np.array([time.time_ns() // 1_000_000])
+    last, now = np.array([len(rates) - 1]), np.array([now_ms()])
     for key, value in (("test_loss", loss), ("test_accuracy", accuracy)):
         record.metrics(key, last, np.array([value]), now)
     return {"test_accuracy": accuracy, "final_rate": float(rates[-1]), "seconds": seconds}

@@ -321,7 +321,7 @@ def ours(work: Workload) -> Epoch:
         nonlocal state
         first = work.done
         order, rates = work.next_epoch()
-        state, losses = program.epoch(state, order, rates, first)
+        state, losses = program.epoch(state, order, rates[:, None], first, {})
         return float(losses.mean())
 
     return clocked(work, epoch)

@@ -301,11 +301,11 @@ def test_a_single_run_that_diverges_ends_with_one_message(toy_and_diverging):
 
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory):
-    """The same six jobs in two folders, and the last of them alone, all at the same time."""
+    """The same six jobs twice, the last of them alone, and the six not in stacks; all at the same time."""
     sweep = ["-m", *EVERY_STEP, *SIX_JOBS]
     alone = [*EVERY_STEP, "schedule=staircase", "seed=1"]
-    results = together(tmp_path_factory, sweep, sweep, alone)
-    assert [(done.status, done.err) for done in results] == [(0, "")] * 3
+    results = together(tmp_path_factory, sweep, sweep, alone, [*sweep, "hydra.launcher.stack=false"])
+    assert [(done.status, done.err) for done in results] == [(0, "")] * 4
     return results
 
 
@@ -363,7 +363,7 @@ def test_both_links_hold_exactly_the_runs_of_the_sweep(sweeps):
 
 
 def test_the_same_sweep_again_gives_the_same_bits(sweeps):
-    first, again, _ = sweeps
+    first, again, *_ = sweeps
     for name in NAMES:
         one, other = first.children[name], again.children[name]
         assert first.points(one, "train_loss")[1].tobytes() == again.points(other, "train_loss")[1].tobytes()
@@ -371,12 +371,23 @@ def test_the_same_sweep_again_gives_the_same_bits(sweeps):
         assert one.data.tags["config_digest"] == other.data.tags["config_digest"]
 
 
-def test_a_job_alone_gives_the_same_bits_as_in_a_sweep(sweeps):
-    sweep, _, single = sweeps
+def test_a_job_alone_gives_the_same_bits_as_in_a_sweep_without_stacks(sweeps):
+    *_, single, sweep = sweeps
     name = "staircase seed=1"
     inside, alone = sweep.children[name], single.runs[name]
     assert sweep.points(inside, "train_loss")[1].tobytes() == single.points(alone, "train_loss")[1].tobytes()
     assert inside.data.metrics == alone.data.metrics
+
+
+def test_a_job_in_a_stack_gives_the_losses_of_the_same_job_by_itself(sweeps):
+    stacked, *_, unstacked = sweeps
+    assert set(stacked.children) == set(unstacked.children)
+    for name, run in stacked.children.items():
+        other = unstacked.children[name]
+        losses = [done.points(r, "train_loss")[1] for done, r in ((stacked, run), (unstacked, other))]
+        np.testing.assert_allclose(*losses, rtol=1e-5)  # float32, 250 steps
+        for key, value in run.data.metrics.items():
+            assert value == pytest.approx(other.data.metrics[key], rel=1e-5)
 
 
 def test_runs_differ_exactly_if_their_seeds_or_their_rates_differ(sweeps):
@@ -471,8 +482,9 @@ def test_a_job_whose_model_cannot_be_built_fails_the_sweep(own_code):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """Two sweeps, each told to stop in its second run, which would take minutes; and how they ended."""
-    overrides = ["-m", "experiment=quick", "epochs=2,50000", "schedule=fixed,exponential"]
+    """Two sweeps, each told to stop in its second stack, which would take minutes; and how they ended."""
+    one_by_one = ["-m", "experiment=quick", "hydra.launcher.workers=1"]
+    overrides = [*one_by_one, "epochs=2,50000", "schedule=fixed,exponential"]
     numbers = (signal.SIGINT, signal.SIGTERM)
     folders = {number: tmp_path_factory.mktemp(number.name) for number in numbers}
     processes = {number: begin(folders[number], *overrides) for number in numbers}
@@ -512,6 +524,7 @@ def test_a_sweep_told_to_stop_stores_what_it_has_and_says_so(stopped, number, st
         "fixed epochs=2 seed=0": "FINISHED",
         "exponential epochs=2 seed=0": "FINISHED",
         "fixed epochs=50000 seed=0": "KILLED",
+        "exponential epochs=50000 seed=0": "KILLED",
     }
     for run in done.children.values():
         steps = done.steps(run)

@@ -26,7 +26,8 @@ def our_path(tf, optimizer, weights, gradients, rates):
     slots = [[tf.zeros_like(state[0])] for _ in range(optimizer.slots)]
     path = []
     for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True)):
-        state, slots = optimizer.update(tf.constant(step), rate, state, [gradient], slots)
+        numbers = {name: tf.constant(value) for name, value in optimizer.hyperparameters.items()}
+        state, slots = optimizer.update(tf.constant(step), rate, state, [gradient], slots, **numbers)
         path.append(state[0].numpy())
     return np.array(path)
 

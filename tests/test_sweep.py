@@ -76,7 +76,7 @@ def ours(composed):
     context, config = composed(ROOT / "conf")
 
     def check_all(*jobs, tracking="tracking=none"):
-        check(context, config, [["data=digits", tracking, *job] for job in jobs])
+        check(context, config, [["data=digits", tracking, *job] for job in jobs], 0)
 
     return check_all
 
@@ -115,4 +115,4 @@ def test_all_jobs_are_checked_before_the_store_is_made_for_the_first(ours):
 )
 def test_a_config_that_is_not_ours_is_left_alone(composed, tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
-    check(*composed(tmp_path), [["x=1"], ["x=2"]])
+    assert check(*composed(tmp_path), [["x=1"], ["x=2"]], 0) == []

@@ -10,7 +10,7 @@ import pytest
 from ratelab import models, optimizers
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, fixed, tabulate
-from ratelab.training import Job, Program, Training
+from ratelab.training import CannotStack, Job, Program, Training
 from ratelab.validation import UserError
 
 BATCH = 24
@@ -29,8 +29,8 @@ def softmax():
 
 
 def chunks_of(job):
-    training = Training(job, Program(job))
-    return training, list(training)
+    training = Training([job], Program(job))
+    return training, [chunk for (chunk,) in training]
 
 
 def batches(job):
@@ -44,7 +44,7 @@ def batches(job):
 
 def test_losses_and_weights_equal_softmax_regression_by_hand(tensorflow):
     job = digits_job(softmax, optimizers.sgd(), epochs=2)
-    training = Training(job, Program(job))
+    training = Training([job], Program(job))
     weights, bias = (v.numpy().astype(np.float64) for v in training.model().trainable_variables)
     losses = []
     for rate, (pixels, labels) in zip(job.learning_rate, batches(job), strict=True):
@@ -55,7 +55,7 @@ def test_losses_and_weights_equal_softmax_regression_by_hand(tensorflow):
         losses.append(-np.log((probabilities * truth).sum(1)).mean())
         weights -= rate * x.T @ (probabilities - truth) / len(labels)
         bias -= rate * (probabilities - truth).mean(0)
-    actual = np.concatenate([chunk.train_loss for chunk in training])
+    actual = np.concatenate([chunk.train_loss for (chunk,) in training])
     np.testing.assert_allclose(actual, losses, rtol=1e-4)  # float32 against float64, 100 steps
     np.testing.assert_allclose(training.model().trainable_variables[0].numpy(), weights, atol=1e-5)
 
@@ -74,7 +74,7 @@ def test_every_loss_equals_keras_training_batch_by_batch(tensorflow, build, opti
     import keras
 
     job = digits_job(build, optimizer, rate=0.01, xla=xla)
-    training = Training(job, Program(job))
+    training = Training([job], Program(job))
     twin = build()
     twin.set_weights(training.model().get_weights())
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -85,7 +85,7 @@ def test_every_loss_equals_keras_training_batch_by_batch(tensorflow, build, opti
         theirs.learning_rate = rate
         expected.append(float(twin.train_on_batch(pixels, labels)))
         twin.reset_metrics()
-    (chunk,) = training
+    ((chunk,),) = training
     np.testing.assert_allclose(chunk.train_loss, expected, rtol=2e-4)  # float32 over 50 steps
 
 
@@ -105,10 +105,10 @@ def weight_with_unit_gradient():
 
 def test_the_rate_applied_is_the_rate_logged_at_every_step(tensorflow):
     job = digits_job(weight_with_unit_gradient, optimizers.sgd(), epochs=60, batch=1200)  # one step an epoch
-    training = Training(job, Program(job))
+    training = Training([job], Program(job))
     before = np.float32(0)
     logged = []
-    for chunk in training:
+    for (chunk,) in training:
         (after,) = [v.numpy() for v in training.model().trainable_variables if v.shape == ()]
         assert after == before - chunk.learning_rate[0]
         before = after
@@ -130,7 +130,7 @@ def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, 
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
-    loss, accuracy = training.test() if split == "test" else (chunks[-1].val_loss, chunks[-1].val_accuracy)
+    loss, accuracy = training.test()[0] if split == "test" else (chunks[-1].val_loss, chunks[-1].val_accuracy)
     part = getattr(load("digits", validation_size=300), split)
     logits = training.model().predict(part.images / np.float32(16), verbose=0).astype(np.float64)
     by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), part.labels]
@@ -259,3 +259,88 @@ def test_a_model_of_another_form_is_refused_with_its_reason(tensorflow, build, m
 def test_xla_is_used_by_itself_for_models_that_gain_from_it(tensorflow, build, compiled):
     program = Program(digits_job(build, optimizers.sgd()))
     assert program.xla is compiled
+
+
+def stack_of(build, make_optimizer, settings, epochs=4):
+    """Jobs of one seed with different schedules and different settings of one kind of optimizer."""
+    rates = [tabulate(fixed(0.03), epochs * STEPS), None, tabulate(fixed(0.01), epochs * STEPS)]
+    jobs = [digits_job(build, make_optimizer(**own), rate=0.05, epochs=epochs, seed=3) for own in settings]
+    return [
+        job if own is None else replace(job, learning_rate=own) for job, own in zip(jobs, rates, strict=True)
+    ]
+
+
+def train(jobs):
+    training = Training(jobs, Program(jobs[0], len(jobs)))
+    epochs = list(training)
+    return epochs, training.test()
+
+
+OPTIMIZERS = [
+    (optimizers.sgd, [{}, {}, {}]),
+    (optimizers.sgd, [{"momentum": m} for m in (0.9, 0.5, 0.8)]),
+    (optimizers.sgd, [{"momentum": m, "nesterov": True} for m in (0.9, 0.5, 0.8)]),
+    (optimizers.adam, [{"beta_1": b, "epsilon": e} for b, e in ((0.9, 1e-7), (0.8, 1e-5), (0.5, 1e-3))]),
+    (
+        optimizers.adamw,
+        [{"weight_decay": d, "beta_2": b} for d, b in ((0.1, 0.9), (0.01, 0.99), (1.0, 0.999))],
+    ),
+]
+
+
+@pytest.mark.parametrize("xla", [None, False])
+@pytest.mark.parametrize(("make_optimizer", "settings"), OPTIMIZERS)
+@pytest.mark.parametrize("build", [softmax, partial(models.mlp, (8, 8), 10, hidden=[16, 12])])
+def test_a_job_in_a_stack_equals_the_same_job_alone(tensorflow, build, make_optimizer, settings, xla):
+    jobs = [replace(job, xla=xla) for job in stack_of(build, make_optimizer, settings)]
+    epochs, results = train(jobs)
+    for place, job in enumerate(jobs):
+        alone, (result,) = train([job])
+        for chunks, (chunk,) in zip(epochs, alone, strict=True):
+            # float32, and a product for three jobs adds up in another order than that for one
+            np.testing.assert_allclose(chunks[place].train_loss, chunk.train_loss, rtol=1e-3)
+            np.testing.assert_array_equal(chunks[place].learning_rate, chunk.learning_rate)
+            assert chunks[place].val_loss == pytest.approx(chunk.val_loss, rel=1e-3)
+            assert chunks[place].epoch == chunk.epoch
+        assert results[place] == pytest.approx(result, rel=1e-3, abs=1 / 297)
+
+
+def test_a_job_that_diverges_leaves_the_others_of_its_stack_as_they_are(tensorflow):
+    jobs = stack_of(partial(models.mlp, (8, 8), 10), optimizers.sgd, [{}, {}, {}])
+    healthy, results = train(jobs)
+    rates = jobs[1].learning_rate.copy()
+    rates[STEPS + 10 :] = 1e20
+    epochs, spoilt = train([jobs[0], replace(jobs[1], learning_rate=rates), jobs[2]])
+    assert STEPS + 10 < epochs[1][1].diverged_step < 2 * STEPS
+    assert [chunks[1] is None for chunks in epochs] == [False, False, True, True]
+    for place in (0, 2):
+        assert spoilt[place] == results[place]
+        assert bits(chunks[place] for chunks in epochs) == bits(chunks[place] for chunks in healthy)
+
+
+def test_a_stack_ends_when_its_last_job_has_diverged(tensorflow):
+    rates = np.full(4 * STEPS, 1e20, np.float32)
+    jobs = stack_of(partial(models.mlp, (8, 8), 10), optimizers.sgd, [{}, {}, {}])
+    training = [replace(job, learning_rate=rates) for job in jobs[:2]]
+    epochs = list(Training(training, Program(training[0], 2)))
+    assert len(epochs) == 1
+
+
+def test_each_job_of_a_stack_has_its_own_weights_at_the_end(tensorflow):
+    jobs = stack_of(softmax, optimizers.sgd, [{}, {}, {}])
+    training = Training(jobs, Program(jobs[0], 3))
+    list(training)
+    for place, job in enumerate(jobs):
+        alone = Training([job], Program(job))
+        list(alone)
+        expected = alone.model().get_weights()
+        for ours, theirs in zip(training.model(place).get_weights(), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "build", [partial(models.cnn, (8, 8), 10), partial(models.mlp, (8, 8), 10, dropout=0.5)]
+)
+def test_models_with_other_layers_than_dense_ones_are_not_stacked(tensorflow, build):
+    with pytest.raises(CannotStack):
+        Program(digits_job(build, optimizers.sgd()), 2)

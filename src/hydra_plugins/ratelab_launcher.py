@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -9,12 +10,26 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from ratelab.assignments import Assignment
+
 
 @dataclass
 class RatelabLauncherConf:
-    """The launcher has no options yet."""
+    """Runs of one seed are trained together, in as many processes as there are cores.
+
+    Attributes:
+        stack: false trains each run by itself.
+        largest_stack: runs trained together.
+        workers: processes; null: one a core.
+        memory: GiB for all workers together; null: three quarters of what is free.
+    """
 
     _target_: str = "hydra_plugins.ratelab_launcher.RatelabLauncher"
+    stack: bool = True
+    largest_stack: int = 4
+    workers: int | None = None
+    memory: float | None = None
 
 
 ConfigStore.instance().store(
@@ -25,14 +40,36 @@ ConfigStore.instance().store(
 class RatelabLauncher(Launcher):
     """Runs the jobs of a sweep as one session: one parent run, one comparison."""
 
+    def __init__(self, **options: object) -> None:
+        """Keep the options: a mistake in them is told by `check`, with one message."""
+        self.options = options
+        self.checked: list[Assignment] | None = None
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
+    def check(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int = 0) -> None:
+        """Refuse a sweep with a job that cannot run; a sweeper may call it before it writes anything."""
+        from ratelab import sweep  # plugins are imported at every start, also for --help
+        from ratelab.workers import Team
+
+        self.team = Team.read(self.options)
+        self.checked = sweep.check(self.hydra_context, self.config, job_overrides, initial_job_idx)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; a job that fails does not keep the others from running."""
-        from ratelab import sweep  # plugins are imported at every start, also for --help
+        from ratelab import sweep
 
+        if self.checked is None:
+            self.check(job_overrides, initial_job_idx)
+        assignments, self.checked = self.checked or [], None
         return sweep.launch(
-            self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx
+            self.hydra_context,
+            self.task_function,
+            self.config,
+            job_overrides,
+            initial_job_idx,
+            assignments,
+            self.team,
         )

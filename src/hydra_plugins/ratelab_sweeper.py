@@ -7,6 +7,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from hydra_plugins.ratelab_launcher import RatelabLauncher
+
 
 @dataclass
 class RatelabSweeperConf:
@@ -34,6 +36,12 @@ class RatelabSweeper(BasicSweeper):
         assert self.hydra_context is not None and self.config is not None  # noqa: S101, PT018 - by setup
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        for batch in self.split_arguments(overrides, self.max_batch_size):
-            sweep.check(self.hydra_context, self.config, batch)
+        (jobs,) = self.split_arguments(overrides, self.max_batch_size)
+        if isinstance(self.launcher, RatelabLauncher):
+            self.launcher.check(jobs)
+        else:
+            sweep.check(self.hydra_context, self.config, jobs, 0)
         return super().sweep(arguments)
+
+    def validate_batch_is_legal(self, batch: Any) -> None:
+        """Nothing: every job has been composed and checked."""

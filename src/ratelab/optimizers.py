@@ -1,7 +1,7 @@
 """Optimizers as pure updates that take the rate of the step; formulas and defaults are those of Keras."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ratelab.validation import Fraction, Positive, Rate, UserError, checked
@@ -18,11 +18,15 @@ class Optimizer:
 
     Attributes:
         slots: how many arrays like the weights it carries from step to step; all start at zero.
-        update: (step, rate, weights, gradients, slots) -> (weights, slots); step counts from 0.
+        update: (step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots); step counts
+            from 0.
+        hyperparameters: numbers that may differ between runs of one compiled program; `update` gets each as
+            a scalar. A number that is not here is a part of the program.
     """
 
     slots: int
-    update: Callable[[Any, Any, Tensors, Tensors, Slots], tuple[Tensors, Slots]]
+    update: Callable[..., tuple[Tensors, Slots]]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @checked
@@ -53,14 +57,16 @@ def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:
     def plain(_step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
         return [w - rate * g for w, g in zip(weights, gradients, strict=True)], slots
 
-    def with_momentum(_step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
+    def with_momentum(
+        _step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots, momentum: Any
+    ) -> Any:
         velocity = [momentum * v - rate * g for v, g in zip(slots[0], gradients, strict=True)]
         moves = velocity
         if nesterov:
             moves = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
         return [w + m for w, m in zip(weights, moves, strict=True)], [velocity]
 
-    return Optimizer(1, with_momentum) if momentum else Optimizer(0, plain)
+    return Optimizer(1, with_momentum, {"momentum": momentum}) if momentum else Optimizer(0, plain)
 
 
 @checked
@@ -115,19 +121,35 @@ def adamw(
     >>> adamw(weight_decay=0.01).slots
     2
     """
+    numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    # 1 - beta is taken in double precision, as Keras does
+    numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
+    if weight_decay:
+        numbers["weight_decay"] = weight_decay
+    return Optimizer(2, _adamw_update, numbers)
 
-    def update(step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
-        import tensorflow as tf
 
-        n = tf.cast(step + 1, tf.float32)
-        alpha = rate * tf.sqrt(1 - tf.pow(beta_2, n)) / (1 - tf.pow(beta_1, n))
-        means = [m + (g - m) * (1 - beta_1) for m, g in zip(slots[0], gradients, strict=True)]
-        squares = [v + (tf.square(g) - v) * (1 - beta_2) for v, g in zip(slots[1], gradients, strict=True)]
-        if weight_decay:
-            weights = [w - w * weight_decay * rate for w in weights]
-        moved = [
-            w - m * alpha / (tf.sqrt(v) + epsilon) for w, m, v in zip(weights, means, squares, strict=True)
-        ]
-        return moved, [means, squares]
+def _adamw_update(
+    step: Any,
+    rate: Any,
+    weights: Tensors,
+    gradients: Tensors,
+    slots: Slots,
+    *,
+    beta_1: Any,
+    beta_2: Any,
+    gain_1: Any,
+    gain_2: Any,
+    epsilon: Any,
+    weight_decay: Any = None,
+) -> tuple[Tensors, Slots]:
+    import tensorflow as tf
 
-    return Optimizer(2, update)
+    n = tf.cast(step + 1, tf.float32)
+    alpha = rate * tf.sqrt(1 - tf.pow(beta_2, n)) / (1 - tf.pow(beta_1, n))
+    means = [m + (g - m) * gain_1 for m, g in zip(slots[0], gradients, strict=True)]
+    squares = [v + (tf.square(g) - v) * gain_2 for v, g in zip(slots[1], gradients, strict=True)]
+    if weight_decay is not None:
+        weights = [w - w * weight_decay * rate for w in weights]
+    moved = [w - m * alpha / (tf.sqrt(v) + epsilon) for w, m, v in zip(weights, means, squares, strict=True)]
+    return moved, [means, squares]

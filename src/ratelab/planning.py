@@ -34,9 +34,6 @@ def plan(config: Config) -> Job:
             f"optimizer: {config.optimizer.target} must return a ratelab.optimizers.Optimizer, "
             f"got {type(optimizer).__name__}; docs/your_own.md shows one."
         )
-    shared = config.model_dump(
-        by_alias=True, exclude={"seed", "schedule", "learning_rate", "epochs", "tracking"}
-    )
     return Job(
         seed=config.seed,
         learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
@@ -46,8 +43,17 @@ def plan(config: Config) -> Job:
         batch_size=config.batch_size,
         epochs=config.epochs,
         xla=config.device.xla,
-        program_key=json.dumps(shared, sort_keys=True),
+        program_key=_program_key(config, optimizer),
     )
+
+
+def _program_key(config: Config, optimizer: Optimizer) -> str:
+    """Describe what is compiled: all but what runs of one program may differ in."""
+    own = {"seed", "schedule", "learning_rate", "epochs", "tracking", "print_schedule"}
+    shared = config.model_dump(by_alias=True, exclude=own)
+    for name in optimizer.hyperparameters:
+        shared["optimizer"].pop(name, None)
+    return json.dumps(shared, sort_keys=True)
 
 
 def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:

@@ -1,92 +1,156 @@
-"""Progress of a run or a sweep: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run or a sweep: bars on a terminal, plain lines elsewhere."""
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
 
-__all__ = ["Bar", "Lines", "Reporter", "Silence", "for_terminal"]
+__all__ = ["Bars", "Lines", "Reporter", "Silence", "for_terminal"]
 
 
 class Reporter(Protocol):
-    """What the training side says about its progress."""
+    """What is said about the progress of training."""
 
-    def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
-        """Say that run `number` of `runs` begins; it has `steps` updates in `epochs`."""
+    def begin(self, runs: int, steps: int) -> None:
+        """Say that `runs` runs come, with `steps` updates in all."""
 
-    def advance(self, epoch: int, steps: int) -> None:
-        """Say that an epoch of the present run ended, `steps` updates further."""
+    def start(self, worker: int, name: str, steps: int) -> None:
+        """Say that a worker begins with a run or a stack of runs of `steps` updates in all."""
+
+    def advance(self, worker: int, steps: int) -> None:
+        """Say that a worker came `steps` updates further."""
+
+    def end(self, missing: int) -> None:
+        """Say that a run ended, `missing` updates early."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
 
 
-class Bar:
-    """A bar with runs, epochs, steps a second and the time left."""
+class Bars:
+    """A bar for all runs, with steps a second and the time left; in a sweep, one below it for each worker."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             _Speed(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
         self._progress.start()
-        self._task = self._progress.add_task("starting", total=None, epoch=0, epochs=0)
+        self._all = self._progress.add_task("starting", total=None)
+        self._workers: dict[int, TaskID] = {}
+        self._runs = self._ended = 0
 
-    def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
-        """Show the run; the bar counts the steps of all runs, taken as long as this one."""
-        done = self._progress.tasks[self._task].completed  # less than all where an earlier run diverged
-        self._progress.update(
-            self._task,
-            description=f"run {number}/{runs} {name}",
-            total=done + (runs - number + 1) * steps,
-            epoch=0,
-            epochs=epochs,
-        )
+    def begin(self, runs: int, steps: int) -> None:
+        """Show how much there is to do."""
+        self._runs = runs
+        self._progress.update(self._all, total=steps, description=self._counted())
 
-    def advance(self, epoch: int, steps: int) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, advance=steps, epoch=epoch)
+    def start(self, worker: int, name: str, steps: int) -> None:
+        """Show what the worker does; a single run has its name at its only bar."""
+        if self._runs == 1:
+            self._progress.update(self._all, description=name)
+            return
+        if worker not in self._workers:
+            self._workers[worker] = self._progress.add_task("")
+        self._progress.reset(self._workers[worker], total=steps, description=f"worker {worker + 1}: {name}")
+
+    def advance(self, worker: int, steps: int) -> None:
+        """Move the bars."""
+        self._progress.advance(self._all, steps)
+        if worker in self._workers:
+            self._progress.advance(self._workers[worker], steps)
+
+    def end(self, missing: int) -> None:
+        """Count the run."""
+        self._ended += 1
+        self._progress.update(self._all, advance=missing)
+        if self._runs > 1:
+            self._progress.update(self._all, description=self._counted())
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bars away."""
         self._progress.stop()
+
+    def _counted(self) -> str:
+        return f"{self._ended}/{self._runs} runs"
+
+
+@dataclass
+class _Work:
+    """Updates to do, those done, and the pace since the first of them: what comes before is no measure."""
+
+    steps: int
+    done: int = 0
+    first: int = 0
+    begin: float = 0.0
+
+    def advance(self, steps: int) -> None:
+        if not self.done:
+            self.first, self.begin = steps, time.monotonic()
+        self.done += steps
+
+    def speed(self) -> float:
+        """Return updates a second, 0 where they are not known yet."""
+        seconds = time.monotonic() - self.begin
+        return (self.done - self.first) / seconds if self.done > self.first and seconds else 0.0
+
+    def seconds_left(self) -> float:
+        speed = self.speed()
+        return (self.steps - self.done) / speed if speed else 0.0
 
 
 class Lines:
-    """A line when a run begins, then at most one every five seconds: for logs and pipes."""
+    """A line at the beginning, then at most one every five seconds: for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._name, self._epochs, self._total, self._done = "", 0, 0, 0
-        self._begin = self._last = time.monotonic()
+        self._runs = self._ended = 0
+        self._all = _Work(0)
+        self._workers: dict[int, _Work] = {}
+        self._last = 0.0
 
-    def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
-        """Print which run begins."""
-        self._name, self._epochs, self._total, self._done = f"run {number}/{runs} {name}", epochs, steps, 0
-        self._begin = self._last = time.monotonic()
-        self._print(f"{self._name}: {epochs} epochs, {steps:,} steps")
+    def begin(self, runs: int, steps: int) -> None:
+        """Print how much there is to do."""
+        self._runs, self._all = runs, _Work(steps)
+        self._last = time.monotonic()
+        self._print(f"{runs} run{'s' if runs > 1 else ''}, {steps:,} steps")
 
-    def advance(self, epoch: int, steps: int) -> None:
-        """Print epochs, speed and time left if the last line is old enough."""
-        self._done += steps
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_LINES:
+    def start(self, worker: int, name: str, steps: int) -> None:
+        """Print the name of a single run; note what a worker begins."""
+        self._workers[worker] = _Work(steps)
+        if self._runs == 1:
+            self._print(name)
+
+    def advance(self, worker: int, steps: int) -> None:
+        """Print runs, steps, speed and time left if the last line is old enough."""
+        self._all.advance(steps)
+        self._workers[worker].advance(steps)
+        speed = self._all.speed()
+        if not speed or time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
             return
-        self._last = now
-        speed = self._done / (now - self._begin)
-        left = (self._total - self._done) / speed
-        self._print(
-            f"{self._name}: epoch {epoch}/{self._epochs}, {speed:,.0f} steps/s, {left:.0f} s left in this run"
-        )
+        self._last = time.monotonic()
+        words = [f"{self._ended}/{self._runs} runs"] if self._runs > 1 else []
+        words.append(f"{self._all.done:,}/{self._all.steps:,} steps")
+        words.append(f"{speed:,.0f} steps/s")
+        words.append(f"{self._all.seconds_left():.0f} s left")
+        if self._runs > 1:
+            slowest = max(work.seconds_left() for work in self._workers.values())
+            words.append(f"slowest worker {slowest:.0f} s with its stack")
+        self._print(", ".join(words))
+
+    def end(self, missing: int) -> None:
+        """Count the run."""
+        self._ended += 1
+        self._all.steps -= missing
 
     def close(self) -> None:
         """Nothing to take away."""
@@ -98,10 +162,16 @@ class Lines:
 class Silence:
     """Says nothing."""
 
-    def start(self, name: str, number: int, runs: int, epochs: int, steps: int) -> None:
+    def begin(self, runs: int, steps: int) -> None:
         """Say nothing."""
 
-    def advance(self, epoch: int, steps: int) -> None:
+    def start(self, worker: int, name: str, steps: int) -> None:
+        """Say nothing."""
+
+    def advance(self, worker: int, steps: int) -> None:
+        """Say nothing."""
+
+    def end(self, missing: int) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -117,5 +187,5 @@ class _Speed(ProgressColumn):
 
 
 def for_terminal(console: Console) -> Reporter:
-    """Return a bar where the console is a terminal, lines elsewhere."""
-    return Bar(console) if console.is_terminal else Lines(console)
+    """Return bars where the console is a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)

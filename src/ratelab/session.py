@@ -2,7 +2,7 @@
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,10 @@ from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_link
 
 UI = "http://127.0.0.1:5000"
 
-__all__ = ["Plan", "Session", "current", "override_key", "print_links", "sweep"]
+__all__ = ["Plan", "Session", "awaited", "awaiting", "print_links"]
 
-_current: "Session | None" = None
+Awaited = Callable[[int], Result]
+_awaited: Awaited | None = None
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,13 @@ class Session:
     Attributes:
         plan: what it is to do.
         console: where results go.
-        results: of the runs that ended.
         tracker: the store; keeps nothing until the session is open.
-        progress: says nothing until the session is open.
+        progress: says nothing until the session begins.
         parent: the run of the sweep as a whole, if there is one.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.console = plan, Console()
-        self.results: list[Result] = []
         self.tracker: Tracker | NullTracker = NullTracker()
         self.progress: Reporter = Silence()
         self.parent: Run | NullRun | None = None
@@ -75,13 +74,17 @@ class Session:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
+    def begin(self, runs: int, steps: int) -> None:
+        """Show the progress of `runs` runs with `steps` updates in all."""
+        self.progress = for_terminal(self.console)
+        self._stack.callback(self.progress.close)
+        self.progress.begin(runs, steps)
+
     def open(self, config: Config) -> None:
-        """Open progress, store and parent run, at the first call."""
+        """Open store and parent run, at the first call."""
         if self._opened:
             return
         self._opened = True
-        self.progress = for_terminal(self.console)
-        self._stack.callback(self.progress.close)
         with quick_imports():
             tracker = open_tracker(config.tracking.uri, config.tracking.experiment, self.plan.directory)
         self._stack.enter_context(tracker)
@@ -99,13 +102,13 @@ class Session:
         if self.parent is not None:
             self.parent.fail(str(error), "".join(traceback.format_exception(error)))
 
-    def finish(self) -> None:
+    def finish(self, results: Sequence[Result]) -> None:
         """Print the table of the results and where MLflow shows this comparison."""
         self.progress.close()
         if self.plan.sweep_id is not None:
-            self.console.print(sweep_table(summarise(self.results)))
+            self.console.print(sweep_table(summarise(results)))
         if isinstance(self.tracker, Tracker):
-            run_ids = [result.run_id for result in self.results]
+            run_ids = [result.run_id for result in results if result.run_id]
             print_links(self.console, self.tracker.uri, self.tracker.experiment_id, run_ids)
 
     @contextlib.contextmanager
@@ -116,30 +119,20 @@ class Session:
             yield parent
 
 
-def override_key(override: str) -> str:
-    """Return the key of an override.
-
-    >>> override_key("+schedule.power=2")
-    'schedule.power'
-    """
-    return override.lstrip("+~").partition("=")[0]
-
-
-def current() -> Session | None:
-    """Return the session of the sweep that is running in this process, if there is one."""
-    return _current
+def awaited() -> Awaited | None:
+    """Return what gives the result of a job of the sweep that runs in this process, if one does."""
+    return _awaited
 
 
 @contextlib.contextmanager
-def sweep(plan: Plan) -> Iterator[Session]:
-    """Make the session that every run inside the block belongs to."""
-    global _current
-    with Session(plan) as session:
-        _current = session
-        try:
-            yield session
-        finally:
-            _current = None
+def awaiting(results: Awaited) -> Iterator[None]:
+    """Let the jobs inside the block get their results, by their numbers, from `results`."""
+    global _awaited
+    _awaited = results
+    try:
+        yield
+    finally:
+        _awaited = None
 
 
 def print_links(console: Console, uri: str, experiment_id: str, run_ids: list[str]) -> None:

@@ -1,37 +1,53 @@
-"""The jobs of a sweep, checked together and then run one after another in one session."""
+"""The jobs of a sweep: checked together, then run in Hydra's way, each with its folder."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from ratelab import preflight
-from ratelab.session import Plan, override_key, sweep
+from ratelab.assignments import Assignment, assign, override_key, sweep_id
+from ratelab.composition import Composer
+from ratelab.conductor import Conductor
+from ratelab.preflight import prepare
+from ratelab.session import Plan, Session, awaiting
 from ratelab.validation import UserError
+from ratelab.workers import Team
 
 Overrides = Sequence[Sequence[str]]
 
 __all__ = ["check", "launch", "varied_keys"]
 
 
-def check(context: HydraContext, config: DictConfig, job_overrides: Overrides) -> None:
+def check(
+    context: HydraContext, config: DictConfig, job_overrides: Overrides, first: int
+) -> list[Assignment]:
     """Compose every job and raise UserError for the first that cannot run; nothing is written.
 
-    A config that is not ratelab's own is none of our business.
+    Args:
+        context: what Hydra hands over.
+        config: of the sweep.
+        job_overrides: of each job.
+        first: the number of the first job.
+
+    Returns:
+        What is to be done in each job; nothing for the jobs of a program that is not ratelab's own.
     """
-    jobs = [context.config_loader.load_sweep_config(config, list(overrides)) for overrides in job_overrides]
-    ours = [preflight.read(job) for job in jobs if "schedule" in job and "optimizer" in job]
-    directory = Path(config.hydra.runtime.cwd)
-    for job_config in ours:  # after all were read: a misspelt key of the last one costs no time
-        preflight.check(job_config, directory)
-    if len({(job_config.tracking.uri, job_config.tracking.experiment) for job_config in ours}) > 1:
+    composer, varied = Composer(context, config), varied_keys(job_overrides)
+    assignments = []
+    for number, overrides in enumerate(job_overrides, first):
+        job = composer.job(overrides, number)
+        if "schedule" in job and "optimizer" in job:
+            assignments.append(assign(job, job.hydra, varied, open_store=False))
+    stores = {(a.config.tracking.uri, a.config.tracking.experiment) for a in assignments}
+    if len(stores) > 1:
         raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
-    if len({job_config.device for job_config in ours}) > 1:
-        raise UserError("device: one process runs with one device setting; start one sweep for each.")
-    for job_config in ours[:1]:
-        preflight.prepare(job_config, directory)
+    if not assignments:
+        return []
+    opened = prepare(assignments[0].config, Path(config.hydra.runtime.cwd)).tracking.uri
+    return [assignment.recorded_in(opened) for assignment in assignments]
 
 
 def launch(
@@ -39,35 +55,35 @@ def launch(
     task: TaskFunction,
     config: DictConfig,
     job_overrides: Overrides,
-    initial_job_idx: int,
+    first: int,
+    assignments: Sequence[Assignment],
+    team: Team,
 ) -> Sequence[JobReturn]:
     """Run each job in its folder, all under one parent run; print the comparison at the end."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    directory = Path(config.hydra.runtime.cwd)
-    plan = Plan(directory, len(job_overrides), varied_keys(job_overrides), _sweep_id(folder))
-    with sweep(plan) as session:
-        returns = []
-        for number, overrides in enumerate(job_overrides, initial_job_idx):
-            job = context.config_loader.load_sweep_config(config, list(overrides))
-            with open_dict(job):
-                job.hydra.job.id = f"{config.hydra.job.name}_{number}"
-                job.hydra.job.num = number
-            returns.append(
-                run_job(
-                    task_function=task,
-                    config=job,
-                    job_dir_key="hydra.sweep.dir",
-                    job_subdir_key="hydra.sweep.subdir",
-                    hydra_context=context,
-                )
+    varied = varied_keys(job_overrides)
+    plan = Plan(Path(config.hydra.runtime.cwd), len(job_overrides), varied, sweep_id(folder))
+    composer, returns = Composer(context, config), {}
+    with contextlib.ExitStack() as stack:
+        session = stack.enter_context(Session(plan))
+        conductor = stack.enter_context(Conductor(assignments, session, team))
+        if assignments:
+            stack.enter_context(awaiting(conductor.result))
+        for number in conductor.order or range(first, first + len(job_overrides)):
+            returns[number] = run_job(
+                task_function=task,
+                config=composer.job(job_overrides[number - first], number),
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=context,
             )
             configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-        if session.results:
-            session.finish()
-    return returns
+        if conductor.results:
+            session.finish(conductor.results)
+    return [returns[number] for number in sorted(returns)]
 
 
 def varied_keys(job_overrides: Overrides) -> frozenset[str]:
@@ -81,8 +97,3 @@ def varied_keys(job_overrides: Overrides) -> frozenset[str]:
         for override in overrides:
             values.setdefault(override_key(override), set()).add(override.partition("=")[2])
     return frozenset(key for key, choices in values.items() if len(choices) > 1)
-
-
-def _sweep_id(folder: Path) -> str:
-    """Name the sweep after its folder: date, time and eight digits that make it unique."""
-    return "-".join(folder.parts[-2:])

@@ -1,7 +1,7 @@
-"""Jobs and runs: what one run needs, and what each of its epochs gives."""
+"""Jobs and their training: what one run needs, and what each epoch of a stack of runs gives."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ class Job:
         batch_size: examples in one update.
         epochs: passes over the training split.
         xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
-        program_key: jobs with equal keys differ only in seed and rates, and share one compiled program.
+        program_key: jobs with equal keys differ only in seed, rates, epochs and the hyperparameters of the
+            optimizer, and share one compiled program.
     """
 
     seed: int
@@ -46,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one epoch gives; ends early, at the step of the first loss that is not finite.
+    """What one epoch of one run gives; ends early, at the step of the first loss that is not finite.
 
     Attributes:
         epoch: from 0.
@@ -56,7 +57,7 @@ class Chunk:
         timestamps: int64[steps], milliseconds since 1970, spread evenly over the call.
         val_loss: mean over the validation split after the last update.
         val_accuracy: the same.
-        seconds: training only.
+        seconds: of training only; in a stack, this run's equal part.
     """
 
     epoch: int
@@ -81,45 +82,54 @@ class Chunk:
 
 
 class Training:
-    """One run: iterate over it for its chunks, then ask for the test result and the model.
+    """A stack of runs that share their batches: iterate over it for the chunks, then ask for the results.
+
+    A single run is a stack of one.
 
     Args:
-        job: what to train.
-        program: compiled for this job's `program_key`; shared between runs.
+        jobs: what to train; seed, epochs and `program_key` are the same in all.
+        program: compiled for this `program_key` and this number of jobs.
     """
 
-    def __init__(self, job: Job, program: "Program") -> None:
-        self.job, self._program = job, program
-        weights_seed, self._order_seed = np.random.SeedSequence(job.seed).spawn(2)
-        self._model = seeded_model(job.build_model, weights_seed)
+    def __init__(self, jobs: Sequence[Job], program: "Program") -> None:
+        self.jobs, self._program = list(jobs), program
+        first = self.jobs[0]
+        weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
+        self._model = seeded_model(first.build_model, weights_seed)
         self._state = program.initial_state(self._model)
+        self._hyperparameters = _columns(self.jobs)
 
-    def __iter__(self) -> Iterator[Chunk]:
-        """Yield one chunk an epoch; stop after one that diverged."""
-        job, examples = self.job, len(self.job.data.train.labels)
+    def __iter__(self) -> Iterator[list[Chunk | None]]:
+        """Yield one list an epoch, a chunk for each job; None for a job that diverged before."""
+        job, going = self.jobs[0], [True for _ in self.jobs]
+        rates = np.stack([job.learning_rate for job in self.jobs], 1)
         for epoch in range(job.epochs):
-            order = epoch_order(self._order_seed, epoch, examples, job.batch_size)
+            order = epoch_order(self._order_seed, epoch, len(job.data.train.labels), job.batch_size)
             first = epoch * len(order)
-            rates = job.learning_rate[first : first + len(order)]
+            part = rates[first : first + len(order)]
             begin = time.time()
-            self._state, losses = self._program.epoch(self._state, order, rates, first)
+            self._state, losses = self._program.epoch(self._state, order, part, first, self._hyperparameters)
             seconds = time.time() - begin
-            losses = losses[: _finite_length(losses)]
-            val_loss, val_accuracy = self._program.evaluate(self._state, "validation")
             stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(order)).astype(np.int64)
-            used = slice(len(losses))
-            chunk = Chunk(epoch, first, rates[used], losses, stamps[used], val_loss, val_accuracy, seconds)
-            yield chunk
-            if chunk.diverged_step is not None:
+            validation = self._program.evaluate(self._state, "validation")
+            chunks = [
+                _chunk(epoch, first, part[:, i], losses[:, i], stamps, validation[i], seconds / len(going))
+                if going[i]
+                else None
+                for i in range(len(going))
+            ]
+            going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
+            yield chunks
+            if not any(going):
                 return
 
-    def test(self) -> tuple[float, float]:
-        """Return loss and accuracy on the test split: to be asked once, at the end."""
+    def test(self) -> list[tuple[float, float]]:
+        """Return loss and accuracy of each run on the test split: to be asked once, at the end."""
         return self._program.evaluate(self._state, "test")
 
-    def model(self) -> Any:
-        """Return the Keras model with the weights as trained."""
-        self._program.assign(self._state, self._model)
+    def model(self, number: int = 0) -> Any:
+        """Return the Keras model with the weights of job `number`; it is one model for all jobs."""
+        self._program.assign(self._state, number, self._model)
         return self._model
 
 
@@ -131,7 +141,24 @@ def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -
     return build_model()
 
 
-def _finite_length(losses: npt.NDArray[np.float32]) -> int:
-    """Return how many losses count: up to and with the first that is not finite."""
+def _chunk(
+    epoch: int,
+    first_step: int,
+    rates: npt.NDArray[np.float32],
+    losses: npt.NDArray[np.float32],
+    stamps: npt.NDArray[np.int64],
+    validation: tuple[float, float],
+    seconds: float,
+) -> Chunk:
+    """Return what a run gave in an epoch, up to and with the first loss that is not finite."""
     bad = ~np.isfinite(losses)
-    return int(bad.argmax()) + 1 if bad.any() else len(losses)
+    used = slice(int(bad.argmax()) + 1 if bad.any() else len(losses))
+    return Chunk(
+        epoch, first_step, rates[used].copy(), losses[used].copy(), stamps[used], *validation, seconds
+    )
+
+
+def _columns(jobs: Sequence[Job]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return each hyperparameter as float32[jobs]."""
+    settings = [job.optimizer.hyperparameters for job in jobs]
+    return {name: np.array([numbers[name] for numbers in settings], np.float32) for name in settings[0]}

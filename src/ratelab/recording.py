@@ -1,0 +1,171 @@
+"""The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from ratelab import provenance
+from ratelab.assignments import Assignment
+from ratelab.comparison import Result
+from ratelab.config import Config
+from ratelab.planning import plan
+from ratelab.session import Session
+from ratelab.tracking import Diverged, NullRun, Run, now_ms
+from ratelab.training import Chunk
+
+if TYPE_CHECKING:
+    import keras
+
+Recorder = Run | NullRun
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.
+
+    As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
+
+    Args:
+        assignment: the run.
+        session: where it belongs.
+
+    Attributes:
+        result: how the run ended; "failed" until it is known better.
+        epochs: how many chunks it took.
+    """
+
+    def __init__(self, assignment: Assignment, session: Session) -> None:
+        labels, config = assignment.labels, assignment.config
+        self.result = Result(labels.group, config.seed)
+        self.epochs = 0
+        self._config, self._chunks = config, list[Chunk]()
+        with contextlib.ExitStack() as stack:
+            self._record = stack.enter_context(_opened(assignment, session))
+            stack.enter_context(_steps_file(self._record, self._chunks))
+            _log_provenance(self._record, assignment)
+            self._stack = stack.pop_all()
+        self.result = replace(self.result, run_id=self._record.id)
+
+    @property
+    def steps(self) -> int:
+        """How many updates it has recorded."""
+        return sum(len(chunk.train_loss) for chunk in self._chunks)
+
+    def add(self, chunk: Chunk) -> None:
+        """Record an epoch: every rate, some losses, the validation at the step where it was measured.
+
+        Raises:
+            Diverged: if the loss is not finite at its end; all of it has been recorded.
+        """
+        self.epochs += 1
+        self._chunks.append(chunk)
+        self.result = replace(self.result, seconds=self.result.seconds + chunk.seconds)
+        shown = chunk.steps % self._config.tracking.train_loss_every == 0
+        metrics = self._record.metrics
+        metrics("learning_rate", chunk.steps, chunk.learning_rate, chunk.timestamps)
+        metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
+        if chunk.diverged_step is not None:
+            raise Diverged(chunk.diverged_step)
+        for key, value in (("val_loss", chunk.val_loss), ("val_accuracy", chunk.val_accuracy)):
+            metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+
+    def finish(self, test_loss: float, test_accuracy: float, model: "keras.Model | None" = None) -> None:
+        """Record the one look at the test split, and the model if there is one; then close."""
+        last = self._chunks[-1]
+        for key, value in (("test_loss", test_loss), ("test_accuracy", test_accuracy)):
+            self._record.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
+        if model is not None:
+            data = plan(self._config).data
+            example = (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
+            self._record.log_keras_model(model, example)
+        self._stack.close()
+        final_rate = float(last.learning_rate[-1])
+        self.result = replace(
+            self.result, status="finished", test_accuracy=test_accuracy, final_rate=final_rate
+        )
+
+    def close(self, error: BaseException) -> None:
+        """Record that `error` ended the run; nothing if it has been closed before."""
+        if isinstance(error, Diverged):
+            self.result = replace(self.result, status="diverged", diverged_step=error.step)
+        self._stack.pop_all().__exit__(type(error), error, error.__traceback__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self.close(error)
+        return isinstance(error, Diverged)
+
+
+@contextlib.contextmanager
+def _opened(assignment: Assignment, session: Session) -> Iterator[Recorder]:
+    session.open(assignment.config)
+    params, tags = provenance.flatten(_public(assignment.config)), _tags(assignment)
+    opened = session.tracker.run(assignment.name, params=params, tags=tags, parent_id=session.parent_id)
+    with opened as record:
+        yield record
+
+
+@contextlib.contextmanager
+def _steps_file(record: Recorder, chunks: list[Chunk]) -> Iterator[None]:
+    """Log the chunks collected as steps.parquet, however the block ends."""
+    try:
+        yield
+    finally:
+        if chunks:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "steps.parquet"
+                _write_parquet(chunks, path)
+                record.artifact(path)
+
+
+def _write_parquet(chunks: list[Chunk], path: Path) -> None:
+    """Write a row a step: step, learning_rate and train_loss as float32, timestamp in milliseconds."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = ("learning_rate", "train_loss", "timestamps", "steps")
+    arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in columns}
+    arrays["step"], arrays["timestamp"] = arrays.pop("steps"), arrays.pop("timestamps")
+    pa.parquet.write_table(pa.table(arrays), path)
+
+
+def _log_provenance(record: Recorder, assignment: Assignment) -> None:
+    """Record what made this run: configuration, overrides, local changes, packages."""
+    origin = provenance.collect()
+    record.artifact_text(OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))), "config.yaml")
+    record.artifact_text("\n".join(assignment.labels.overrides) + "\n", "overrides.txt")
+    record.artifact_text(origin.packages, "packages.txt")
+    if origin.diff:
+        record.artifact_text(origin.diff, "git.diff")
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """Return the configuration without the URI of the store: it may hold a password."""
+    return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
+
+
+def _tags(assignment: Assignment) -> dict[str, str]:
+    config, labels = assignment.config, assignment.labels
+    described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
+    sweep_id = {"sweep_id": labels.sweep_id} if labels.sweep_id else {}
+    return {
+        "schedule": labels.schedule,
+        "seed": str(config.seed),
+        "config_digest": provenance.digest(described),
+        "data_digest": assignment.data_digest,
+        **sweep_id,
+        **provenance.collect().tags,
+    }

@@ -1,0 +1,50 @@
+"""Which models the loop accepts, and which of them XLA and stacking suit."""
+
+from typing import Any
+
+import numpy as np
+
+from ratelab.data import Dataset
+from ratelab.validation import UserError
+
+__all__ = ["check_model", "is_dense"]
+
+
+def check_model(model: Any, data: Dataset) -> None:
+    """Raise UserError unless the model maps a batch of this data to logits."""
+    import keras
+
+    pixels, wanted = int(np.prod(data.train.images.shape[1:])), (None, data.classes)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise UserError(
+            f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}."
+        )
+    if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
+        raise UserError(
+            f"model: its input must hold {pixels} values an example, got shape {model.input_shape}."
+        )
+    if tuple(model.output_shape) != wanted:
+        raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
+    if any(variable.constraint is not None for variable in model.trainable_variables):
+        raise UserError("model: constraints on weights are not applied by this loop; take them away.")
+    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
+        raise UserError("model: must return logits, its last layer has activation softmax; take it away.")
+
+
+def is_dense(model: Any) -> bool:
+    """Say whether all layers are of kinds that XLA makes faster on a CPU, and that can be stacked.
+
+    Convolutions, pooling and random numbers are slower there, up to nine times for a small convolution, and
+    TensorFlow cannot stack a convolution; a layer that is not known may hold operations that XLA refuses.
+    """
+    from keras import layers
+
+    known = (
+        layers.InputLayer,
+        layers.Dense,
+        layers.Flatten,
+        layers.Reshape,
+        layers.Activation,
+        layers.Rescaling,
+    )
+    return all(isinstance(layer, known) for layer in model._flatten_layers(include_self=False))

@@ -1,0 +1,130 @@
+"""Stacks of runs that train together, and what is reported of them."""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.config import Config
+from ratelab.training import Chunk
+
+__all__ = ["Broke", "Ended", "Epoch", "Event", "Member", "Stack", "Started", "cut"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run, as the workers need it.
+
+    Attributes:
+        number: of the job in its sweep.
+        config: all paths in it absolute.
+        kind: runs of one kind share a compiled program and have equally many steps.
+        environment: variables to set before TensorFlow starts.
+        steps: of the whole run.
+    """
+
+    number: int
+    config: Config
+    kind: str
+    environment: tuple[tuple[str, str], ...]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs of one kind and one seed: they see the same batches, so one program trains them together."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the jobs."""
+        return tuple(member.number for member in self.members)
+
+    @property
+    def process(self) -> object:
+        """Stacks with equal values can be trained in one process, one after another."""
+        first = self.members[0]
+        return first.config.device, first.environment
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker begins with a stack, or begins again after another worker died with it."""
+
+    worker: int
+    stack: Stack
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch of a run; the last one if it diverged."""
+
+    worker: int
+    number: int
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The result of a run on the test split; the weights in Keras' order if they were asked for."""
+
+    worker: int
+    number: int
+    test_loss: float
+    test_accuracy: float
+    weights: list[npt.NDArray[np.float32]] | None
+
+
+@dataclass(frozen=True)
+class Broke:
+    """A run that cannot go on.
+
+    Attributes:
+        worker: where.
+        number: of the job.
+        message: of the error.
+        traceback: where it was raised; "" for a mistake of the user's.
+    """
+
+    worker: int
+    number: int
+    message: str
+    traceback: str
+
+
+Event = Started | Epoch | Ended | Broke
+
+
+def cut(members: Iterable[Member], largest: int, workers: int) -> list[Stack]:
+    """Cut runs into stacks: one kind and one seed each, nearly equal parts of at most `largest` runs.
+
+    Where that gives fewer stacks than workers, the largest stacks are halved until no worker is idle.
+
+    Args:
+        members: in the order of the jobs.
+        largest: runs in a stack; 1 trains every run by itself.
+        workers: processes that will train.
+
+    Returns:
+        The stacks, those for one process together.
+    """
+    groups: dict[tuple[object, str, int], list[Member]] = {}
+    for member in members:
+        place = (member.config.device, member.environment), member.kind, member.config.seed
+        groups.setdefault(place, []).append(member)
+    stacks = [part for group in groups.values() for part in _parts(group, math.ceil(len(group) / largest))]
+    while stacks and len(stacks) < workers and len(longest := max(stacks, key=len)) > 1:
+        index = stacks.index(longest)
+        stacks[index : index + 1] = _parts(longest, 2)
+    order = list(dict.fromkeys(Stack(tuple(stack)).process for stack in stacks))
+    return sorted((Stack(tuple(stack)) for stack in stacks), key=lambda stack: order.index(stack.process))
+
+
+def _parts(members: Sequence[Member], number: int) -> list[list[Member]]:
+    """Cut into `number` parts whose lengths differ by at most one."""
+    bounds = [len(members) * i // number for i in range(number + 1)]
+    return [list(members[a:b]) for a, b in itertools.pairwise(bounds)]

@@ -306,13 +306,20 @@ def test_telemetry_is_off(tracker: Tracker) -> None:
 
 def test_the_links_name_the_runs_in_the_way_that_the_ui_reads() -> None:
     """Both were looked at in Chromium with mlflow 3.17.2: these runs only, their names in the legend."""
-    assert comparison_links("http://127.0.0.1:5000/", "1", ["a1", "b2"]) == (
+    assert comparison_links("http://127.0.0.1:5000/", "1", ["a1", "b2"]) == [
         "http://127.0.0.1:5000/#/experiments/1/runs?compareRunsMode=CHART"
         "&searchFilter=attributes.run_id%20IN%20%28%27a1%27%2C%20%27b2%27%29"
         "&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true",
         "http://127.0.0.1:5000/#/metric?runs=%5B%22a1%22%2C%20%22b2%22%5D&metric=%22learning_rate%22"
         "&experiments=%5B%221%22%5D&plot_metric_keys=%5B%22learning_rate%22%5D&x_axis=step",
-    )
+    ]
+
+
+def test_the_address_of_a_large_sweep_names_the_sweep_and_not_its_runs() -> None:
+    ids = [f"{number:032}" for number in range(31)]
+    (link,) = comparison_links("http://127.0.0.1:5000", "1", ids, "2026-01-31-ab")
+    assert "searchFilter=tags.sweep_id%20%3D%20%272026-01-31-ab%27%20AND%20tags.schedule" in link
+    assert len(comparison_links("http://127.0.0.1:5000", "1", ids)) == 2
 
 
 def test_the_clock_counts_milliseconds() -> None:

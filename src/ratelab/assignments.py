@@ -114,6 +114,6 @@ def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     schedule = str(hydra.runtime.choices["schedule"])
     overrides = tuple(without_password(text) for text in hydra.overrides.task)
     others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
-    swept = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+    swept = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
     identity = sweep_id(Path(str(hydra.sweep.dir))) if swept else None
     return Labels(schedule, " ".join([schedule, *others]), overrides, identity)

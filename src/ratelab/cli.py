@@ -37,7 +37,8 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
     runs = recorded(store, sweep_id)
     console = Console()
     console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
-    for link in comparison_links(f"http://127.0.0.1:{port}", runs.experiment_id, runs.run_ids):
+    ui = f"http://127.0.0.1:{port}"
+    for link in comparison_links(ui, runs.experiment_id, runs.run_ids, runs.sweep_id):
         console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
     console.print("Ctrl-C ends the server.")
     sys.stdout.flush()

@@ -26,8 +26,10 @@ class Composer:
 
     def __init__(self, context: HydraContext, config: DictConfig) -> None:
         self._loader, self._config = context.config_loader, config
+        OmegaConf.select(config, "hydra.sweep.dir")  # resolved once, here: all jobs share its date and digits
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._parsed: dict[str, Override] = {}
+        self._groups: dict[str, bool] = {}
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def job(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -75,8 +77,13 @@ class Composer:
             and not override.is_hydra_override()
             and isinstance(override.value(), str | int | float)
             and "$" not in str(override.input_line)
-            and not self._loader.get_group_options(override.key_or_group)
+            and not self._is_group(override.key_or_group)
         )
+
+    def _is_group(self, key: str) -> bool:
+        if key not in self._groups:
+            self._groups[key] = bool(self._loader.get_group_options(key))
+        return self._groups[key]
 
 
 def _apart(keys: Sequence[str]) -> bool:

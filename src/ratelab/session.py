@@ -109,7 +109,9 @@ class Session:
             self.console.print(sweep_table(summarise(results)))
         if isinstance(self.tracker, Tracker):
             run_ids = [result.run_id for result in results if result.run_id]
-            print_links(self.console, self.tracker.uri, self.tracker.experiment_id, run_ids)
+            print_links(
+                self.console, self.tracker.uri, self.tracker.experiment_id, run_ids, self.plan.sweep_id
+            )
 
     @contextlib.contextmanager
     def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:
@@ -135,13 +137,14 @@ def awaiting(results: Awaited) -> Iterator[None]:
         _awaited = None
 
 
-def print_links(console: Console, uri: str, experiment_id: str, run_ids: list[str]) -> None:
+def print_links(
+    console: Console, uri: str, experiment_id: str, run_ids: list[str], sweep_id: str | None
+) -> None:
     """Print how to see exactly these runs side by side in MLflow."""
     served = uri.startswith(("http://", "https://"))
-    runs, curves = comparison_links(without_password(uri) if served else UI, experiment_id, run_ids)
     if not served:
         console.print("See them side by side in MLflow: start `ratelab ui`, then open")
     else:
         console.print("See them side by side in MLflow:")
-    for link in (runs, curves):
+    for link in comparison_links(without_password(uri) if served else UI, experiment_id, run_ids, sweep_id):
         console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)

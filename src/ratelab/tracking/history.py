@@ -2,9 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.validation import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,7 @@ class Recorded:
     experiment_id: str
     run_ids: list[str]
     title: str
+    sweep_id: str | None
 
 
 def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
@@ -41,10 +46,22 @@ def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
     run = newest[0]
     sweep_id = run.data.tags.get("sweep_id")
     if sweep_id is None:
-        return Recorded(run.info.experiment_id, [run.info.run_id], f"run {run.info.run_name}")
-    members = client.search_runs(
-        [run.info.experiment_id],
-        f"tags.sweep_id = '{sweep_id}' AND tags.schedule LIKE '%'",
-        order_by=["attributes.start_time ASC"],
+        return Recorded(run.info.experiment_id, [run.info.run_id], f"run {run.info.run_name}", None)
+    members = _all_runs(
+        client, run.info.experiment_id, f"tags.sweep_id = '{sweep_id}' AND tags.schedule LIKE '%'"
     )
-    return Recorded(run.info.experiment_id, [r.info.run_id for r in members], f"sweep {sweep_id}")
+    return Recorded(run.info.experiment_id, members, f"sweep {sweep_id}", sweep_id)
+
+
+def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> list[str]:
+    """Return the ids of all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
+    ids: list[str] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        ids += [run.info.run_id for run in page]
+        token = page.token
+        if not token:
+            return ids

@@ -145,11 +145,17 @@ def _write_parquet(chunks: list[Chunk], path: Path) -> None:
 def _log_provenance(record: Recorder, assignment: Assignment) -> None:
     """Record what made this run: configuration, overrides, local changes, packages."""
     origin = provenance.collect()
-    record.artifact_text(OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))), "config.yaml")
-    record.artifact_text("\n".join(assignment.labels.overrides) + "\n", "overrides.txt")
-    record.artifact_text(origin.packages, "packages.txt")
-    if origin.diff:
-        record.artifact_text(origin.diff, "git.diff")
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))),
+        "overrides.txt": "\n".join(assignment.labels.overrides) + "\n",
+        "packages.txt": origin.packages,
+        "git.diff": origin.diff,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            if text:
+                (Path(folder) / name).write_text(text)
+        record.artifact(Path(folder))
 
 
 def _public(config: Config) -> dict[str, Any]:

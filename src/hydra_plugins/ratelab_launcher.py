@@ -40,6 +40,8 @@ ConfigStore.instance().store(
 class RatelabLauncher(Launcher):
     """Runs the jobs of a sweep as one session: one parent run, one comparison."""
 
+    team_name = "Team"
+
     def __init__(self, **options: object) -> None:
         """Keep the options: a mistake in them is told by `check`, with one message."""
         self.options = options
@@ -51,10 +53,9 @@ class RatelabLauncher(Launcher):
 
     def check(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int = 0) -> None:
         """Refuse a sweep with a job that cannot run; a sweeper may call it before it writes anything."""
-        from ratelab import sweep  # plugins are imported at every start, also for --help
-        from ratelab.workers import Team
+        from ratelab import sweep, workers  # plugins are imported at every start, also for --help
 
-        self.team = Team.read(self.options)
+        self.team = getattr(workers, self.team_name).read(self.options)
         self.checked = sweep.check(self.hydra_context, self.config, job_overrides, initial_job_idx)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

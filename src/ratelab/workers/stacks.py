@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ratelab.config import Config
 from ratelab.training import Chunk
 
-__all__ = ["Broke", "Ended", "Epoch", "Event", "Member", "Stack", "Started", "cut"]
+__all__ = ["Broke", "Ended", "Epoch", "Event", "Member", "Stack", "Started", "cut", "seen_as"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,11 @@ class Broke:
 
 
 Event = Started | Epoch | Ended | Broke
+
+
+def seen_as(event: Event, worker: int) -> Event:
+    """Return the same event with another number of its worker."""
+    return replace(event, worker=worker)
 
 
 def cut(members: Iterable[Member], largest: int, workers: int) -> list[Stack]:

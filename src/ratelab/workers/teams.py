@@ -1,9 +1,10 @@
 """How many workers there are and how much each takes on, from cores and memory, before they start."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,13 +12,28 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ratelab.config import Device
 from ratelab.validation import Count, Positive, UserError, explain
 from ratelab.workers.processes import Processes
-from ratelab.workers.stacks import Member, Stack, cut
+from ratelab.workers.stacks import Event, Member, Stack, cut
 
 GIB = 2**30
 PROCESS = GIB  # TensorFlow, its compiler and the data in one process
 PART_OF_FREE = 0.75
 
-__all__ = ["Team"]
+__all__ = ["Team", "Workers"]
+
+
+class Workers(Protocol):
+    """Those who train stacks, wherever they are; used as a context manager, iterated over for the events."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def stop(self) -> Iterator[Event]:
+        """Stop training; yield what has been computed and not been taken."""
 
 
 class Team(BaseModel):
@@ -53,19 +69,20 @@ class Team(BaseModel):
         """Cut runs into stacks that leave no worker idle."""
         if not members:
             return []
-        return cut(members, self.largest_stack if self.stack else 1, self._number(members))
+        return cut(members, self.largest_stack if self.stack else 1, self.number(members))
 
-    def start(self, stacks: Sequence[Stack]) -> Processes:
+    def start(self, stacks: Sequence[Stack]) -> Workers:
         """Return the workers; they begin when their context is entered.
 
         As many as have room for TensorFlow, at least one; what is left is for the runs of their stacks.
         """
         members = [member for stack in stacks for member in stack.members]
         budget = int(self.memory * GIB) if self.memory else int(_free_memory() * PART_OF_FREE)
-        workers = max(1, min(self._number(members), len(stacks), budget // PROCESS))
+        workers = max(1, min(self.number(members), len(stacks), budget // PROCESS))
         return Processes(stacks, workers, max(0, budget - workers * PROCESS))
 
-    def _number(self, members: Sequence[Member]) -> int:
+    def number(self, members: Sequence[Member]) -> int:
+        """Return how many workers there are to be, if memory allows."""
         if self.workers is not None:
             return self.workers
         devices = {member.config.device for member in members}

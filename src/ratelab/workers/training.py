@@ -1,5 +1,6 @@
 """What a worker does with a stack: train it together if it can be, in smaller parts if not."""
 
+import functools
 import itertools
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,15 @@ from ratelab.training import CannotStack, Chunk, Job, Programs, Training, bytes_
 from ratelab.validation import UserError
 from ratelab.workers.stacks import Broke, Ended, Epoch, Event, Stack
 
-__all__ = ["StackTrainer"]
+__all__ = ["StackTrainer", "trainer_of_process"]
 
 Jobs = Mapping[int, Job]
+
+
+@functools.cache
+def trainer_of_process(memory: int) -> "StackTrainer":
+    """Return the trainer that all tasks of this process share, with its compiled programs."""
+    return StackTrainer(0, memory)
 
 
 class StackTrainer:

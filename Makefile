@@ -21,6 +21,7 @@ bench: $(VENV)/.installed-bench ## us, the peers and the floor, side by side; a 
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/metrics_store.py
 	$(BIN)/python benchmarks/whole_run.py
+	$(BIN)/python benchmarks/sweep.py
 
 ui: $(VENV)/.installed ## MLflow's UI on this machine, with links to the newest sweep
 	$(BIN)/ratelab ui

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from ratelab.interruption import raise_if_told_to_stop
 from ratelab.validation import UserError
 from ratelab.workers.stacks import Broke, Event, Member, Stack, Started, seen_as
 from ratelab.workers.teams import GIB, PROCESS, Team
@@ -97,7 +98,9 @@ class RayTasks:
 
         looked = time.monotonic()
         while self._running:
-            for generator in ray.wait(list(self._running), num_returns=1, timeout=1.0)[0]:
+            with _own_signals():
+                ready, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
+            for generator in ready:
                 yield from self._take(generator)
             if time.monotonic() - looked > LOOK_EVERY:
                 looked = time.monotonic()
@@ -129,7 +132,8 @@ class RayTasks:
         import ray
 
         try:
-            item = ray.get(next(generator))
+            with _own_signals():
+                item = ray.get(next(generator))
         except StopIteration:
             del self._running[generator]
         except ray.exceptions.RayError as error:
@@ -184,6 +188,16 @@ def _environment(stack: Stack) -> dict[str, str]:
     process = hashlib.sha256(repr(stack.process).encode()).hexdigest()[:16]
     own = {"PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths))), "RATELAB_PROCESS": process}
     return dict(stack.members[0].environment) | own
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Raise `Terminated` for a signal: Ray makes a bare KeyboardInterrupt of it while it waits."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise_if_told_to_stop()
+        raise
 
 
 @contextlib.contextmanager

@@ -6,8 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, LauncherTestSuite
+from hydra.test_utils.launcher_common_tests import (
+    BatchedSweeperTestSuite,
+    IntegrationTestSuite,
+    LauncherTestSuite,
+)
 from hydra.version import VersionBase
+from omegaconf import OmegaConf
 from packaging.version import Version
 
 from conftest import ROOT
@@ -30,6 +35,7 @@ def main(cfg):
 if __name__ == "__main__":
     main()
 """
+HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 WITH_PLUGINS = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 # Hydra's suites call it without a version_base, which it warns about
@@ -59,6 +65,16 @@ class TestRatelabLauncher(LauncherTestSuite):
 )
 class TestRatelabSweeper(BatchedSweeperTestSuite):
     """Hydra's own test for sweepers that work in batches, unchanged."""
+
+
+@pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=ratelab"])])
+class TestRatelabLauncherIntegration(IntegrationTestSuite):
+    """Hydra's own tests of whole programs under a launcher, unchanged."""
+
+    @pytest.fixture(autouse=True)
+    def with_plugins(self, monkeypatch):
+        """Let the programs find our plugins, installed or not."""
+        monkeypatch.setenv("PYTHONPATH", WITH_PLUGINS["PYTHONPATH"])
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +123,90 @@ def test_our_program_runs_under_the_basic_launcher(train_py, tmp_path):
     assert done.stdout.count("test accuracy ") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"jobs"}
     assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "multirun.yaml"}
+
+
+def test_a_wrong_option_of_the_launcher_ends_with_one_message_before_anything_is_written(train_py, tmp_path):
+    job = ["experiment=quick", "tracking=none", "schedule=fixed,exponential"]
+    command = [*train_py, "-m", *job, "hydra.launcher.largest_stack=0", "hydra.launcher.workers=-1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.removesuffix(HINT) == (
+        "hydra.launcher.largest_stack must be greater than 0, got 0; "
+        "hydra.launcher.workers must be greater than 0, got -1\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+NOTES = """
+import json
+from pathlib import Path
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+
+class Notes(Callback):
+    def __init__(self, path):
+        self.path = path
+
+    def note(self, when, config):
+        job, seen = HydraConfig.get().job, config.hydra.job
+        line = [when, job.num, seen.num, job.override_dirname, seen.override_dirname, config.seed]
+        with Path(self.path).open("a") as file:
+            file.write(json.dumps(line) + "\\n")
+
+    def on_job_start(self, config, **_):
+        self.note("start", config)
+
+    def on_job_end(self, config, job_return, **_):
+        assert job_return.cfg.seed == config.seed
+        self.note(job_return.status.name, config)
+"""
+
+
+@pytest.fixture(scope="module")
+def named_folders(tmp_path_factory):
+    """A sweep of ours whose folders are called after the overrides, with a callback that takes notes."""
+    folder = tmp_path_factory.mktemp("named folders")
+    (folder / "own_callbacks.py").write_text(NOTES)
+    callback = f"+hydra.callbacks.notes={{_target_: own_callbacks.Notes, path: '{folder}/notes'}}"
+    names = ["hydra.sweep.dir=jobs", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
+    brief = "hydra.job.config.override_dirname.exclude_keys=[experiment,tracking]"
+    job = ["experiment=quick", "tracking=none", "schedule=fixed,exponential", "seed=0,1"]
+    command = [sys.executable, str(ROOT / "src" / "train.py"), "-m", callback, *names, brief, *job]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+NAMED = [f"schedule={schedule},seed={seed}" for schedule in ("fixed", "exponential") for seed in (0, 1)]
+
+
+def test_the_folders_of_a_sweep_of_ours_may_be_called_after_the_overrides(named_folders):
+    assert {path.name for path in (named_folders / "jobs").iterdir()} == {*NAMED, "multirun.yaml"}
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(NAMED)))
+def test_each_folder_holds_the_configuration_of_its_own_job(named_folders, number, name):
+    schedule, seed = (text.partition("=")[2] for text in name.split(","))
+    files = named_folders / "jobs" / name / ".hydra"
+    config, hydra, overrides = (
+        OmegaConf.load(files / f"{part}.yaml") for part in ("config", "hydra", "overrides")
+    )
+    assert (hydra.hydra.job.num, hydra.hydra.job.id) == (number, f"train_{number}")
+    assert hydra.hydra.job.override_dirname == name
+    assert hydra.hydra.runtime.choices.schedule == schedule
+    assert hydra.hydra.runtime.output_dir == str(files.parent)
+    assert overrides == ["experiment=quick", "tracking=none", f"schedule={schedule}", f"seed={seed}"]
+    assert hydra.hydra.overrides.task == overrides
+    assert config.seed == int(seed)
+    assert config.schedule._target_ == f"ratelab.schedules.{schedule}"
+    assert "hydra" not in config
+
+
+def test_callbacks_see_the_job_that_they_are_called_for(named_folders):
+    notes = [json.loads(line) for line in (named_folders / "notes").read_text().splitlines()]
+    expected = [[number, number, name, name, int(name[-1])] for number, name in enumerate(NAMED)]
+    assert sorted(seen for when, *seen in notes if when == "start") == expected
+    assert sorted(seen for when, *seen in notes if when == "COMPLETED") == expected
+    assert len(notes) == 8
+    assert all(first[1:] == second[1:] for first, second in zip(notes[::2], notes[1::2], strict=True))

@@ -158,12 +158,12 @@ def joblib(size: Size, folder: Path) -> Lap:
     return keras(size, folder, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}", **one_thread)
 
 
-def jax_vmap(size: Size, folder: Path, devices: int) -> Lap:
+def jax_vmap(size: Size, folder: Path, devices: int, *words: str) -> Lap:
     """Train in JAX."""
     quick = ["--quick"] if size.quick else []
     devices = max(count for count in range(1, devices + 1) if size.seeds % count == 0)
     seeds, epochs = f"--seeds={size.seeds}", f"--epochs={size.epochs_timed}"
-    return answer(folder, "jax_vmap.py", f"--devices={devices}", seeds, epochs, *quick)
+    return answer(folder, "jax_vmap.py", *words, f"--devices={devices}", seeds, epochs, *quick)
 
 
 def floor(size: Size, folder: Path) -> Lap:
@@ -194,6 +194,7 @@ CONTESTANTS: dict[str, Callable[[Size, Path], Lap]] = {
     "tutorial": tutorial,
     "keras": keras,
     "joblib": joblib,
+    "jax-plain": lambda size, folder: jax_vmap(size, folder, 1, "--plain"),
     "jax": partial(jax_vmap, devices=1),
     "jax-devices": partial(jax_vmap, devices=CORES),
     "floor": floor,
@@ -202,6 +203,7 @@ CONTESTANTS: dict[str, Callable[[Size, Path], Lap]] = {
 }
 NEEDS = {
     "joblib": "hydra-joblib-launcher",
+    "jax-plain": "jax",
     "jax": "jax",
     "jax-devices": "jax",
     "floor": "threadpoolctl",

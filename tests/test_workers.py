@@ -317,9 +317,13 @@ def gate():
 
 
 @pytest.fixture
-def half_done(own_models, gate):
+def gated(own_models, gate):
+    return own_models("gated", gate=gate.getsockname()[1])
+
+
+@pytest.fixture
+def half_done(gated):
     """Two runs trained one after the other; the second begins when the gate says so."""
-    gated = own_models("gated", gate=gate.getsockname()[1])
     return stack(*rates(0), *rates(1, model=gated))
 
 
@@ -410,13 +414,15 @@ def test_a_stack_whose_processes_all_die_leaves_the_other_worker_alone(tensorflo
     assert bits(events, 2) == bits(trained(member(2)), 2)
 
 
-def test_workers_told_to_stop_hand_over_what_they_have_computed_and_nothing_more(half_done, gate):
-    with Processes([half_done, stack(member(2))], 1, 0) as processes:
+def test_workers_told_to_stop_hand_over_what_they_have_computed_and_nothing_more(gated, gate):
+    """The first run has more epochs than fit into the pipe: the most of them wait in the worker."""
+    long = stack(*rates(0, epochs=600), *rates(1, epochs=600, model=gated))
+    with Processes([long, stack(member(2))], 1, 0) as processes:
         events = iter(processes)
         assert kinds(itertools.islice(events, 2)) == "* 0"
         process = process_of(0)
         with gate.accept()[0]:  # the second run is about to begin: all of the first has been computed
-            assert kinds(processes.stop()) == "0 0 0."
+            assert kinds(processes.stop()) == "0 " * 599 + "0."
             assert list(processes.stop()) == []
             process.join(60)
     assert process.exitcode == 0

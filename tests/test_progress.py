@@ -141,7 +141,7 @@ def test_a_line_of_a_sweep_tells_the_runs_that_ended_and_the_slowest_worker(line
     reporter.advance(1, 100)
     clock.now += 5
     reporter.advance(0, 900)
-    reporter.end(0)
+    reporter.end(0, 0)
     clock.now += 5
     reporter.advance(1, 400)
     everything = "1/3 runs, 1,500/3,000 steps, 140 steps/s, 11 s left"  # 1,400 steps in 10 s, 1,500 to go
@@ -167,7 +167,7 @@ def test_a_run_that_ends_early_does_not_spoil_the_total(lines, clock):
     reporter.begin(2, 2000)
     reporter.start(0, "diverges", 1000)
     reporter.advance(0, 100)
-    reporter.end(900)
+    reporter.end(0, 900)
     reporter.start(0, "fixed", 1000)
     clock.now += 5
     reporter.advance(0, 500)
@@ -193,7 +193,7 @@ def test_a_single_run_has_one_bar_with_its_name_and_its_speed(bars, clock):
     for _ in range(3):
         clock.now += 0.5
         reporter.advance(0, 50)
-    reporter.end(0)
+    reporter.end(0, 0)
     reporter.close()
     [bar] = last_bars(printed())
     assert bar.startswith("fixed seed=0 ")
@@ -209,7 +209,7 @@ def test_a_sweep_has_a_bar_for_all_runs_and_one_for_each_worker(bars, clock):
         clock.now += 1
         reporter.advance(0, 50)
         reporter.advance(1, 25)
-    reporter.end(0)
+    reporter.end(0, 0)
     reporter.close()
     everything, *workers = last_bars(printed())
     assert everything.startswith("1/4 runs ")
@@ -239,26 +239,43 @@ def test_the_bar_for_all_runs_is_full_when_the_last_run_ends_early_or_not(bars, 
         reporter.start(0, "fixed", 50)
         clock.now += 1
         reporter.advance(0, 50 - missing)
-        reporter.end(missing)
+        reporter.end(0, missing)
     reporter.close()
     everything, _ = last_bars(printed())
     assert everything.startswith("2/2 runs ")
     assert everything.endswith(" 0:00:00")
 
 
-def test_a_run_that_ends_early_does_not_make_the_worker_look_fast(bars, clock):
+def test_a_run_that_ends_early_does_not_make_the_sweep_look_fast(bars, clock):
     reporter, printed = bars
     reporter.begin(2, 200_000)
     reporter.start(0, "diverges", 100_000)
     clock.now += 1
     reporter.advance(0, 1000)
-    reporter.end(99_000)
+    reporter.end(0, 99_000)
     reporter.start(0, "fixed", 100_000)
     for _ in range(3):
         clock.now += 1
         reporter.advance(0, 1000)
     reporter.close()
-    assert " 1,000 steps/s" in last_bars(printed())[1]
+    everything, worker = last_bars(printed())
+    assert " 1,000 steps/s" in everything
+    assert " 1,000 steps/s" in worker
+
+
+def test_a_worker_whose_run_ended_early_is_not_waited_for(lines, clock):
+    reporter, printed = lines
+    reporter.begin(2, 2000)
+    for worker in (0, 1):
+        reporter.start(worker, "fixed", 1000)
+        reporter.advance(worker, 50)
+    clock.now += 1
+    reporter.advance(0, 50)
+    reporter.end(0, 900)
+    for _ in range(3):
+        clock.now += 5
+        reporter.advance(1, 100)
+    assert printed()[-1].endswith("slowest worker 35 s with its stack")  # 650 of 1,000 left, 300 in 16 s
 
 
 def test_closing_the_bars_takes_them_away_and_shows_the_cursor_again(bars):
@@ -285,7 +302,7 @@ def test_silence_says_nothing(capfd):
     reporter.begin(1, 1)
     reporter.start(0, "fixed", 1)
     reporter.advance(0, 1)
-    reporter.end(0)
+    reporter.end(0, 0)
     reporter.close()
     assert capfd.readouterr() == ("", "")
 

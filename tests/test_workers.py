@@ -119,7 +119,7 @@ def test_there_are_as_few_stacks_as_the_largest_allows_or_else_one_for_each_work
     needed = sum(math.ceil(runs / largest) for runs in groups.values())
     assert len(stacks) == max(needed, min(workers, len(members)))
     assert all(1 <= len(stack.members) <= largest for stack in stacks)
-    for group in groups if needed >= workers else []:
+    for group in groups:
         sizes = [len(stack.members) for stack in stacks if place(stack.members[0]) == group]
         assert max(sizes) - min(sizes) <= 1
 
@@ -560,10 +560,11 @@ def test_no_more_workers_begin_than_there_are_stacks_and_room(monkeypatch, optio
 def test_the_memory_that_is_free_is_that_of_the_machine_or_of_the_container(
     monkeypatch, tmp_path, limit, free
 ):
-    """In hundreds of bytes: 500 are free on the machine, the container uses 600."""
+    """In hundreds of bytes: 500 are free on the machine, the container uses 600 and caches 50."""
     if limit is not None:
         (tmp_path / "memory.max").write_text(limit)
-        (tmp_path / "memory.current").write_text("600\n")
+        (tmp_path / "memory.current").write_text("650\n")
+        (tmp_path / "memory.stat").write_text("anon 600\ninactive_file 50\n")
     monkeypatch.setattr(teams, "Path", lambda _: tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=500))
     assert teams._free_memory() == free * 100

@@ -66,7 +66,7 @@ class Composer:
 
     def _parse(self, override: str) -> Override:
         if override not in self._parsed:
-            self._parsed[override] = self._parser.parse_override(override)
+            self._parsed[override] = self._parser.parse_overrides([override])[0]
         return self._parsed[override]
 
     def _is_plain(self, override: Override) -> bool:
@@ -82,7 +82,13 @@ class Composer:
 
     def _is_group(self, key: str) -> bool:
         if key not in self._groups:
-            self._groups[key] = bool(self._loader.get_group_options(key))
+            options = self._loader.get_group_options(
+                key,
+                results_filter=None,  # subgroups count as well
+                config_name=self._config.hydra.job.config_name,  # which may extend the search path
+                overrides=list(self._config.hydra.overrides.hydra),
+            )
+            self._groups[key] = bool(options)
         return self._groups[key]
 
 

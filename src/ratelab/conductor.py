@@ -113,12 +113,12 @@ class Conductor:
                 self._add(event, recording)
             elif isinstance(event, Ended):
                 recording.finish(event.test_loss, event.test_accuracy, self._model(event))
-                self._end(event.number, recording)
+                self._end(event, recording)
             else:
                 raise _error(event)
         except Exception as error:
             recording.close(error)
-            self._end(event.number, recording)
+            self._end(event, recording)
             if not isinstance(error, Diverged):
                 self._fail(event.number, error)
 
@@ -131,7 +131,8 @@ class Conductor:
         """Open the runs of a stack that has begun."""
         runs = [self._assignments[number] for number in event.stack.numbers if number not in self._results]
         name = ", ".join(run.labels.group for run in runs) + f" seed={runs[0].config.seed}"
-        self._session.progress.start(event.worker, name, sum(run.steps for run in runs))
+        done = sum(self._recordings[run.number].steps for run in runs if run.number in self._recordings)
+        self._session.progress.start(event.worker, name, sum(run.steps for run in runs) - done)
         for run in runs:
             if run.number in self._recordings:
                 continue
@@ -141,10 +142,11 @@ class Conductor:
                 self._results[run.number] = Result(run.labels.group, run.config.seed)
                 self._fail(run.number, error)
 
-    def _end(self, number: int, recording: Recording) -> None:
-        del self._recordings[number]
-        self._results[number] = recording.result
-        self._session.progress.end(self._assignments[number].steps - recording.steps)
+    def _end(self, event: Epoch | Ended | Broke, recording: Recording) -> None:
+        del self._recordings[event.number]
+        self._results[event.number] = recording.result
+        missing = self._assignments[event.number].steps - recording.steps
+        self._session.progress.end(event.worker, missing)
 
     def _fail(self, number: int, error: Exception) -> None:
         self._errors[number] = error

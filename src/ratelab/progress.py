@@ -25,8 +25,8 @@ class Reporter(Protocol):
     def advance(self, worker: int, steps: int) -> None:
         """Say that a worker came `steps` updates further."""
 
-    def end(self, missing: int) -> None:
-        """Say that a run ended, `missing` updates early."""
+    def end(self, worker: int, missing: int) -> None:
+        """Say that a run of a worker ended, `missing` updates early."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -69,10 +69,12 @@ class Bars:
         if worker in self._workers:
             self._progress.advance(self._workers[worker], steps)
 
-    def end(self, missing: int) -> None:
-        """Count the run."""
+    def end(self, worker: int, missing: int) -> None:
+        """Count the run; what it leaves out will not be waited for."""
         self._ended += 1
-        self._progress.update(self._all, advance=missing)
+        for task in self._progress.tasks:
+            if missing and task.id in {self._all, self._workers.get(worker)}:
+                self._progress.update(task.id, total=(task.total or 0) - missing)
         if self._runs > 1:
             self._progress.update(self._all, description=self._counted())
 
@@ -147,10 +149,11 @@ class Lines:
             words.append(f"slowest worker {slowest:.0f} s with its stack")
         self._print(", ".join(words))
 
-    def end(self, missing: int) -> None:
-        """Count the run."""
+    def end(self, worker: int, missing: int) -> None:
+        """Count the run; what it leaves out will not be waited for."""
         self._ended += 1
         self._all.steps -= missing
+        self._workers[worker].steps -= missing
 
     def close(self) -> None:
         """Nothing to take away."""
@@ -171,7 +174,7 @@ class Silence:
     def advance(self, worker: int, steps: int) -> None:
         """Say nothing."""
 
-    def end(self, missing: int) -> None:
+    def end(self, worker: int, missing: int) -> None:
         """Say nothing."""
 
     def close(self) -> None:

@@ -4,27 +4,28 @@ import os
 import queue
 import signal
 import threading
-from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 
 from ratelab.workers.stacks import Event, Stack
 
 EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB each
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # blocked by the parent until `serve` ignores them
 
-__all__ = ["serve"]
+__all__ = ["TERMINAL_SIGNALS", "serve"]
 
 
 def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: int) -> None:
     """Train every stack that comes.
 
     When None comes, what has been computed is sent and the process ends, in the middle of an epoch if need
-    be; also when the parent dies. A terminal's Ctrl-C is for the parent alone.
+    be; also when the parent dies, which closes the pipe. A terminal's Ctrl-C is for the parent alone.
     """
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
     stacks: queue.Queue[Stack] = queue.Queue()
     outbox = _Outbox(pipe)
-    for work in (lambda: _receive(pipe, stacks, outbox), outbox.send_all, _die_with_parent):
+    for work in (lambda: _receive(pipe, stacks, outbox), outbox.send_all):
         threading.Thread(target=work, daemon=True).start()
     from ratelab.workers.training import StackTrainer
 
@@ -73,10 +74,3 @@ def _receive(
         outbox.close()
     finally:
         os._exit(0)
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None  # noqa: S101 - this is a child
-    connection.wait([parent.sentinel])
-    os._exit(1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
-from ratelab.workers.process import serve
+from ratelab.workers.process import TERMINAL_SIGNALS, serve
 from ratelab.workers.stacks import Broke, Ended, Epoch, Event, Stack, Started
 
 TRIES = 2
@@ -34,7 +35,7 @@ class Processes:
     """
 
     def __init__(self, stacks: Sequence[Stack], workers: int, memory: int) -> None:
-        self._waiting = deque((stack, 1) for stack in stacks)
+        self._waiting = deque((stack, 1, set(stack.numbers)) for stack in stacks)
         self._workers = [_Worker(number, memory // workers) for number in range(workers)]
 
     def __enter__(self) -> Self:
@@ -66,7 +67,9 @@ class Processes:
         """Stop training; yield what has been computed and not been taken."""
         end = time.monotonic() + PATIENCE
         busy = [worker for worker in self._workers if worker.stack is not None]
+        self._waiting.clear()
         for worker in busy:
+            worker.stack = None
             with contextlib.suppress(OSError):
                 worker.pipe.send(None)
         for worker in busy:
@@ -94,8 +97,8 @@ class Processes:
         if not self._waiting:
             worker.stop()
             return None
-        stack, tries = self._waiting.popleft()
-        worker.begin(stack, tries)
+        stack, tries, left = self._waiting.popleft()
+        worker.begin(stack, tries, left)
         return stack
 
     def _bury(self, worker: "_Worker") -> Iterator[Event]:
@@ -104,7 +107,7 @@ class Processes:
         worker.stack = None
         assert stack is not None  # noqa: S101 - it was busy
         if worker.tries < TRIES:
-            self._waiting.appendleft((stack, worker.tries + 1))
+            self._waiting.appendleft((stack, worker.tries + 1, worker.left))
             return
         message = f"its worker process died twice (exit status {status})"
         yield from (
@@ -124,11 +127,11 @@ class _Worker:
         self._process: BaseProcess | None = None
         self._kind: object = None
 
-    def begin(self, stack: Stack, tries: int) -> None:
+    def begin(self, stack: Stack, tries: int, left: set[int]) -> None:
         if self._process is None or self._kind != stack.process:
             self.stop()
             self._start(stack.process)
-        self.stack, self.tries, self.left = stack, tries, set(stack.numbers)
+        self.stack, self.tries, self.left = stack, tries, left
         with contextlib.suppress(OSError):  # a process that died shows at the next look
             self.pipe.send(stack)
 
@@ -159,6 +162,10 @@ class _Worker:
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
         )
-        self._process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._kind = kind

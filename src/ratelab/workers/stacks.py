@@ -87,7 +87,7 @@ class Broke:
         worker: where.
         number: of the job.
         message: of the error.
-        traceback: where it was raised; "" for a mistake of the user's.
+        traceback: where it was raised; "" where the message says it all.
     """
 
     worker: int
@@ -107,7 +107,7 @@ def seen_as(event: Event, worker: int) -> Event:
 def cut(members: Iterable[Member], largest: int, workers: int) -> list[Stack]:
     """Cut runs into stacks: one kind and one seed each, nearly equal parts of at most `largest` runs.
 
-    Where that gives fewer stacks than workers, the largest stacks are halved until no worker is idle.
+    Where that gives fewer stacks than workers, the groups with the largest stacks are cut into more parts.
 
     Args:
         members: in the order of the jobs.
@@ -121,10 +121,14 @@ def cut(members: Iterable[Member], largest: int, workers: int) -> list[Stack]:
     for member in members:
         place = (member.config.device, member.environment), member.kind, member.config.seed
         groups.setdefault(place, []).append(member)
-    stacks = [part for group in groups.values() for part in _parts(group, math.ceil(len(group) / largest))]
-    while stacks and len(stacks) < workers and len(longest := max(stacks, key=len)) > 1:
-        index = stacks.index(longest)
-        stacks[index : index + 1] = _parts(longest, 2)
+    parts = {place: math.ceil(len(group) / largest) for place, group in groups.items()}
+
+    def size(place: tuple[object, str, int]) -> int:
+        return math.ceil(len(groups[place]) / parts[place])
+
+    while parts and sum(parts.values()) < workers and size(longest := max(parts, key=size)) > 1:
+        parts[longest] += 1
+    stacks = [part for place, group in groups.items() for part in _parts(group, parts[place])]
     order = list(dict.fromkeys(Stack(tuple(stack)).process for stack in stacks))
     return sorted((Stack(tuple(stack)) for stack in stacks), key=lambda stack: order.index(stack.process))
 

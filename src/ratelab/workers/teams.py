@@ -98,9 +98,11 @@ def _free_memory() -> int:
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-    except (OSError, ValueError):  # no such files, or "max"
+        kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cached = int(kept["inactive_file"])  # the kernel gives it back
+    except (OSError, ValueError, KeyError):  # no such files, or "max"
         return free
-    return min(free, limit - used)
+    return min(free, limit - used + cached)
 
 
 def _has_gpu(device: Device) -> bool:

@@ -90,8 +90,9 @@ class StackTrainer:
                         if chunk.diverged_step is not None:
                             del left[place]
             results = training.test() if left else []
-            for place, number in left.items():
+            for place, number in list(left.items()):
                 weights = training.model(place).get_weights() if number in models else None
+                del left[place]
                 yield Ended(self._worker, number, *results[place], weights)
         except Exception as error:
             yield from (self._broke(number, error) for number in left.values())

@@ -48,7 +48,8 @@ def test_every_group_and_option_is_in_the_readme():
 
 
 def training_commands():
-    lines = [line.partition("#")[0] for page in PAGES for line in page.read_text().splitlines()]
+    pages = [page.read_text().replace("\\\n", " ") for page in PAGES]  # a backslash continues the line
+    lines = [line.partition("#")[0] for page in pages for line in page.splitlines()]
     found = [line.partition("src/train.py")[2] for line in lines if line.startswith("python src/train.py")]
     return [shlex.split(words) for words in found]
 

@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,6 +28,7 @@ class Composer:
     def __init__(self, context: HydraContext, config: DictConfig) -> None:
         self._loader, self._config = context.config_loader, config
         OmegaConf.select(config, "hydra.sweep.dir")  # resolved once, here: all jobs share its date and digits
+        self._own: Any = OmegaConf.to_container(config.hydra.overrides.hydra)
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
@@ -86,7 +88,7 @@ class Composer:
                 key,
                 results_filter=None,  # subgroups count as well
                 config_name=self._config.hydra.job.config_name,  # which may extend the search path
-                overrides=list(self._config.hydra.overrides.hydra),
+                overrides=self._own,
             )
             self._groups[key] = bool(options)
         return self._groups[key]

@@ -45,7 +45,6 @@ def members(model: str, optimizer: str, seed: int, epochs: int, first: int) -> l
             config.read({**BASE, **values, "learning_rate": base, "schedule": schedule}),
             f"{model} {optimizer}",
             (),
-            STEPS * epochs,
         )
         for place, (base, schedule) in enumerate(varied)
     ]

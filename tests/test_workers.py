@@ -61,7 +61,7 @@ def string(input_shape, classes):
 
 def member(number, environment=(), **changes):
     config = read({**VALUES, **changes})
-    return Member(number, config, "softmax", environment, config.epochs * STEPS)
+    return Member(number, config, "softmax", environment)
 
 
 def rates(*numbers, **changes):
@@ -93,7 +93,7 @@ PLACES = st.tuples(
 
 def members_at(places):
     configs = [BASE.model_copy(update={"device": device, "seed": seed}) for device, _, _, seed in places]
-    return [Member(n, configs[n], kind, env, STEPS) for n, (_, env, kind, _) in enumerate(places)]
+    return [Member(n, configs[n], kind, env) for n, (_, env, kind, _) in enumerate(places)]
 
 
 def place(member):

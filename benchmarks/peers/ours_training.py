@@ -46,7 +46,7 @@ def stacks(seeds: int, epochs: int) -> list[Stack]:
 
     def member(seed: int, place: int) -> Member:
         values = {**BASE, "seed": seed, "epochs": epochs, "schedule": SCHEDULES[place]}
-        return Member(3 * seed + place, config.read(values), "sweep", (), 550 * epochs)
+        return Member(3 * seed + place, config.read(values), "sweep", ())
 
     return [Stack(tuple(member(seed, place) for place in range(3))) for seed in range(seeds)]
 

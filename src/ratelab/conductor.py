@@ -165,7 +165,7 @@ class Conductor:
 
 def _member(assignment: Assignment) -> Member:
     kind = f"{assignment.program_key} {assignment.steps}"
-    return Member(assignment.number, assignment.config, kind, assignment.environment, assignment.steps)
+    return Member(assignment.number, assignment.config, kind, assignment.environment)
 
 
 def _error(event: Broke) -> Exception:

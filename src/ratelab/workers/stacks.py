@@ -23,14 +23,12 @@ class Member:
         config: all paths in it absolute.
         kind: runs of one kind share a compiled program and have equally many steps.
         environment: variables to set before TensorFlow starts.
-        steps: of the whole run.
     """
 
     number: int
     config: Config
     kind: str
     environment: tuple[tuple[str, str], ...]
-    steps: int
 
 
 @dataclass(frozen=True)

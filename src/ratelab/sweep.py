@@ -72,7 +72,8 @@ def launch(
         conductor = stack.enter_context(Conductor(assignments, session, team))
         if assignments:
             stack.enter_context(awaiting(conductor.result))
-        for number in conductor.order or range(first, first + len(job_overrides)):
+        numbers = range(first, first + len(job_overrides))
+        for number in dict.fromkeys([*conductor.order, *numbers]):
             returns[number] = run_job(
                 task_function=task,
                 config=composer.job(job_overrides[number - first], number),

@@ -28,6 +28,7 @@ LAYERS = [
     ["recording"],
     ["conductor", "experiment"],
     ["sweep"],
+    ["tuned_sweep"],
     ["cli"],
     ["__main__"],
 ]

@@ -1,4 +1,5 @@
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,7 @@ def test_the_tags_say_the_same_in_short():
         "mlflow.source.git.commit": "abc",
         "git_dirty": "false",
         "command": "train.py -m seed=0,1",
+        "versions": f"python {platform.python_version()}, numpy 2.0",
     }
     assert Provenance("abc", "diff --git", "", "").tags["git_dirty"] == "true"
 

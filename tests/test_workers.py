@@ -35,8 +35,9 @@ from ratelab.workers.training import StackTrainer
 
 GIB, EPOCHS, STEPS = 2**30, 3, 50
 VALUES = yaml.safe_load("""
-{seed: 0, epochs: 3, batch_size: 24, learning_rate: 0.1, validation_size: 300, print_schedule: false,
- schedule: {_target_: ratelab.schedules.fixed}, model: {_target_: ratelab.models.softmax},
+{seed: 0, epochs: 3, batch_size: 24, learning_rate: 0.1, validation_size: 300, test: true,
+ print_schedule: false, schedule: {_target_: ratelab.schedules.fixed},
+ model: {_target_: ratelab.models.softmax},
  optimizer: {_target_: ratelab.optimizers.sgd}, data: {name: digits, dir: null, validation_size: 300},
  device: {kind: cpu, index: 0, threads: 1, precision: float32, xla: null, deterministic: false},
  tracking: {uri: null, experiment: x, train_loss_every: 1, log_model: null}, allow_targets: [own_models]}
@@ -152,7 +153,7 @@ def bits(events, number):
     return [
         *((c.first_step, c.learning_rate.tobytes(), c.train_loss.tobytes()) for c in chunks),
         *((c.epoch, c.val_loss, c.val_accuracy) for c in chunks),
-        *((event.test_loss, event.test_accuracy) for event in own if isinstance(event, Ended)),
+        *(event.test for event in own if isinstance(event, Ended)),
     ]
 
 
@@ -174,8 +175,9 @@ def test_weights_come_where_they_were_asked_for_and_give_the_result(tensorflow):
     test = load("digits", validation_size=300).test
     logits = test.images.reshape(-1, 64) / 16 @ kernel + bias
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.labels]
-    assert second.test_accuracy == (logits.argmax(1) == test.labels).mean()
-    assert second.test_loss == pytest.approx(losses.mean(), rel=1e-5)  # float32 against float64
+    loss, accuracy = second.test
+    assert accuracy == (logits.argmax(1) == test.labels).mean()
+    assert loss == pytest.approx(losses.mean(), rel=1e-5)  # float32 against float64
 
 
 def test_without_memory_every_run_is_trained_by_itself_to_the_same_bits_as_alone(tensorflow):
@@ -568,3 +570,9 @@ def test_the_memory_that_is_free_is_that_of_the_machine_or_of_the_container(
     monkeypatch.setattr(teams, "Path", lambda _: tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=500))
     assert teams._free_memory() == free * 100
+
+
+def test_a_run_that_is_not_to_be_tested_has_no_result_and_its_neighbour_has(tensorflow):
+    chosen, judged = trained(member(0, test=False), member(1, learning_rate=0.5))[-2:]
+    assert chosen.test is None
+    assert judged.test == trained(member(1, learning_rate=0.5))[-1].test

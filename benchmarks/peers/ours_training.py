@@ -22,6 +22,7 @@ BASE = {
     "batch_size": 100,
     "learning_rate": 0.1,
     "validation_size": 5000,
+    "test": True,
     "print_schedule": False,
     "allow_targets": [],
     "model": {"_target_": "ratelab.models.softmax"},

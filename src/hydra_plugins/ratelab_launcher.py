@@ -1,5 +1,6 @@
 """Hydra's launcher `ratelab`: a thin adapter over ratelab.sweep."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from ratelab.assignments import Assignment
+    from ratelab.session import Session
 
 
 @dataclass
@@ -43,9 +45,13 @@ class RatelabLauncher(Launcher):
     team_name = "Team"
 
     def __init__(self, **options: object) -> None:
-        """Keep the options: a mistake in them is told by `check`, with one message."""
+        """Keep the options: a mistake in them is told by `check`, with one message.
+
+        A sweeper that launches more than once sets `session`, what all its jobs share.
+        """
         self.options = options
         self.checked: list[Assignment] | None = None
+        self.session: Session | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
@@ -65,12 +71,17 @@ class RatelabLauncher(Launcher):
         if self.checked is None:
             self.check(job_overrides, initial_job_idx)
         assignments, self.checked = self.checked or [], None
-        return sweep.launch(
-            self.hydra_context,
-            self.task_function,
-            self.config,
-            job_overrides,
-            initial_job_idx,
-            assignments,
-            self.team,
-        )
+        with contextlib.ExitStack() as stack:
+            session = self.session or stack.enter_context(
+                sweep.opened(self.config, len(job_overrides), sweep.varied_keys(job_overrides))
+            )
+            return sweep.launch(
+                self.hydra_context,
+                self.task_function,
+                self.config,
+                job_overrides,
+                initial_job_idx,
+                assignments,
+                self.team,
+                session,
+            )

@@ -12,10 +12,17 @@ from hydra_plugins.ratelab_launcher import RatelabLauncher
 
 @dataclass
 class RatelabSweeperConf:
-    """The options of the basic sweeper, but no `max_batch_size`: a sweep is one session."""
+    """The options of the basic sweeper, but no `max_batch_size`: a sweep is one session.
+
+    Attributes:
+        params: as in the basic sweeper.
+        tuning: how base rates are chosen before schedules are compared, see conf/experiment/tuned.yaml;
+            null: they are not.
+    """
 
     _target_: str = "hydra_plugins.ratelab_sweeper.RatelabSweeper"
     params: dict[str, str] | None = None
+    tuning: dict[str, Any] | None = None
 
 
 ConfigStore.instance().store(
@@ -26,8 +33,9 @@ ConfigStore.instance().store(
 class RatelabSweeper(BasicSweeper):
     """The product of all choices, as in Hydra; a bad job is refused before anything is written."""
 
-    def __init__(self, params: dict[str, str] | None = None) -> None:
+    def __init__(self, params: dict[str, str] | None = None, tuning: dict[str, Any] | None = None) -> None:
         super().__init__(max_batch_size=None, params=params)
+        self.tuning = tuning
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then run them."""
@@ -37,6 +45,10 @@ class RatelabSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         (jobs,) = self.split_arguments(overrides, self.max_batch_size)
+        if self.tuning is not None:
+            from ratelab.tuned_sweep import sweep_tuned
+
+            return sweep_tuned(self.launcher, self.config, jobs, self.tuning)
         if isinstance(self.launcher, RatelabLauncher):
             self.launcher.check(jobs)
         else:

@@ -1,5 +1,6 @@
 """What one run of a program is to do and what it is called, from the configuration that Hydra composed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ from ratelab.passwords import without_password
 from ratelab.planning import plan
 from ratelab.preflight import check, prepare, read
 
+DESCRIBING = {
+    "data",
+    "device",
+    "model",
+    "optimizer",
+    "schedule",
+}  # config groups; tags of the run say the option
+
 __all__ = ["Assignment", "Labels", "assign", "override_key", "sweep_id"]
 
 
@@ -19,13 +28,13 @@ class Labels:
     """How a run is called.
 
     Attributes:
-        schedule: the option chosen in the group `schedule`.
+        choices: the option chosen in each group that describes the run: schedule, model, data and so on.
         group: the schedule and whatever else the sweep varies but the seed.
         overrides: as given on the command line.
         sweep_id: names the sweep in MLflow; None for a single run.
     """
 
-    schedule: str
+    choices: Mapping[str, str]
     group: str
     overrides: tuple[str, ...]
     sweep_id: str | None
@@ -111,9 +120,10 @@ def sweep_id(folder: Path) -> str:
 
 def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
-    schedule = str(hydra.runtime.choices["schedule"])
+    chosen = {str(group): str(option) for group, option in hydra.runtime.choices.items()}
+    choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
     overrides = tuple(without_password(text) for text in hydra.overrides.task)
     others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
     swept = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
     identity = sweep_id(Path(str(hydra.sweep.dir))) if swept else None
-    return Labels(schedule, " ".join([schedule, *others]), overrides, identity)
+    return Labels(choices, " ".join([choices["schedule"], *others]), overrides, identity)

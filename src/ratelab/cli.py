@@ -3,17 +3,25 @@
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from ratelab.interruption import plain_endings
+from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
+
+if TYPE_CHECKING:
+    from ratelab.comparison import Study
 
 __all__ = ["main"]
 
 STORE = "sqlite:///mlruns/mlflow.db"
+FORMATS = ("table", "json", "csv", "markdown")
+TABLES = ("groups", "pairs", "tuning")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +37,7 @@ def commands() -> None:
 @click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
 def ui(uri: str, port: int, sweep_id: str | None) -> None:
     """Start MLflow's UI on this machine only, and print the links that open the comparison."""
-    from ratelab.tracking import comparison_links, prepare_store, recorded
+    from ratelab.tracking import comparison_links, recorded
 
     _refuse_taken(port)
     _refuse_absent(uri)
@@ -43,6 +51,45 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
     console.print("Ctrl-C ends the server.")
     sys.stdout.flush()
     _serve(store, port)
+
+
+@commands.command()
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri.")
+@click.option("--sweep", "sweep_id", help="The sweep to compare; by default the newest.")
+@click.option("--experiment", help="Compare all runs of an experiment of MLflow's.")
+@click.option("--by", help="Keys that make the groups, as schedule,learning_rate; default: all that varied.")
+@click.option("--baseline", help="Compare every group with this one.")
+@click.option("--target", type=click.FloatRange(0, 1, min_open=True), help="Validation accuracy to reach.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
+)
+@click.option(
+    "--table", type=click.Choice(TABLES), default="groups", show_default=True, help="For --format csv."
+)
+def compare(form: str, table: str, **selection: Any) -> None:
+    """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
+    from ratelab.comparison import as_csv, as_json
+    from ratelab.report import print_markdown, print_study
+
+    found = _selected(**selection)
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(as_csv(found, table), nl=False)
+    else:
+        (print_study if form == "table" else print_markdown)(Console(), found)
+
+
+def _selected(by: str | None, uri: str, run_ids: Sequence[str], **options: Any) -> "Study":
+    """Return the study of the runs that the options name."""
+    from ratelab.comparison import read_study
+
+    _refuse_absent(uri)
+    if sum(bool(one) for one in (run_ids, options["sweep_id"], options["experiment"])) > 1:
+        raise click.UsageError("give run ids, --sweep or --experiment, one of them.")
+    keys = None if by is None else by.split(",")
+    return read_study(prepare_store(uri, Path.cwd()), run_ids=run_ids, by=keys, **options)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from ratelab import devices
 from ratelab.assignments import Assignment
 from ratelab.comparison import Result
 from ratelab.planning import plan
-from ratelab.recording import Recording
+from ratelab.recording import Recording, unfinished
 from ratelab.report import schedule_lines
 from ratelab.session import Session
 from ratelab.tracking import Diverged
@@ -112,7 +112,7 @@ class Conductor:
             if isinstance(event, Epoch):
                 self._add(event, recording)
             elif isinstance(event, Ended):
-                recording.finish(event.test_loss, event.test_accuracy, self._model(event))
+                recording.finish(event.test, self._model(event))
                 self._end(event, recording)
             else:
                 raise _error(event)
@@ -139,7 +139,7 @@ class Conductor:
             try:
                 self._recordings[run.number] = Recording(run, self._session)
             except Exception as error:
-                self._results[run.number] = Result(run.labels.group, run.config.seed)
+                self._results[run.number] = unfinished(run)
                 self._fail(run.number, error)
 
     def _end(self, event: Epoch | Ended | Broke, recording: Recording) -> None:

@@ -79,6 +79,7 @@ class Config(_Strict):
     batch_size: Count
     learning_rate: Rate
     validation_size: Count
+    test: bool
     print_schedule: bool
     allow_targets: list[str]
     schedule: Target

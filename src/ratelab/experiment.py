@@ -36,15 +36,15 @@ def run(cfg: DictConfig) -> Result:
     assignment = assign(cfg, hydra, frozenset(), open_store=True)
     with Session(Plan(Path(hydra.runtime.cwd))) as session:
         result = _execute(assignment, session)
-        session.finish([result])
+        session.results.append(result)
+        session.finish()
     if result.status == "diverged":
         raise UserError(
-            f"{result.group}: the loss was not finite at step {result.diverged_step}; "
+            f"{assignment.labels.group}: the loss was not finite at step {result.diverged_step}; "
             "the run is marked FAILED. Lower learning_rate."
         )
-    session.console.print(
-        f"test accuracy {result.test_accuracy:.4f}, {result.seconds:.2f} s", highlight=False
-    )
+    split = "test" if assignment.config.test else "validation"
+    session.console.print(f"{split} accuracy {result.accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
     return result
 
 
@@ -70,7 +70,7 @@ def _execute(assignment: Assignment, session: Session) -> Result:
             recording.add(chunk)
             session.progress.advance(0, len(chunk.train_loss))
         model = training.model() if _wants_model(assignment) else None
-        recording.finish(*training.test()[0], model)
+        recording.finish(training.test()[0], model)
     return recording.result
 
 

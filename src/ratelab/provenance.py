@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,12 +34,21 @@ class Provenance:
     command: str
 
     @property
+    def versions(self) -> str:
+        """Python and the packages that numbers depend on, with their versions."""
+        wanted = {"keras", "mlflow", "numpy", "ratelab", "tensorflow"}
+        named = [line.partition("==")[::2] for line in self.packages.splitlines()]
+        found = [f"{name} {version}" for name, version in named if name in wanted]
+        return ", ".join([f"python {platform.python_version()}", *found])
+
+    @property
     def tags(self) -> dict[str, str]:
         """The MLflow tags that say the same in short."""
         return {
             "mlflow.source.git.commit": self.commit,
             "git_dirty": str(bool(self.diff)).lower(),
             "command": self.command,
+            "versions": self.versions,
         }
 
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from ratelab import provenance
 from ratelab.assignments import Assignment
-from ratelab.comparison import Result
+from ratelab.comparison import Measured, Result
 from ratelab.config import Config
 from ratelab.planning import plan
 from ratelab.session import Session
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Recorder = Run | NullRun
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "unfinished"]
 
 
 class Recording:
@@ -43,10 +43,10 @@ class Recording:
     """
 
     def __init__(self, assignment: Assignment, session: Session) -> None:
-        labels, config = assignment.labels, assignment.config
-        self.result = Result(labels.group, config.seed)
+        config = assignment.config
+        self.result = unfinished(assignment)
         self.epochs = 0
-        self._config, self._chunks = config, list[Chunk]()
+        self._config, self._chunks, self._seconds = config, list[Chunk](), 0.0
         with contextlib.ExitStack() as stack:
             self._record = stack.enter_context(_opened(assignment, session))
             stack.enter_context(_steps_file(self._record, self._chunks))
@@ -67,20 +67,27 @@ class Recording:
         """
         self.epochs += 1
         self._chunks.append(chunk)
-        self.result = replace(self.result, seconds=self.result.seconds + chunk.seconds)
+        self._seconds += chunk.seconds
         shown = chunk.steps % self._config.tracking.train_loss_every == 0
         metrics = self._record.metrics
         metrics("learning_rate", chunk.steps, chunk.learning_rate, chunk.timestamps)
         metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
         if chunk.diverged_step is not None:
             raise Diverged(chunk.diverged_step)
-        for key, value in (("val_loss", chunk.val_loss), ("val_accuracy", chunk.val_accuracy)):
+        look = {
+            "val_loss": chunk.val_loss,
+            "val_accuracy": chunk.val_accuracy,
+            "train_seconds": self._seconds,
+        }
+        for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+        measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds)
+        self.result = replace(self.result, validation=(*self.result.validation, measured))
 
-    def finish(self, test_loss: float, test_accuracy: float, model: "keras.Model | None" = None) -> None:
-        """Record the one look at the test split, and the model if there is one; then close."""
+    def finish(self, test: "tuple[float, float] | None", model: "keras.Model | None" = None) -> None:
+        """Record loss and accuracy on the test split, if known, and the model, if given; then close."""
         last = self._chunks[-1]
-        for key, value in (("test_loss", test_loss), ("test_accuracy", test_accuracy)):
+        for key, value in zip(("test_loss", "test_accuracy"), test or (), strict=False):
             self._record.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
         if model is not None:
             data = plan(self._config).data
@@ -89,7 +96,7 @@ class Recording:
         self._stack.close()
         final_rate = float(last.learning_rate[-1])
         self.result = replace(
-            self.result, status="finished", test_accuracy=test_accuracy, final_rate=final_rate
+            self.result, status="finished", test_accuracy=test and test[1], final_rate=final_rate
         )
 
     def close(self, error: BaseException) -> None:
@@ -163,15 +170,27 @@ def _public(config: Config) -> dict[str, Any]:
     return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
 
 
+def unfinished(assignment: Assignment) -> Result:
+    """Return the result of a run that has just begun: "failed" until it is known better."""
+    settings = provenance.flatten(_public(assignment.config))
+    return Result(
+        seed=assignment.config.seed,
+        choices=assignment.labels.choices,
+        settings={key: str(value) for key, value in settings.items()},
+        data_digest=assignment.data_digest,
+        origin=provenance.collect().tags,
+    )
+
+
 def _tags(assignment: Assignment) -> dict[str, str]:
     config, labels = assignment.config, assignment.labels
     described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
-    sweep_id = {"sweep_id": labels.sweep_id} if labels.sweep_id else {}
+    swept = {"sweep_id": labels.sweep_id, "job": str(assignment.number)} if labels.sweep_id else {}
     return {
-        "schedule": labels.schedule,
+        **labels.choices,
         "seed": str(config.seed),
         "config_digest": provenance.digest(described),
         "data_digest": assignment.data_digest,
-        **sweep_id,
+        **swept,
         **provenance.collect().tags,
     }

@@ -2,7 +2,7 @@
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,12 +11,12 @@ from typing import Any, Self
 from rich.console import Console
 
 from ratelab import provenance
-from ratelab.comparison import Result, summarise
+from ratelab.comparison import Result, study
 from ratelab.config import Config
 from ratelab.imports import quick_imports
 from ratelab.passwords import without_password
 from ratelab.progress import Reporter, Silence, for_terminal
-from ratelab.report import sweep_table
+from ratelab.report import print_study
 from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
 
 UI = "http://127.0.0.1:5000"
@@ -32,14 +32,14 @@ class Plan:
     """What a session is to do.
 
     Attributes:
-        jobs: how many runs will come.
+        jobs: how many runs will come; None: that is not known yet.
         varied: the override keys whose values differ between the jobs.
         sweep_id: names the sweep in MLflow; None for a single run.
         directory: what relative paths start from.
     """
 
     directory: Path
-    jobs: int = 1
+    jobs: int | None = 1
     varied: frozenset[str] = frozenset()
     sweep_id: str | None = None
 
@@ -53,6 +53,7 @@ class Session:
         tracker: the store; keeps nothing until the session is open.
         progress: says nothing until the session begins.
         parent: the run of the sweep as a whole, if there is one.
+        results: of the runs that ended.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -60,6 +61,7 @@ class Session:
         self.tracker: Tracker | NullTracker = NullTracker()
         self.progress: Reporter = Silence()
         self.parent: Run | NullRun | None = None
+        self.results: list[Result] = []
         self._opened = False
         self._stack = contextlib.ExitStack()
 
@@ -76,6 +78,7 @@ class Session:
 
     def begin(self, runs: int, steps: int) -> None:
         """Show the progress of `runs` runs with `steps` updates in all."""
+        self.progress.close()
         self.progress = for_terminal(self.console)
         self._stack.callback(self.progress.close)
         self.progress.begin(runs, steps)
@@ -102,13 +105,13 @@ class Session:
         if self.parent is not None:
             self.parent.fail(str(error), "".join(traceback.format_exception(error)))
 
-    def finish(self, results: Sequence[Result]) -> None:
-        """Print the table of the results and where MLflow shows this comparison."""
+    def finish(self) -> None:
+        """Print what the results of a sweep say, and where MLflow shows this comparison."""
         self.progress.close()
-        if self.plan.sweep_id is not None:
-            self.console.print(sweep_table(summarise(results)))
+        if self.plan.sweep_id is not None and self.results:
+            print_study(self.console, study(self.results))
         if isinstance(self.tracker, Tracker):
-            run_ids = [result.run_id for result in results if result.run_id]
+            run_ids = [result.run_id for result in self.results if result.run_id]
             print_links(
                 self.console, self.tracker.uri, self.tracker.experiment_id, run_ids, self.plan.sweep_id
             )
@@ -116,7 +119,9 @@ class Session:
     @contextlib.contextmanager
     def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:
         tags = {"sweep_id": sweep_id, "kind": "sweep", **provenance.collect().tags}
-        params: Mapping[str, Any] = {"jobs": self.plan.jobs, "varied": ", ".join(sorted(self.plan.varied))}
+        params: dict[str, Any] = {"varied": ", ".join(sorted(self.plan.varied))}
+        if self.plan.jobs is not None:
+            params["jobs"] = self.plan.jobs
         with self.tracker.run(f"sweep {sweep_id}", params=params, tags=tags) as parent:
             yield parent
 

@@ -1,7 +1,7 @@
 """The jobs of a sweep: checked together, then run in Hydra's way, each with its folder."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
@@ -18,7 +18,7 @@ from ratelab.workers import Team
 
 Overrides = Sequence[Sequence[str]]
 
-__all__ = ["check", "launch", "varied_keys"]
+__all__ = ["check", "launch", "opened", "varied_keys"]
 
 
 def check(
@@ -50,6 +50,22 @@ def check(
     return [assignment.recorded_in(opened) for assignment in assignments]
 
 
+@contextlib.contextmanager
+def opened(config: DictConfig, jobs: int | None, varied: frozenset[str]) -> Iterator[Session]:
+    """Open what the jobs of a sweep share, one parent run first; print the comparison at the end.
+
+    Args:
+        config: of the sweep.
+        jobs: how many there will be; None: that is not known yet.
+        varied: the keys whose values differ between them.
+    """
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    with Session(Plan(Path(config.hydra.runtime.cwd), jobs, varied, sweep_id(folder))) as session:
+        yield session
+        session.finish()
+
+
 def launch(
     context: HydraContext,
     task: TaskFunction,
@@ -58,17 +74,13 @@ def launch(
     first: int,
     assignments: Sequence[Assignment],
     team: Team,
+    session: Session,
 ) -> Sequence[JobReturn]:
-    """Run each job in its folder, all under one parent run; print the comparison at the end."""
+    """Run each job in its folder; the session keeps the results."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    varied = varied_keys(job_overrides)
-    plan = Plan(Path(config.hydra.runtime.cwd), len(job_overrides), varied, sweep_id(folder))
     composer, returns = Composer(context, config), {}
     with contextlib.ExitStack() as stack:
-        session = stack.enter_context(Session(plan))
         conductor = stack.enter_context(Conductor(assignments, session, team))
         if assignments:
             stack.enter_context(awaiting(conductor.result))
@@ -82,8 +94,7 @@ def launch(
                 hydra_context=context,
             )
             configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-        if conductor.results:
-            session.finish(conductor.results)
+        session.results += conductor.results
     return [returns[number] for number in sorted(returns)]
 
 

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratelab.tracking.history import Recorded, recorded
+    from ratelab.tracking.history import History, Recorded, RecordedRun, histories, recorded
     from ratelab.tracking.links import comparison_links
     from ratelab.tracking.null import NullRun, NullTracker
     from ratelab.tracking.opening import open_tracker
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Diverged",
+    "History",
     "MetricWriter",
     "NullRun",
     "NullTracker",
     "Recorded",
+    "RecordedRun",
     "Run",
     "Tracker",
     "comparison_links",
+    "histories",
     "now_ms",
     "open_tracker",
     "prepare_store",
@@ -29,13 +32,16 @@ __all__ = [
 
 _HOMES = {
     "Diverged": "runs",
+    "History": "history",
     "MetricWriter": "writer",
     "NullRun": "null",
     "NullTracker": "null",
     "Recorded": "history",
+    "RecordedRun": "history",
     "Run": "runs",
     "Tracker": "runs",
     "comparison_links": "links",
+    "histories": "history",
     "now_ms": "runs",
     "open_tracker": "opening",
     "prepare_store": "store",

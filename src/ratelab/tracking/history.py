@@ -1,32 +1,79 @@
-"""What a store already holds: the runs that belong together."""
+"""What a store already holds: runs that belong together, and their metrics in bulk."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+    from sqlalchemy import Engine
+
+_RUNS_A_QUERY = 500
+_OURS = "tags.schedule LIKE '%'"  # a run that trained; not a sweep as a whole, nor a run of another program
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run as the store has it: MLflow's status, and the last value of each metric."""
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The runs of one sweep, or one single run: experiment, run ids in the order of their start, a title."""
+    """Runs of one experiment that belong together: of a sweep in the order of its jobs, else of their start.
+
+    Attributes:
+        experiment_id: MLflow's.
+        runs: without the parent run.
+        title: what they are.
+        sweep_id: the sweep that they are all of; None for a single run, an experiment or a choice.
+        parent_id: the run of the sweep as a whole, if there is one.
+    """
 
     experiment_id: str
-    run_ids: list[str]
+    runs: tuple[RecordedRun, ...]
     title: str
-    sweep_id: str | None
+    sweep_id: str | None = None
+    parent_id: str | None = None
+
+    @property
+    def run_ids(self) -> list[str]:
+        """The ids of the runs."""
+        return [run.run_id for run in self.runs]
 
 
-def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
-    """Return the runs of a sweep; without `sweep_id`, of the newest sweep or the newest single run.
+@dataclass(frozen=True)
+class History:
+    """All points of one metric of one run, by step: int64[n] and float64[n]."""
+
+    steps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
+def recorded(
+    uri: str, sweep_id: str | None = None, *, experiment: str | None = None, run_ids: Sequence[str] = ()
+) -> Recorded:
+    """Return the runs of a sweep, of an experiment, or those named; by default of the newest sweep.
 
     Args:
         uri: what `prepare_store` returned.
         sweep_id: the tag of that name.
+        experiment: the name of an experiment, all of whose runs are meant.
+        run_ids: MLflow's ids, of one experiment.
 
     Raises:
         UserError: if the store holds no such run.
@@ -34,11 +81,19 @@ def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
     silence_mlflow()
     from mlflow import MlflowClient
 
+    client = MlflowClient(uri)
+    if run_ids:
+        return _named(client, run_ids)
+    if experiment is not None:
+        return _of_experiment(client, experiment)
+    return _of_sweep(client, sweep_id)
+
+
+def _of_sweep(client: "MlflowClient", sweep_id: str | None) -> Recorded:
     if sweep_id is not None and not re.fullmatch(r"[\w.-]+", sweep_id):
         raise UserError(f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.")
-    client = MlflowClient(uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    wanted = f"tags.sweep_id = '{sweep_id}'" if sweep_id else "tags.schedule LIKE '%'"
+    wanted = f"tags.sweep_id = '{sweep_id}'" if sweep_id else _OURS
     newest = client.search_runs(experiments, wanted, max_results=1, order_by=["attributes.start_time DESC"])
     if not newest:
         what = f"of sweep {sweep_id!r}" if sweep_id else "of ratelab's"
@@ -46,22 +101,111 @@ def recorded(uri: str, sweep_id: str | None = None) -> Recorded:
     run = newest[0]
     sweep_id = run.data.tags.get("sweep_id")
     if sweep_id is None:
-        return Recorded(run.info.experiment_id, [run.info.run_id], f"run {run.info.run_name}", None)
-    members = _all_runs(
-        client, run.info.experiment_id, f"tags.sweep_id = '{sweep_id}' AND tags.schedule LIKE '%'"
+        return Recorded(run.info.experiment_id, (_plain(run),), f"run {run.info.run_name}")
+    members = _all_runs(client, run.info.experiment_id, f"tags.sweep_id = '{sweep_id}'")
+    parents = [one.info.run_id for one in members if one.data.tags.get("kind") == "sweep"]
+    runs = sorted(
+        (_plain(one) for one in members if "schedule" in one.data.tags),
+        key=lambda one: int(one.tags.get("job", 0)),
     )
-    return Recorded(run.info.experiment_id, members, f"sweep {sweep_id}", sweep_id)
+    parent = parents[0] if parents else None
+    return Recorded(run.info.experiment_id, tuple(runs), f"sweep {sweep_id}", sweep_id, parent)
 
 
-def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> list[str]:
-    """Return the ids of all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
-    ids: list[str] = []
+def _of_experiment(client: "MlflowClient", name: str) -> Recorded:
+    found = client.get_experiment_by_name(name)
+    runs = _all_runs(client, found.experiment_id, _OURS) if found else []
+    if not found or not runs:
+        known = sorted(one.name for one in client.search_experiments())
+        raise UserError(f"--experiment: {name!r} has no run of ratelab's here. Known: {', '.join(known)}.")
+    return Recorded(found.experiment_id, tuple(_plain(run) for run in runs), f"experiment {name}")
+
+
+def _named(client: "MlflowClient", run_ids: Sequence[str]) -> Recorded:
+    from mlflow.exceptions import MlflowException
+
+    runs = []
+    for run_id in dict.fromkeys(run_ids):
+        try:
+            runs.append(client.get_run(run_id))
+        except MlflowException:
+            raise UserError(f"{run_id!r} is not the id of a run in this store.") from None
+    if foreign := [run.info.run_id for run in runs if "schedule" not in run.data.tags]:
+        raise UserError(f"{foreign[0]} is not a run that trained; name its children, or give --sweep.")
+    runs.sort(key=lambda run: run.info.start_time)
+    return Recorded(runs[0].info.experiment_id, tuple(map(_plain, runs)), f"{len(runs)} runs")
+
+
+def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> "list[MlflowRun]":
+    """Return all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
+    runs: list[MlflowRun] = []
     token = None
     while True:
         page = client.search_runs(
             [experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
         )
-        ids += [run.info.run_id for run in page]
+        runs += page
         token = page.token
         if not token:
-            return ids
+            return runs
+
+
+def _plain(run: "MlflowRun") -> RecordedRun:
+    info, data = run.info, run.data
+    return RecordedRun(info.run_id, info.run_name, info.status, data.params, data.tags, data.metrics)
+
+
+def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
+    """Return one metric of many runs, every point of it, by the id of the run; runs without it are left out.
+
+    A SQL store answers one query for 500 runs; a server is asked run by run.
+
+    Args:
+        uri: what `prepare_store` returned.
+        run_ids: which runs.
+        key: the name of the metric.
+    """
+    silence_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    engine = getattr(client._tracking_client.store, "engine", None)
+    if engine is None:
+        found = {run_id: _asked(client, run_id, key) for run_id in run_ids}
+    else:
+        found = {}
+        for first in range(0, len(run_ids), _RUNS_A_QUERY):
+            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key)
+    return {run_id: history for run_id, history in found.items() if len(history.steps)}
+
+
+def _queried(engine: "Engine", run_ids: Sequence[str], key: str) -> dict[str, History]:
+    from mlflow.store.tracking.dbmodels.models import SqlMetric
+    from sqlalchemy import Table, select
+
+    table: Table = SqlMetric.__table__
+    rows = (
+        select(table.c.run_uuid, table.c.step, table.c.value, table.c.is_nan)
+        .where(table.c.run_uuid.in_(run_ids), table.c.key == key)
+        .order_by(table.c.run_uuid, table.c.step)
+    )
+    with engine.connect() as connection:
+        found = connection.execute(rows).fetchall()
+    if not found:
+        return {}
+    ids, steps, values, is_nan = zip(*found, strict=True)
+    numbers = np.where(is_nan, np.nan, values)
+    names, starts = np.unique(np.array(ids), return_index=True)
+    parts = zip(
+        names.tolist(), np.split(np.array(steps), starts[1:]), np.split(numbers, starts[1:]), strict=True
+    )
+    return {name: History(own_steps.astype(np.int64), own) for name, own_steps, own in parts}
+
+
+def _asked(client: "MlflowClient", run_id: str, key: str) -> History:
+    points: list[Any] = list(client.get_metric_history(run_id, key))
+    points.sort(key=lambda point: (point.step, point.timestamp))
+    return History(
+        np.array([point.step for point in points], np.int64),
+        np.array([point.value for point in points], float),
+    )

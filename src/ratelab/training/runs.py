@@ -32,6 +32,7 @@ class Job:
         xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
         program_key: jobs with equal keys differ only in seed, rates, epochs and the hyperparameters of the
             optimizer, and share one compiled program.
+        test: look at the test split at the end; a run that is made to choose something does not.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Job:
     epochs: int
     xla: bool | None
     program_key: str
+    test: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,12 @@ class Training:
             if not any(going):
                 return
 
-    def test(self) -> list[tuple[float, float]]:
-        """Return loss and accuracy of each run on the test split: to be asked once, at the end."""
-        return self._program.evaluate(self._state, "test")
+    def test(self) -> list[tuple[float, float] | None]:
+        """Return loss and accuracy on the test split of each run that looks at it: once, at the end."""
+        if not any(job.test for job in self.jobs):
+            return [None for _ in self.jobs]
+        results = self._program.evaluate(self._state, "test")
+        return [result if job.test else None for job, result in zip(self.jobs, results, strict=True)]
 
     def model(self, number: int = 0) -> Any:
         """Return the Keras model with the weights of job `number`; it is one model for all jobs."""

@@ -68,12 +68,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Ended:
-    """The result of a run on the test split; the weights in Keras' order if they were asked for."""
+    """A run is done: loss and accuracy on the test split and the weights in Keras' order, if asked for."""
 
     worker: int
     number: int
-    test_loss: float
-    test_accuracy: float
+    test: tuple[float, float] | None
     weights: list[npt.NDArray[np.float32]] | None
 
 

@@ -93,7 +93,7 @@ class StackTrainer:
             for place, number in list(left.items()):
                 weights = training.model(place).get_weights() if number in models else None
                 del left[place]
-                yield Ended(self._worker, number, *results[place], weights)
+                yield Ended(self._worker, number, results[place], weights)
         except Exception as error:
             yield from (self._broke(number, error) for number in left.values())
 

@@ -1,0 +1,189 @@
+"""A comparison of groups of runs: a summary of each, a verdict on each pair."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratelab.comparison import statistics
+from ratelab.comparison.groups import Group, group
+from ratelab.comparison.pairs import Pair, compare_pairs
+from ratelab.comparison.results import Result
+from ratelab.comparison.statistics import Interval
+from ratelab.validation import unknown_key
+
+FEW = 10  # seeds; fewer do not give an interval that holds its promise (docs/protocol.md)
+MOST_FOR_ALL_PAIRS = 6  # groups; more are each compared with one
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One group in numbers; accuracy is that on the test split, a diverged run counts as 0.
+
+    Attributes:
+        name: of the group.
+        seeds: ascending.
+        accuracy: of each seed.
+        mean: of the accuracies.
+        deviation: their standard deviation; None for one seed.
+        interval: 95 %, of the mean; None for one seed.
+        middle: their interquartile mean.
+        worst: the lowest one, and its seed.
+        diverged: how many runs.
+        final_rate: the last learning rate, None if it differs between runs.
+        seconds: of training a run, mean.
+        reached: how many runs reached the target on the validation split.
+        steps_to_target: median over all runs; None if fewer than half reached it.
+        seconds_to_target: the same in seconds of training.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    mean: float
+    deviation: float | None
+    interval: Interval | None
+    middle: float
+    worst: tuple[float, int]
+    diverged: int
+    final_rate: float | None
+    seconds: float
+    reached: int
+    steps_to_target: float | None
+    seconds_to_target: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups, and pairs of them.
+
+    Attributes:
+        title: what is compared.
+        groups: in the order in which they first appear.
+        pairs: every pair, or each group with the baseline.
+        target: the validation accuracy that `Summary.steps_to_target` is about; None without results.
+        notes: what a reader must know beside.
+        members: the runs of each group, in the order of `groups`.
+    """
+
+    title: str
+    groups: tuple[Summary, ...]
+    pairs: tuple[Pair, ...]
+    target: float | None
+    notes: tuple[str, ...]
+    members: tuple[Group, ...]
+
+
+def compare(
+    results: Sequence[Result],
+    *,
+    by: Sequence[str] | None = None,
+    baseline: str | None = None,
+    target: float | None = None,
+    title: str = "Test accuracy",
+) -> Comparison:
+    """Compare groups of runs, paired by seed.
+
+    Args:
+        results: runs that finished or diverged; their order sets only the order of the groups.
+        by: config keys that make the groups; None: whatever varies but the seed.
+        baseline: the name of the group that every other is compared with; None: all pairs of up to six
+            groups, of more each with the first.
+        target: a validation accuracy in (0, 1]; None: the lowest mean of a group at its end, rounded down.
+        title: what is compared.
+
+    Raises:
+        UserError: as `group`, and for a baseline that is not there.
+
+    >>> runs = [Result(seed, {"schedule": s}, status="finished", test_accuracy=a)
+    ...         for s, a in (("fixed", 0.75), ("cosine", 0.5)) for seed in range(6)]
+    >>> compare(runs).pairs[0].sentence
+    'cosine is worse than fixed: accuracy -0.2500 (95 % interval ...), lower in 6 of 6 seeds, p = 0.031 ...'
+    """
+    groups, notes = group(results, by)
+    target = _target(groups) if target is None else target
+    which = _pairs(groups, baseline)
+    if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
+        notes.append(f"{len(groups)} groups: each is compared with the first one, {groups[0].name}")
+    return Comparison(
+        title=title,
+        groups=tuple(_summary(one, target) for one in groups),
+        pairs=tuple(compare_pairs(groups, which)),
+        target=target,
+        notes=(*notes, *_remarks(groups)),
+        members=tuple(groups),
+    )
+
+
+def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int]]:
+    """Return the groups of each pair: of every two the later and the earlier, or all and the baseline."""
+    names = [one.name for one in groups]
+    if baseline is not None and baseline not in names:
+        raise unknown_key("--baseline", baseline, names)
+    if baseline is None and len(groups) <= MOST_FOR_ALL_PAIRS:
+        return [(second, first) for first, second in itertools.combinations(range(len(groups)), 2)]
+    place = 0 if baseline is None else names.index(baseline)
+    return [(other, place) for other in range(len(groups)) if other != place]
+
+
+def _summary(one: Group, target: float | None) -> Summary:
+    runs, accuracy = one.runs, np.array(list(one.accuracy.values()))
+    seeds = tuple(one.by_seed)
+    rates = {run.final_rate for run in runs if run.status == "finished"}
+    looks = [None if target is None else run.reached(target) for run in runs]
+    worst = int(accuracy.argmin())
+    return Summary(
+        name=one.name,
+        seeds=seeds,
+        accuracy=tuple(accuracy.tolist()),
+        mean=float(accuracy.mean()),
+        deviation=float(accuracy.std(ddof=1)) if len(seeds) > 1 else None,
+        interval=statistics.mean_interval(accuracy),
+        middle=statistics.interquartile_mean(accuracy),
+        worst=(float(accuracy[worst]), seeds[worst]),
+        diverged=sum(run.status == "diverged" for run in runs),
+        final_rate=rates.pop() if len(rates) == 1 else None,
+        seconds=float(np.mean([run.seconds for run in runs])),
+        reached=sum(look is not None for look in looks),
+        steps_to_target=_median([np.inf if look is None else look.step + 1 for look in looks]),
+        seconds_to_target=_median([np.inf if look is None else look.seconds for look in looks]),
+    )
+
+
+def _median(values: Sequence[float]) -> float | None:
+    middle = float(np.quantile(values, 0.5, method="lower"))
+    return middle if np.isfinite(middle) else None
+
+
+def _target(groups: Sequence[Group]) -> float | None:
+    """Return the lowest mean final validation accuracy of a group, rounded down to three digits."""
+    means = [
+        np.mean([run.validation[-1].accuracy for run in one.runs if run.validation])
+        for one in groups
+        if any(run.validation for run in one.runs) and not any(run.status == "diverged" for run in one.runs)
+    ]
+    return float(np.floor(min(means) * 1000) / 1000) if means else None
+
+
+def _remarks(groups: Sequence[Group]) -> list[str]:
+    """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds."""
+    remarks = []
+    diverged = {one.name: sum(run.status == "diverged" for run in one.runs) for one in groups}
+    if any(diverged.values()):
+        counts = ", ".join(f"{name}: {n}" for name, n in diverged.items() if n)
+        remarks.append(f"diverged, and counted with accuracy 0: {counts}")
+    lengths = {
+        run.validation[-1].step + 1
+        for one in groups
+        for run in one.runs
+        if run.status == "finished" and run.validation
+    }
+    if len(lengths) > 1:
+        remarks.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
+    if len({tuple(one.by_seed) for one in groups}) > 1:
+        counts = ", ".join(f"{one.name} {len(one.by_seed)}" for one in groups)
+        remarks.append(f"the groups have different seeds ({counts}); a pair uses those that both have")
+    if any(1 < len(one.by_seed) < FEW for one in groups):
+        remarks.append(f"fewer than {FEW} seeds: intervals are too narrow where results are skewed")
+    return remarks

@@ -1,0 +1,175 @@
+"""Runs in groups: what they differ in, how a group is called, which runs are replicates of each other."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ratelab.comparison.results import Result
+from ratelab.validation import UserError, unknown_key
+
+# No outcome depends on them, or it is the seed, over which runs are paired.
+_ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.validation_size"}
+_DECIDED_BY = {
+    "data digest": "data",
+    "validation_size": "data",
+}  # which config group, where it is not the prefix
+_DIGEST_LETTERS = 15
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed, and in what is averaged over.
+
+    Attributes:
+        name: the schedule, and whatever else makes the group different from others.
+        by_seed: the runs of each seed, seeds ascending.
+        setting: what must be the same in two groups for their seeds to be pairs: data and model.
+    """
+
+    name: str
+    by_seed: Mapping[int, tuple[Result, ...]]
+    setting: Mapping[str, str]
+
+    @property
+    def runs(self) -> list[Result]:
+        """All runs, by seed."""
+        return [run for runs in self.by_seed.values() for run in runs]
+
+    @property
+    def accuracy(self) -> dict[int, float]:
+        """The accuracy of each seed, the mean over its runs."""
+        return {seed: sum(run.accuracy for run in runs) / len(runs) for seed, runs in self.by_seed.items()}
+
+
+def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[list[Group], list[str]]:
+    """Put runs that count into groups, in the order in which the groups first appear.
+
+    Args:
+        results: runs that finished or diverged.
+        by: keys, the name of a config group ("schedule") or of a setting ("learning_rate"); None: everything
+            in which the runs differ but the seed. What differs beside them is averaged over within a seed.
+
+    Returns:
+        The groups, and notes on what was averaged over and which runs were not counted twice.
+
+    Raises:
+        UserError: for a key that no run has, and where runs of one group are of different data or models, or
+            a seed lacks some of the runs that are to be averaged.
+    """
+    varied = varied_keys(results)
+    keys = varied if by is None else _known(by, results)
+    names = names_of(results, keys if by is not None else None)
+    rest = [key for key in varied if key not in _implied(keys, results)]
+    placed: dict[str, list[Result]] = {}
+    for result in results:
+        placed.setdefault(names[id(result)], []).append(result)
+    notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
+    groups = []
+    for name, members in placed.items():
+        by_seed, repeated = _replicates(name, members, rest)
+        groups.append(Group(name, by_seed, _setting(members[0])))
+        if repeated:
+            notes.append(f"{name}: {repeated} of its runs repeat others; the newest of each counts")
+    return groups, notes
+
+
+def varied_keys(results: Iterable[Result]) -> list[str]:
+    """Return in which choices and settings runs differ, what has no influence left aside."""
+    seen: dict[str, set[str]] = {}
+    described = [result.described for result in results]
+    for key in dict.fromkeys(key for values in described for key in values):
+        seen[key] = {values.get(key, "") for values in described}
+    return [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
+
+
+def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> dict[int, str]:
+    """Return the name of each run's group, by the `id` of the result.
+
+    Args:
+        results: the runs.
+        keys: what the name is made of; None: the schedule, and what is needed to tell the groups apart. A
+            setting inside a config group (schedule.decay_rate) tells apart runs that chose the same option.
+    """
+    if keys is not None:
+        return {id(r): " ".join(_word(key, r.described.get(key, "")) for key in keys) for r in results}
+    varied = varied_keys(results)
+    alike: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        for choice, option in result.choices.items():
+            alike.setdefault((choice, option), []).append(result)
+    telling = {place: set(varied_keys(runs)) for place, runs in alike.items()}
+    return {id(result): _name(result, varied, telling) for result in results}
+
+
+def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str], Collection[str]]) -> str:
+    words = [result.choices["schedule"]]
+    described = result.described
+    for key in varied:
+        head = _DECIDED_BY.get(key, key.partition(".")[0])
+        if key == "schedule" or key not in described:
+            continue
+        if head not in result.choices or head == key or key in telling[head, result.choices[head]]:
+            words.append(_word(key, described[key]))
+    return " ".join(words)
+
+
+def _word(key: str, value: str) -> str:
+    if key == "data digest":
+        value = value[:_DIGEST_LETTERS]
+    return value if key == "schedule" else f"{key}={value}"
+
+
+def _known(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
+    known = {key for result in results for key in result.described} - {"seed"}
+    for key in keys:
+        if key not in known:
+            raise unknown_key("--by", key, known)
+    return list(keys)
+
+
+def _implied(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
+    """Return what is the same in all runs that agree in `keys`."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        groups.setdefault(tuple(result.described.get(key, "") for key in keys), []).append(result)
+    differing = {key for runs in groups.values() for key in varied_keys(runs)}
+    return set(varied_keys(results)) - differing
+
+
+def _replicates(
+    name: str, members: Sequence[Result], rest: Sequence[str]
+) -> tuple[dict[int, tuple[Result, ...]], int]:
+    """Return the runs of each seed, equally many for each, and how many repeat others."""
+    if len({tuple(_setting(member).items()) for member in members}) > 1:
+        mixed = [key for key in varied_keys(members) if _is_setting(key)]
+        raise UserError(
+            f"{name}: its runs differ in {', '.join(mixed)}, and what differs there is not averaged; "
+            "add it to --by, or compare fewer runs."
+        )
+    newest: dict[tuple[int, tuple[str, ...]], Result] = {}
+    for member in members:
+        newest[member.seed, tuple(member.described.get(key, "") for key in rest)] = member
+    wanted = {place for _, place in newest}
+    by_seed: dict[int, tuple[Result, ...]] = {}
+    for seed in sorted({seed for seed, _ in newest}):
+        missing = [place for place in wanted if (seed, place) not in newest]
+        if missing:
+            lacking = ", ".join(f"{key}={value}" for key, value in zip(rest, missing[0], strict=True))
+            raise UserError(
+                f"{name}: seed {seed} has no run with {lacking}, so it cannot be averaged over "
+                f"{', '.join(rest)}; add that to --by, or make the missing runs."
+            )
+        by_seed[seed] = tuple(newest[seed, place] for place in sorted(wanted))
+    return by_seed, len(members) - len(newest)
+
+
+def _setting(result: Result) -> dict[str, str]:
+    """Return what weights and batches depend on beside the seed."""
+    return {key: value for key, value in result.described.items() if _is_setting(key)}
+
+
+def _is_setting(key: str) -> bool:
+    return key in {"model", "data digest", "validation_size"} or key.startswith("model.")
+
+
+def _is_aside(key: str) -> bool:
+    return key in _ASIDE or key.startswith("tracking.")

@@ -1,0 +1,85 @@
+"""Results of runs that the store holds, equal to those that the program had when it made them."""
+
+from collections.abc import Mapping, Sequence
+
+from ratelab.comparison.results import Measured, Result, Status
+from ratelab.comparison.study import Study, study
+from ratelab.tracking import History, RecordedRun, histories, recorded
+
+_STATUS: dict[str, Status] = {
+    "FINISHED": "finished",
+    "FAILED": "failed",
+    "KILLED": "killed",
+    "RUNNING": "running",
+    "SCHEDULED": "running",
+}
+ORIGIN = ("mlflow.source.git.commit", "git_dirty", "command", "versions")
+
+__all__ = ["ORIGIN", "load", "read_study"]
+
+
+def read_study(
+    uri: str,
+    sweep_id: str | None = None,
+    *,
+    experiment: str | None = None,
+    run_ids: Sequence[str] = (),
+    by: Sequence[str] | None = None,
+    baseline: str | None = None,
+    target: float | None = None,
+) -> Study:
+    """Return the study of recorded runs: of a sweep, of an experiment, or of those named.
+
+    Args:
+        uri: what `prepare_store` returned.
+        sweep_id: as in `recorded`.
+        experiment: as in `recorded`.
+        run_ids: as in `recorded`.
+        by: as in `compare`.
+        baseline: as in `compare`.
+        target: as in `compare`.
+
+    Raises:
+        UserError: if the store holds no such run, or the runs cannot be compared in this way.
+    """
+    runs = recorded(uri, sweep_id, experiment=experiment, run_ids=run_ids).runs
+    return study(load(uri, runs), by=by, baseline=baseline, target=target)
+
+
+def load(uri: str, runs: Sequence[RecordedRun]) -> list[Result]:
+    """Return the results of recorded runs; the store is read once for each metric, not for each run.
+
+    Args:
+        uri: what `prepare_store` returned.
+        runs: what `recorded` found there.
+    """
+    ids = [run.run_id for run in runs]
+    accuracy, seconds = (histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
+    return [_result(run, accuracy, seconds) for run in runs]
+
+
+def _result(run: RecordedRun, accuracy: Mapping[str, History], seconds: Mapping[str, History]) -> Result:
+    groups = {key.partition(".")[0] for key in run.params if "." in key}
+    status = _STATUS[run.status]
+    diverged = run.tags.get("diverged_step")
+    finished = status == "finished"
+    return Result(
+        seed=int(run.params["seed"]),
+        choices={group: run.tags[group] for group in sorted(groups) if group in run.tags},
+        settings=dict(run.params),
+        data_digest=run.tags.get("data_digest", ""),
+        origin={key: run.tags[key] for key in ORIGIN if key in run.tags},
+        run_id=run.run_id,
+        status="diverged" if status == "failed" and diverged else status,
+        test_accuracy=run.metrics.get("test_accuracy") if finished else None,
+        validation=_validation(accuracy.get(run.run_id), seconds.get(run.run_id)),
+        final_rate=run.metrics.get("learning_rate") if finished else None,
+        diverged_step=int(diverged) if diverged else None,
+    )
+
+
+def _validation(accuracy: History | None, seconds: History | None) -> tuple[Measured, ...]:
+    if accuracy is None or seconds is None:
+        return ()
+    columns = (accuracy.steps.tolist(), accuracy.values.tolist(), seconds.values.tolist())
+    return tuple(Measured(*look) for look in zip(*columns, strict=True))

@@ -1,0 +1,179 @@
+"""Two groups over the seeds that both have: the difference, whether it is real, and a sentence on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ratelab.comparison import statistics
+from ratelab.comparison.groups import Group
+from ratelab.comparison.statistics import Interval
+
+LEVEL = 1 - statistics.CONFIDENCE
+
+Verdict = Literal["better", "worse", "no difference shown", "no conclusion", "not compared"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The first group minus the second, seed by seed.
+
+    Attributes:
+        first: the name of a group.
+        second: the name of the group that it is compared with.
+        seeds: those that both have.
+        differences: of the accuracies, one for each seed.
+        mean: of the differences; None without a common seed.
+        interval: 95 %, of the mean difference; not corrected for the number of pairs.
+        p: of the sign-flip test; None where there is no test.
+        corrected: the same after Holm's correction for all pairs of the comparison.
+        improvement: the share of seeds in which the first is better, ties one half.
+        effect: the mean difference in units of its standard deviation.
+        verdict: on the first.
+        sentence: the same in words.
+    """
+
+    first: str
+    second: str
+    seeds: tuple[int, ...] = ()
+    differences: tuple[float, ...] = ()
+    mean: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    corrected: float | None = None
+    improvement: float | None = None
+    effect: float | None = None
+    verdict: Verdict = "not compared"
+    sentence: str = ""
+
+
+def compare_pairs(groups: Sequence[Group], which: Sequence[tuple[int, int]]) -> list[Pair]:
+    """Compare pairs of groups over the seeds that both have; p-values are corrected for their number.
+
+    Args:
+        groups: of one comparison.
+        which: the places of the first and the second group of each pair.
+    """
+    pairs = [_measure(groups[first], groups[second]) for first, second in which]
+    tested = [pair for pair in pairs if pair.p is not None]
+    corrected = iter(statistics.holm([pair.p for pair in tested if pair.p is not None]))
+    pairs = [replace(pair, corrected=next(corrected)) if pair.p is not None else pair for pair in pairs]
+    settings = {group.name: group.setting for group in groups}
+    return [_judge(pair, len(tested), _differing(settings, pair)) for pair in pairs]
+
+
+def _measure(first: Group, second: Group) -> Pair:
+    if first.setting != second.setting:
+        return Pair(first.name, second.name)
+    ours, theirs = first.accuracy, second.accuracy
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    if not seeds:
+        return Pair(first.name, second.name)
+    # accuracies are counts over a few thousand examples: what differs in the 12th digit is rounding
+    differences = np.round([ours[seed] - theirs[seed] for seed in seeds], 12)
+    return Pair(
+        first=first.name,
+        second=second.name,
+        seeds=seeds,
+        differences=tuple(differences.tolist()),
+        mean=float(differences.mean()),
+        interval=statistics.difference_interval(differences),
+        p=statistics.sign_flip_test(differences) if len(seeds) > 1 else None,
+        improvement=statistics.probability_of_improvement(differences),
+        effect=statistics.effect_size(differences),
+    )
+
+
+def _differing(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+    ours, theirs = settings[pair.first], settings[pair.second]
+    return ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+
+
+def _judge(pair: Pair, tests: int, differing: str) -> Pair:
+    """Return the pair with its verdict and the sentence that says why."""
+    names = f"{pair.first} and {pair.second}"
+    if differing:
+        return replace(pair, sentence=f"{names}: not compared, they differ in {differing}.")
+    if not pair.seeds:
+        return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
+    if pair.p is None or pair.corrected is None or pair.interval is None:
+        return replace(pair, verdict="no conclusion", sentence=_one_seed(pair))
+    if not any(pair.differences):
+        return replace(pair, verdict="no difference shown", sentence=_equal(pair))
+    if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
+        verdict: Verdict = "better" if pair.interval.low > 0 else "worse"
+        return replace(pair, verdict=verdict, sentence=_shown(pair, verdict))
+    if statistics.smallest_p(len(pair.seeds)) * tests > LEVEL:
+        return replace(pair, verdict="no conclusion", sentence=_too_few(pair, tests))
+    return replace(pair, verdict="no difference shown", sentence=_not_shown(pair))
+
+
+def _one_seed(pair: Pair) -> str:
+    return (
+        f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
+        f"{signed(pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
+    )
+
+
+def _shown(pair: Pair, verdict: str) -> str:
+    wins = sum(d > 0 if verdict == "better" else d < 0 for d in pair.differences)
+    higher = "higher" if verdict == "better" else "lower"
+    return (
+        f"{pair.first} is {verdict} than {pair.second}: accuracy {signed(pair.mean)} ({_interval(pair)}), "
+        f"{higher} in {wins} of {len(pair.seeds)} seeds, {_p(pair)}."
+    )
+
+
+def _too_few(pair: Pair, tests: int) -> str:
+    count = len(pair.seeds)
+    return (
+        f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: accuracy "
+        f"{signed(pair.mean)}, but the smallest p-value that they can give is "
+        f"{p_value(statistics.smallest_p(count))}{f', times {tests} pairs' if tests > 1 else ''}; "
+        f"at least {statistics.pairs_needed(tests)} seeds are needed."
+    )
+
+
+def _not_shown(pair: Pair) -> str:
+    assert pair.interval is not None  # noqa: S101 - there are two seeds at least
+    largest = max(abs(pair.interval.low), abs(pair.interval.high))
+    return (
+        f"no difference shown between {pair.first} and {pair.second}: accuracy {signed(pair.mean)} "
+        f"({_interval(pair)}), {_p(pair)}; differences up to {largest:.4f} are compatible with "
+        f"these {len(pair.seeds)} seeds."
+    )
+
+
+def _equal(pair: Pair) -> str:
+    return (
+        f"no difference shown between {pair.first} and {pair.second}: equal in all {len(pair.seeds)} seeds."
+    )
+
+
+def _interval(pair: Pair) -> str:
+    assert pair.interval is not None  # noqa: S101 - as above
+    return f"95 % interval {signed(pair.interval.low)} to {signed(pair.interval.high)}"
+
+
+def _p(pair: Pair) -> str:
+    assert pair.corrected is not None  # noqa: S101 - as above
+    return f"p = {p_value(pair.corrected)} after Holm"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference of accuracies for reading.
+
+    >>> signed(0.01234), signed(-0.5), signed(None)
+    ('+0.0123', '-0.5000', '-')
+    """
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def p_value(value: float) -> str:
+    """Return a probability for reading, in two digits.
+
+    >>> p_value(0.04321), p_value(3e-5), p_value(1.0)
+    ('0.043', '0.00003', '1')
+    """
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")

@@ -1,0 +1,96 @@
+"""Equal tuning: which base rate is best for each schedule, by runs that never saw the test split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratelab.comparison.groups import names_of
+from ratelab.comparison.results import Result
+
+RATE = "learning_rate"
+
+__all__ = ["RATE", "Tuned", "tune", "without_rate"]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One schedule over the grid of base rates.
+
+    Attributes:
+        name: of the schedule, as in a comparison.
+        rates: float[k], ascending.
+        accuracy: for each rate that of each tuning seed on the validation split, diverged runs 0.
+        diverged: how many runs of each rate.
+    """
+
+    name: str
+    rates: tuple[float, ...]
+    accuracy: tuple[tuple[float, ...], ...]
+    diverged: tuple[int, ...]
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The mean accuracy at each rate."""
+        return tuple(float(np.mean(values)) for values in self.accuracy)
+
+    @property
+    def place(self) -> int:
+        """Where in the grid the best rate is."""
+        return int(np.argmax(self.means))
+
+    @property
+    def best(self) -> float:
+        """The rate with the highest mean accuracy; of equals the lowest."""
+        return self.rates[self.place]
+
+    @property
+    def at_edge(self) -> str:
+        """Where the best rate is an end of the grid: "lowest" or "highest"; else ""."""
+        return {0: "lowest", len(self.rates) - 1: "highest"}.get(self.place, "")
+
+    @property
+    def runs(self) -> int:
+        """How many runs the choice cost."""
+        return sum(len(values) for values in self.accuracy)
+
+
+def tune(results: Sequence[Result]) -> list[Tuned]:
+    """Return each schedule's results over the base rates, in the order in which the schedules appear.
+
+    Args:
+        results: tuning runs that finished or diverged.
+
+    >>> from ratelab.comparison.results import Measured
+    >>> runs = [Result(0, {"schedule": "fixed"}, {"learning_rate": rate, "test": "False"}, status="finished",
+    ...                validation=(Measured(99, a, 1.0),)) for rate, a in (("0.1", 0.5), ("1.0", 0.75))]
+    >>> tune(runs)[0].best, tune(runs)[0].at_edge
+    (1.0, 'highest')
+    """
+    found: dict[str, dict[float, list[Result]]] = {}
+    names = without_rate(results)
+    for result in results:
+        rates = found.setdefault(names[id(result)], {})
+        rates.setdefault(float(result.settings[RATE]), []).append(result)
+    return [
+        Tuned(
+            name=name,
+            rates=tuple(sorted(rates)),
+            accuracy=tuple(tuple(run.accuracy for run in rates[rate]) for rate in sorted(rates)),
+            diverged=tuple(sum(run.status == "diverged" for run in rates[rate]) for rate in sorted(rates)),
+        )
+        for name, rates in found.items()
+    ]
+
+
+def without_rate(results: Sequence[Result]) -> Mapping[int, str]:
+    """Return the names of the runs' groups, by `id`, as if all had the same base rate."""
+    plain = [_without_rate(result) for result in results]
+    names = names_of(plain)
+    return {id(result): names[id(same)] for result, same in zip(results, plain, strict=True)}
+
+
+def _without_rate(result: Result) -> Result:
+    from dataclasses import replace
+
+    return replace(result, settings={k: v for k, v in result.settings.items() if k != RATE})

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratelab.tracking.history import History, Recorded, RecordedRun, histories, recorded
+    from ratelab.tracking.history import History, Recorded, RecordedRun, histories, recorded, windows
     from ratelab.tracking.links import comparison_links
     from ratelab.tracking.null import NullRun, NullTracker
     from ratelab.tracking.opening import open_tracker
@@ -28,6 +28,7 @@ __all__ = [
     "open_tracker",
     "prepare_store",
     "recorded",
+    "windows",
 ]
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "open_tracker": "opening",
     "prepare_store": "store",
     "recorded": "history",
+    "windows": "history",
 }
 
 

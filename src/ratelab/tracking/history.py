@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _RUNS_A_QUERY = 500
+_FINITE = 1e308  # MLflow stores an infinity as the largest float64
 _OURS = "tags.schedule LIKE '%'"  # a run that trained; not a sweep as a whole, nor a run of another program
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One run as the store has it: MLflow's status, and the last value of each metric."""
+    """One run as the store has it: MLflow's status, the last value of each metric, when it was made (ms)."""
 
     run_id: str
     name: str
@@ -30,6 +31,8 @@ class RecordedRun:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    started: int | None = None
+    ended: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> "list[
 
 def _plain(run: "MlflowRun") -> RecordedRun:
     info, data = run.info, run.data
-    return RecordedRun(info.run_id, info.run_name, info.status, data.params, data.tags, data.metrics)
+    what = (info.run_id, info.run_name, info.status, data.params, data.tags, data.metrics)
+    return RecordedRun(*what, started=info.start_time, ended=info.end_time)
 
 
 def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
@@ -165,11 +169,7 @@ def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
         run_ids: which runs.
         key: the name of the metric.
     """
-    silence_mlflow()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    engine = getattr(client._tracking_client.store, "engine", None)
+    client, engine = _opened(uri)
     if engine is None:
         found = {run_id: _asked(client, run_id, key) for run_id in run_ids}
     else:
@@ -179,21 +179,75 @@ def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
     return {run_id: history for run_id, history in found.items() if len(history.steps)}
 
 
-def _queried(engine: "Engine", run_ids: Sequence[str], key: str) -> dict[str, History]:
+def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str, History]:
+    """Return one metric of many runs, averaged over windows of steps, by the id of the run.
+
+    A SQL store averages, so that no more than the means are read; of a server's points this program does.
+    Values that are not finite do not count; a window without others, and a run without windows, is left out.
+
+    Args:
+        uri: what `prepare_store` returned.
+        run_ids: which runs.
+        key: the name of the metric.
+        width: steps of a window, at least 1; window w holds the steps from w * width to (w + 1) * width - 1.
+
+    Returns:
+        Of each run the first step of each window, ascending, and the mean over the points in it.
+    """
+    client, engine = _opened(uri)
+    if engine is None:
+        found = {run_id: _averaged(_asked(client, run_id, key), width) for run_id in run_ids}
+    else:
+        found = {}
+        for first in range(0, len(run_ids), _RUNS_A_QUERY):
+            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key, width)
+    return {run_id: history for run_id, history in found.items() if len(history.steps)}
+
+
+def _opened(uri: str) -> "tuple[MlflowClient, Engine | None]":
+    """Return MLflow's client, and the database behind it if it is a SQL store."""
+    silence_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    return client, getattr(client._tracking_client.store, "engine", None)
+
+
+def _averaged(history: History, width: int) -> History:
+    """Return the means over windows of steps, as `windows` does."""
+    finite = np.abs(history.values) < _FINITE
+    places, which = np.unique(history.steps[finite] // width, return_inverse=True)
+    sums = np.bincount(which, history.values[finite], len(places))
+    return History(places * width, sums / np.bincount(which, minlength=len(places)))
+
+
+def _queried(
+    engine: "Engine", run_ids: Sequence[str], key: str, width: int | None = None
+) -> dict[str, History]:
+    """Return the points, or with a width the means over windows."""
     from mlflow.store.tracking.dbmodels.models import SqlMetric
-    from sqlalchemy import Table, select
+    from sqlalchemy import Table, false, func, select
 
     table: Table = SqlMetric.__table__
-    rows = (
-        select(table.c.run_uuid, table.c.step, table.c.value, table.c.is_nan)
-        .where(table.c.run_uuid.in_(run_ids), table.c.key == key)
-        .order_by(table.c.run_uuid, table.c.step)
-    )
+    wanted = (table.c.run_uuid.in_(run_ids), table.c.key == key)
+    if width is None:
+        rows = select(table.c.run_uuid, table.c.step, table.c.value, table.c.is_nan).where(*wanted)
+        rows = rows.order_by(table.c.run_uuid, table.c.step)
+    else:
+        first = (table.c.step // width * width).label("first")
+        finite = (table.c.is_nan.is_(False), func.abs(table.c.value) < _FINITE)
+        rows = select(table.c.run_uuid, first, func.avg(table.c.value), false()).where(*wanted, *finite)
+        rows = rows.group_by(table.c.run_uuid, first).order_by(table.c.run_uuid, first)
     with engine.connect() as connection:
         found = connection.execute(rows).fetchall()
-    if not found:
+    return _by_run(found)
+
+
+def _by_run(rows: Sequence[Any]) -> dict[str, History]:
+    """Return the columns id, step, value, is_nan, sorted by id and step, as one history a run."""
+    if not rows:
         return {}
-    ids, steps, values, is_nan = zip(*found, strict=True)
+    ids, steps, values, is_nan = zip(*rows, strict=True)
     numbers = np.where(is_nan, np.nan, values)
     names, starts = np.unique(np.array(ids), return_index=True)
     parts = zip(

@@ -1,0 +1,192 @@
+"""What the figures need from the store: read in bulk, no more of it than is drawn."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.comparison import Comparison, Group, Result, Study
+from ratelab.comparison.results import DIVERGED_ACCURACY
+from ratelab.tracking import History, histories, windows
+
+WINDOWS = 200  # of the training loss
+_NOTHING = History(np.empty(0, np.int64), np.empty(0))
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A quantity over the runs of a group: float64[n] each, x ascending.
+
+    Attributes:
+        x: where it was measured.
+        mean: over the runs that have it there.
+        low: the lowest of them.
+        high: the highest of them.
+        runs: how many they are.
+    """
+
+    x: Numbers
+    mean: Numbers
+    low: Numbers
+    high: Numbers
+    runs: Numbers
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One group over its steps.
+
+    Attributes:
+        name: of the group.
+        rates: the learning rate of every step, of one run; empty where the store has none.
+        seed: of that run.
+        loss: of training, over the first steps of windows.
+        accuracy: on the validation split, over steps; a diverged run counts as 0 from then on.
+        by_examples: the same over the number of training examples seen.
+        diverged: for each run that did, the step.
+    """
+
+    name: str
+    rates: History
+    seed: int
+    loss: Band
+    accuracy: Band
+    by_examples: Band
+    diverged: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The groups of a comparison.
+
+    Attributes:
+        groups: in its order.
+        width: how many steps a window of the training loss has.
+    """
+
+    groups: tuple[Curve, ...]
+    width: int
+
+
+def read_curves(uri: str, study: Study) -> list[Curves]:
+    """Return the curves of each comparison.
+
+    Of the learning rates one run of each group is read, of the training loss no more than the means over
+    about 200 windows, whatever the number of runs and steps.
+
+    Args:
+        uri: what `prepare_store` returned.
+        study: its runs must be in that store.
+    """
+    members = [group for comparison in study.comparisons for group in comparison.members]
+    runs = [run for group in members for run in group.runs]
+    ids = list(dict.fromkeys(run.run_id for run in runs if run.run_id))
+    width = window_width(runs)
+    loss = windows(uri, ids, "train_loss", width)
+    seen = histories(uri, ids, "examples_seen")
+    shown = {_shown(group).run_id: _NOTHING for group in members}
+    for run_id in shown:
+        shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NOTHING)
+    return [_curves(comparison, width, loss, seen, shown) for comparison in study.comparisons]
+
+
+def window_width(runs: Sequence[Result]) -> int:
+    """Return how many steps a window has: about 200 windows in all, each with equally many logged losses.
+
+    >>> from ratelab.comparison import Measured
+    >>> run = Result(0, {}, {"tracking.train_loss_every": "10"}, validation=(Measured(27_499, 0.9, 1.0),))
+    >>> window_width([run])
+    140
+    """
+    every = max((int(run.settings.get("tracking.train_loss_every", 1)) for run in runs), default=1)
+    steps = max((_steps(run) for run in runs), default=1)
+    return every * -(-steps // (WINDOWS * every))
+
+
+def changes(rates: History) -> History:
+    """Return the first step and those at which the rate is not that of the step before."""
+    differs = np.append(True, np.diff(rates.values) != 0)[: len(rates.values)]
+    return History(rates.steps[differs], rates.values[differs])
+
+
+def _curves(
+    comparison: Comparison,
+    width: int,
+    loss: Mapping[str, History],
+    seen: Mapping[str, History],
+    rates: Mapping[str, History],
+) -> Curves:
+    groups = []
+    for group in comparison.members:
+        shown, runs = _shown(group), group.runs
+        groups.append(
+            Curve(
+                name=group.name,
+                rates=rates[shown.run_id],
+                seed=shown.seed,
+                loss=band([loss[run.run_id] for run in runs if run.run_id in loss]),
+                accuracy=band(_accuracies(runs)),
+                by_examples=band([_by_examples(run, look, seen) for run, look in _looks(runs)]),
+                diverged=tuple(_steps(run) - 1 for run in runs if run.status == "diverged"),
+            )
+        )
+    return Curves(tuple(groups), width)
+
+
+def _shown(group: Group) -> Result:
+    """Return the run whose learning rates are drawn for the group: the first that got farthest."""
+    return max(group.runs, key=lambda run: (run.status == "finished", _steps(run)))
+
+
+def _steps(run: Result) -> int:
+    """Return how many steps it made, as far as its results tell."""
+    last = run.validation[-1].step + 1 if run.validation else 1
+    return max(last, (run.diverged_step or 0) + 1)
+
+
+def band(histories: Sequence[History]) -> Band:
+    """Return mean, lowest and highest over runs, at each place where any of them was measured.
+
+    >>> runs = [History(np.array([0, 9]), np.array([1.0, 2.0])), History(np.array([0]), np.array([3.0]))]
+    >>> band(runs).mean, band(runs).runs
+    (array([2., 2.]), array([2., 1.]))
+    """
+    values: dict[float, list[float]] = defaultdict(list)
+    for history in histories:
+        for x, value in zip(history.steps.tolist(), history.values.tolist(), strict=True):
+            values[x].append(value)
+    places = sorted(values)
+    kinds = (np.mean, np.min, np.max, len)
+    columns = [np.array([kind(values[x]) for x in places], float) for kind in kinds]
+    return Band(np.array(places, float), *columns)
+
+
+def _looks(runs: Sequence[Result]) -> list[tuple[Result, History]]:
+    """Return the validation accuracies of each run; after it diverged, 0 wherever others were measured."""
+    found = []
+    places = sorted({look.step for run in runs for look in run.validation})
+    for run in runs:
+        steps = [look.step for look in run.validation]
+        values = [look.accuracy for look in run.validation]
+        if run.status == "diverged":
+            later = [step for step in places if step > max([-1, *steps])]
+            steps, values = steps + later, values + [DIVERGED_ACCURACY] * len(later)
+        found.append((run, History(np.array(steps, np.int64), np.array(values, float))))
+    return found
+
+
+def _accuracies(runs: Sequence[Result]) -> list[History]:
+    return [history for _, history in _looks(runs)]
+
+
+def _by_examples(run: Result, looks: History, seen: Mapping[str, History]) -> History:
+    """Return the same with the number of training examples seen until then in the place of steps."""
+    metric = seen.get(run.run_id)
+    if metric is None:
+        return History((looks.steps + 1) * int(run.settings.get("batch_size", 1)), looks.values)
+    examples = np.interp(looks.steps, metric.steps, metric.values)
+    return History(np.rint(examples).astype(np.int64), looks.values)

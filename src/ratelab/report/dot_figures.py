@@ -1,0 +1,222 @@
+"""Figures with a dot for each seed: final accuracies, paired differences, the choice of base rates."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
+from ratelab.report import palette
+from ratelab.report.drawing import MOST_TOGETHER, Look, every_axes, lines, new_canvas, plain_numbers
+from ratelab.report.figure import Figure, csv_text
+from ratelab.report.svg import as_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+SYMBOLS = {
+    "better": "▲",
+    "worse": "▼",
+    "no difference shown": "≈",
+    "no conclusion": "?",
+    "not compared": "×",
+}
+_ROW_LETTERS = 58
+_LANE = 0.17  # half the height that the dots of a row are spread over
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a dot figure; places are None where a run diverged and is no dot but a cross."""
+
+    label: str
+    dots: tuple[float | None, ...]
+    mean: float
+    interval: Interval | None
+    remark: str = ""
+
+
+def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
+    """Return the figure of the final accuracy of every seed."""
+    rows = [_accuracy_row(*both) for both in zip(comparison.groups, comparison.members, strict=True)]
+    title = f"{comparison.title.partition(',')[0]} of every seed"
+    canvas = _rows_figure(title, "accuracy (fraction correct)", rows, zero=False)
+    caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
+    if any(group.diverged for group in comparison.groups):
+        caption += (
+            " A cross at the edge is a run that diverged; it counts as 0, the axis does not reach there."
+        )
+    table = [
+        [group.name, seed, accuracy, _fallen(members, seed), group.mean, *_ends(group.interval)]
+        for group, members in zip(comparison.groups, comparison.members, strict=True)
+        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+    ]
+    headings = ["group", "seed", "accuracy", "diverged", "group_mean", "group_low", "group_high"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _accuracy_row(group: Summary, members: Group) -> _Row:
+    dots = tuple(
+        None if _fallen(members, seed) else accuracy
+        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+    )
+    remark = ""
+    if group.diverged:
+        runs = len(members.runs)
+        remark = f"{group.diverged} of {runs} diverged, mean {group.mean:.4f}"
+    return _Row(group.name, dots, group.mean, group.interval, remark)
+
+
+def _fallen(members: Group, seed: int) -> int:
+    """Return how many runs of a seed diverged."""
+    return sum(run.status == "diverged" for run in members.by_seed[seed])
+
+
+def _methods(groups: Sequence[Summary]) -> str:
+    methods = sorted({one.interval.method for one in groups if one.interval})
+    return f"95 % interval ({' or '.join(methods)} bootstrap)" if methods else "95 % interval, if it has one"
+
+
+def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
+    """Return the figure of the paired differences, None where no pair has a common seed."""
+    pairs = [pair for pair in comparison.pairs if pair.seeds and pair.mean is not None]
+    if not pairs:
+        return None
+    rows = [_Row(_pair_label(p), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None]
+    title = "Paired differences, seed by seed"
+    canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
+    methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
+    caption = (
+        "A dot is one seed that both groups have: the first minus the second. The diamond is the mean, the bar "
+        f"its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
+    )
+    table = [
+        [pair.first, pair.second, seed, difference, pair.mean, *_ends(pair.interval)]
+        for pair in pairs
+        for seed, difference in zip(pair.seeds, pair.differences, strict=True)
+    ]
+    headings = ["first", "second", "seed", "difference", "mean", "low", "high"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _pair_label(pair: Pair) -> str:
+    return f"{SYMBOLS[pair.verdict]} {pair.first} − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (interval.low, interval.high) if interval else (None, None)
+
+
+def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Canvas":
+    """Return a row for each group or pair: its name, below it the dots, mean and interval."""
+    labels = [textwrap.fill(row.label, _ROW_LETTERS) for row in rows]
+    heights = [1.0 + 0.3 * label.count("\n") for label in labels]
+    canvas = new_canvas(0.75 + 0.47 * sum(heights))
+    axes = canvas.add_subplot()
+    top = 0.0
+    for number, (row, label, height) in enumerate(zip(rows, labels, heights, strict=True)):
+        middle = top + height - 0.38
+        axes.axhline(top + height, color=palette.GRID.stand_in, linewidth=0.7)
+        axes.text(0, top + 0.06, label, transform=axes.get_yaxis_transform(), va="top", fontsize=8.5)
+        _draw_row(axes, row, middle, number)
+        top += height
+    axes.set(title=title, xlabel=x, ylim=(top, 0), yticks=[])
+    axes.set_xlim(*_limits(rows, zero))
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    if zero:
+        axes.axvline(0, color=palette.INK.stand_in, linewidth=1, zorder=1)
+    return canvas
+
+
+def _draw_row(axes: "Axes", row: _Row, middle: float, number: int) -> None:
+    color, count = palette.series(number), len(row.dots)
+    lanes = [middle + _LANE * (2 * place / max(count - 1, 1) - 1) * (count > 1) for place in range(count)]
+    shown = [(dot, lane) for dot, lane in zip(row.dots, lanes, strict=True) if dot is not None]
+    crosses = [lane for dot, lane in zip(row.dots, lanes, strict=True) if dot is None]
+    if shown:
+        x, y = zip(*shown, strict=True)
+        axes.plot(x, y, "o", color=color, markersize=3.6, markeredgewidth=0, alpha=0.75, zorder=2)
+    ink = palette.INK.stand_in
+    if row.interval:
+        axes.plot([row.interval.low, row.interval.high], [middle] * 2, "-", color=ink, linewidth=2, zorder=3)
+    if count > 1:
+        axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
+    if crosses:
+        edge = axes.get_yaxis_transform()
+        x_edge = [0.012] * len(crosses)
+        axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=edge, zorder=3)
+    if row.remark:
+        axes.text(
+            0.035, middle, row.remark, transform=axes.get_yaxis_transform(), va="center", fontsize=8, zorder=5
+        )
+
+
+def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
+    """Return the ends of the x axis: all dots, and means and intervals unless a diverged run is in them."""
+    values = [dot for row in rows for dot in row.dots if dot is not None]
+    for row in rows:
+        if None not in row.dots:
+            values += [row.mean, *(end for end in _ends(row.interval) if end is not None)]
+    values = values + [0.0] * zero or [0.0]
+    margin = 0.05 * (max(values) - min(values)) or 0.01
+    return min(values) - margin, max(values) + margin
+
+
+def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
+    """Return the figure of each schedule's validation accuracy against its base rate."""
+
+    def draw(axes: "Axes", number: int, look: Look) -> None:
+        _draw_tuned(axes, tuned[number], look)
+
+    title = "Validation accuracy by base rate"
+    names = [one.name for one in tuned]
+    canvas = lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
+    for axes in every_axes(canvas):
+        axes.set_xscale("log")
+        plain_numbers(axes, x="log")
+    caption = (
+        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring marks "
+        "the best rate of each schedule; “edge” says that it is an end of the grid, beyond which a better one may "
+        "lie. A diverged run counts as 0."
+    )
+    if len(tuned) > MOST_TOGETHER:
+        caption += f" Dotted in each panel: {names[0]}."
+    table = [
+        [
+            one.name,
+            rate,
+            number,
+            accuracy,
+            one.means[place],
+            place == one.place,
+            one.at_edge * (place == one.place),
+        ]
+        for one in tuned
+        for place, rate in enumerate(one.rates)
+        for number, accuracy in enumerate(one.accuracy[place], 1)
+    ]
+    headings = ["group", "learning_rate", "run", "accuracy", "mean", "best", "edge"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
+    axes.plot(one.rates, one.means, **look.line(1))
+    if not look.marker:
+        return
+    x = [rate for rate, values in zip(one.rates, one.accuracy, strict=True) for _ in values]
+    y = [value for values in one.accuracy for value in values]
+    axes.plot(x, y, "o", color=look.color, markersize=2.6, markeredgewidth=0, alpha=0.45)
+    best = (one.best, one.means[one.place])
+    axes.plot(*best, "o", color=look.color, markersize=10, markerfacecolor="none", markeredgewidth=1.6)
+    if one.at_edge:
+        inside = (9, "left") if one.at_edge == "lowest" else (-9, "right")
+        axes.annotate("edge", best, (inside[0], 7), textcoords="offset points", ha=inside[1], fontsize=8)

@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,14 @@ from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from ratelab.comparison import Study
+    from ratelab.tracking import Recorded
 
 __all__ = ["main"]
 
 STORE = "sqlite:///mlruns/mlflow.db"
 FORMATS = ("table", "json", "csv", "markdown")
+WRITABLE = click.Path(dir_okay=False, writable=True, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 TABLES = ("groups", "pairs", "tuning")
 
 
@@ -53,14 +56,26 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
     _serve(store, port)
 
 
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments that say which runs are compared, and how."""
+    reach = click.FloatRange(0, 1, min_open=True)
+    for add in reversed(
+        [
+            click.argument("run_ids", nargs=-1, metavar="[RUN_ID]..."),
+            click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri."),
+            click.option("--sweep", "sweep_id", help="The sweep to compare; by default the newest."),
+            click.option("--experiment", help="Compare all runs of an experiment of MLflow's."),
+            click.option("--by", help="Keys that make the groups, as schedule,epochs; default: all that varied."),
+            click.option("--baseline", help="Compare every group with this one."),
+            click.option("--target", type=reach, help="Validation accuracy to reach."),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
 @commands.command()
-@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
-@click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri.")
-@click.option("--sweep", "sweep_id", help="The sweep to compare; by default the newest.")
-@click.option("--experiment", help="Compare all runs of an experiment of MLflow's.")
-@click.option("--by", help="Keys that make the groups, as schedule,learning_rate; default: all that varied.")
-@click.option("--baseline", help="Compare every group with this one.")
-@click.option("--target", type=click.FloatRange(0, 1, min_open=True), help="Validation accuracy to reach.")
+@_selection
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
 )
@@ -72,7 +87,7 @@ def compare(form: str, table: str, **selection: Any) -> None:
     from ratelab.comparison import as_csv, as_json
     from ratelab.report import print_markdown, print_study
 
-    found = _selected(**selection)
+    _, _, found = _selected(**selection)
     if form == "json":
         click.echo(as_json(found))
     elif form == "csv":
@@ -81,15 +96,40 @@ def compare(form: str, table: str, **selection: Any) -> None:
         (print_study if form == "table" else print_markdown)(Console(), found)
 
 
-def _selected(by: str | None, uri: str, run_ids: Sequence[str], **options: Any) -> "Study":
-    """Return the study of the runs that the options name."""
-    from ratelab.comparison import read_study
+@commands.command()
+@_selection
+@click.option(
+    "--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file."
+)
+@click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
+def report(output: Path, figures: Path | None, **selection: Any) -> None:
+    """Write the comparison as one HTML file: verdicts, tables, figures with their numbers."""
+    from ratelab.report import make_report
+
+    store, runs, found = _selected(**selection)
+    make_report(found, runs, store, output, figures)
+    click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
+
+
+def _selected(
+    uri: str,
+    run_ids: Sequence[str],
+    sweep_id: str | None,
+    experiment: str | None,
+    by: str | None,
+    **options: Any,
+) -> "tuple[str, Recorded, Study]":
+    """Return the store, the runs that the options name, and what they say."""
+    from ratelab.comparison import load, study
+    from ratelab.tracking import recorded
 
     _refuse_absent(uri)
-    if sum(bool(one) for one in (run_ids, options["sweep_id"], options["experiment"])) > 1:
+    if sum(bool(one) for one in (run_ids, sweep_id, experiment)) > 1:
         raise click.UsageError("give run ids, --sweep or --experiment, one of them.")
+    store = prepare_store(uri, Path.cwd())
+    runs = recorded(store, sweep_id, experiment=experiment, run_ids=run_ids)
     keys = None if by is None else by.split(",")
-    return read_study(prepare_store(uri, Path.cwd()), run_ids=run_ids, by=keys, **options)
+    return store, runs, study(load(store, runs.runs), by=keys, **options)
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ from typing import Any, Self
 from rich.console import Console
 
 from ratelab import provenance
-from ratelab.comparison import Result, study
+from ratelab.comparison import Result, Study, study
 from ratelab.config import Config
 from ratelab.imports import quick_imports
 from ratelab.passwords import without_password
 from ratelab.progress import Reporter, Silence, for_terminal
-from ratelab.report import print_study
-from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker
+from ratelab.report import make_report, print_study
+from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker, recorded
 
 UI = "http://127.0.0.1:5000"
 
@@ -35,6 +35,7 @@ class Plan:
         jobs: how many runs will come; None: that is not known yet.
         varied: the override keys whose values differ between the jobs.
         sweep_id: names the sweep in MLflow; None for a single run.
+        folder: of the jobs of a sweep.
         directory: what relative paths start from.
     """
 
@@ -42,6 +43,7 @@ class Plan:
     jobs: int | None = 1
     varied: frozenset[str] = frozenset()
     sweep_id: str | None = None
+    folder: Path | None = None
 
 
 class Session:
@@ -109,12 +111,29 @@ class Session:
         """Print what the results of a sweep say, and where MLflow shows this comparison."""
         self.progress.close()
         if self.plan.sweep_id is not None and self.results:
-            print_study(self.console, study(self.results))
+            found = study(self.results)
+            print_study(self.console, found)
+            self._report(found)
         if isinstance(self.tracker, Tracker):
             run_ids = [result.run_id for result in self.results if result.run_id]
             print_links(
                 self.console, self.tracker.uri, self.tracker.experiment_id, run_ids, self.plan.sweep_id
             )
+
+    def _report(self, found: Study) -> None:
+        """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
+        if self.plan.folder is None or not isinstance(self.tracker, Tracker) or self.parent is None:
+            return
+        self.tracker.flush()
+        path = self.plan.folder.absolute() / "report.html"
+        try:
+            runs = recorded(self.tracker.uri, self.plan.sweep_id)
+            make_report(found, runs, self.tracker.uri, path)
+            self.parent.artifact(path)
+        except Exception as error:
+            self.console.print(f"no report: {type(error).__name__}: {error}", highlight=False, markup=False)
+        else:
+            self.console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:

@@ -61,7 +61,8 @@ def opened(config: DictConfig, jobs: int | None, varied: frozenset[str]) -> Iter
     """
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
-    with Session(Plan(Path(config.hydra.runtime.cwd), jobs, varied, sweep_id(folder))) as session:
+    plan = Plan(Path(config.hydra.runtime.cwd), jobs, varied, sweep_id(folder), folder)
+    with Session(plan) as session:
         yield session
         session.finish()
 

@@ -20,7 +20,7 @@ SYMBOLS = {
     "worse": "▼",
     "no difference shown": "≈",
     "no conclusion": "?",
-    "not compared": "×",
+    "not compared": "–",
 }
 _ROW_LETTERS = 58
 _LANE = 0.17  # half the height that the dots of a row are spread over
@@ -183,8 +183,7 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring marks "
-        "the best rate of each schedule; “edge” says that it is an end of the grid, beyond which a better one may "
-        "lie. A diverged run counts as 0."
+        "the best rate of each schedule; “edge” says that it is an end of the grid: a better one may lie beyond. A diverged run counts as 0."
     )
     if len(tuned) > MOST_TOGETHER:
         caption += f" Dotted in each panel: {names[0]}."

@@ -1,0 +1,99 @@
+"""What made the runs of a report: command, commit, data, versions; no password and no path of a disk."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from ratelab.comparison import Result, Study
+from ratelab.passwords import without_password
+from ratelab.tracking import Recorded
+
+_MOST_LETTERS = 90  # of the names in a heading
+
+
+def heading(study: Study) -> str:
+    """Return what was compared.
+
+    The names of the groups if they are few and short, else their number; and the data.
+    """
+    named = study.comparisons[-1].groups if study.comparisons else study.tuned
+    names = [group.name for group in named]
+    data = dict.fromkeys(_named(run) for run in study.results)
+    if names and len(names) <= 4 and sum(map(len, names)) <= _MOST_LETTERS:
+        what = listed(names)
+    else:
+        what = f"{len(names)} groups of runs"
+    return f"{what} on {listed([*data])}" if data else what
+
+
+def _named(run: Result) -> str:
+    return run.choices.get("data") or run.settings.get("data.name", "unknown data")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence has them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def when(found: Recorded) -> str:
+    """Return from when to when the runs were made, in UTC; empty if the store does not say."""
+    starts = [run.started for run in found.runs if run.started]
+    ends = [run.ended for run in found.runs if run.ended]
+    if not starts:
+        return ""
+    first = _time(min(starts))
+    return f"{first} to {_time(max(ends))} UTC" if ends else f"{first} UTC"
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def facts(study: Study, found: Recorded) -> list[tuple[str, list[str]]]:
+    """Return what made the runs: terms and what there is to say on each, most frequent first."""
+    runs = study.results
+    experiments = [run.settings.get("tracking.experiment", "") for run in runs]
+    terms = [
+        ("Command", [without_paths(run.origin.get("command", "")) for run in runs]),
+        ("Commit", [_commit(run.origin) for run in runs]),
+        ("Data digest", [run.data_digest for run in runs]),
+        ("Versions", [run.origin.get("versions", "") for run in runs]),
+        ("Experiment", [without_paths(name) for name in experiments]),
+        ("Sweep", [found.sweep_id or ""]),
+    ]
+    counted = [("Runs", [_counts(runs)])]
+    return [*((term, _distinct(values)) for term, values in terms if any(values)), *counted]
+
+
+def _commit(origin: Mapping[str, str]) -> str:
+    commit = origin.get("mlflow.source.git.commit", "")
+    changed = origin.get("git_dirty") == "true"
+    return f"{commit or 'unknown'}{', with local changes' if changed else ''}"
+
+
+def _counts(runs: Sequence[Result]) -> str:
+    counts = Counter(run.status for run in runs)
+    return f"{len(runs)}: " + ", ".join(f"{number} {status}" for status, number in counts.items())
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return [value for value, _ in Counter(value for value in values if value).most_common()]
+
+
+def without_paths(text: str) -> str:
+    """Return `text` with absolute paths cut to their last part, and without passwords.
+
+    >>> without_paths("train.py data.dir=/home/me/mnist tracking.uri=sqlite:////home/me/a.db")
+    'train.py data.dir=…/mnist tracking.uri=sqlite:///…/a.db'
+    >>> without_paths("train.py tracking.uri=http://me:secret@host/base 'data.dir=/my data/x'")
+    "train.py tracking.uri=http://me:***@host/base 'data.dir=…/x'"
+    """
+    text = re.sub(
+        r"(?<![\w:/.…\])])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,\]}\"'=]*[/\\])*", "…/", without_password(text)
+    )
+    return re.sub(r"(sqlite:///)/(?:[^/\s,]+/)*", r"\1…/", text)

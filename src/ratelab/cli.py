@@ -65,7 +65,9 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri."),
             click.option("--sweep", "sweep_id", help="The sweep to compare; by default the newest."),
             click.option("--experiment", help="Compare all runs of an experiment of MLflow's."),
-            click.option("--by", help="Keys that make the groups, as schedule,epochs; default: all that varied."),
+            click.option(
+                "--by", help="Keys that make the groups, as schedule,epochs; default: all that varied."
+            ),
             click.option("--baseline", help="Compare every group with this one."),
             click.option("--target", type=reach, help="Validation accuracy to reach."),
         ]
@@ -98,9 +100,7 @@ def compare(form: str, table: str, **selection: Any) -> None:
 
 @commands.command()
 @_selection
-@click.option(
-    "--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file."
-)
+@click.option("--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file.")
 @click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
 def report(output: Path, figures: Path | None, **selection: Any) -> None:
     """Write the comparison as one HTML file: verdicts, tables, figures with their numbers."""

@@ -20,7 +20,7 @@ SYMBOLS = {
     "worse": "▼",
     "no difference shown": "≈",
     "no conclusion": "?",
-    "not compared": "–",
+    "not compared": "-",
 }
 _ROW_LETTERS = 58
 _LANE = 0.17  # half the height that the dots of a row are spread over
@@ -90,8 +90,8 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
     caption = (
-        "A dot is one seed that both groups have: the first minus the second. The diamond is the mean, the bar "
-        f"its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        "A dot is one seed that both groups have: the first minus the second. The diamond is the mean, "
+        f"the bar its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [
@@ -182,8 +182,9 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         axes.set_xscale("log")
         plain_numbers(axes, x="log")
     caption = (
-        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring marks "
-        "the best rate of each schedule; “edge” says that it is an end of the grid: a better one may lie beyond. A diverged run counts as 0."
+        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. "
+        "The ring marks the best rate of each schedule; “edge” says that it is an end of the grid: "
+        "a better one may lie beyond. A diverged run counts as 0."
     )
     if len(tuned) > MOST_TOGETHER:
         caption += f" Dotted in each panel: {names[0]}."

@@ -311,3 +311,22 @@ def test_the_revisions_read_from_the_text_are_those_that_alembic_finds() -> None
     newest, known = mlflow_revisions()
     assert newest == script.get_current_head()
     assert known == {revision.revision for revision in script.walk_revisions()}
+
+
+def test_a_check_leaves_the_locks_of_this_process_alone(tmp_path):
+    """To close a file is to give up all POSIX locks on it: another program would then take away the WAL."""
+    path = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{path}"
+    prepare_store(uri, tmp_path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("INSERT INTO experiments (name, artifact_location) VALUES ('a', 'x')")
+        writer.commit()
+        prepare_store(uri, tmp_path)
+        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM runs'); c.close()"
+        subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
+        assert path.with_name("mlflow.db-wal").exists()
+        writer.execute("INSERT INTO experiments (name, artifact_location) VALUES ('b', 'x')")
+        writer.commit()
+        with closing(sqlite3.connect(path)) as reader:
+            names = {name for (name,) in reader.execute("SELECT name FROM experiments")}
+    assert {"a", "b"} <= names

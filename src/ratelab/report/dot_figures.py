@@ -91,7 +91,8 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
     caption = (
         "A dot is one seed that both groups have: the first minus the second. The diamond is the mean, "
-        f"the bar its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        f"the bar its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is "
+        "better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [

@@ -17,7 +17,7 @@ from typing import NoReturn
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
 from ratelab.validation import UserError
 
-_MAGIC = b"SQLite format 3\x00"
+_NEW = "Move it away to start a new store, or choose another path."
 _TABLES = {"experiments", "runs", "metrics", "latest_metrics", "params", "tags"}
 _LOCKED_SECONDS = 30
 _CREATION_SECONDS = 120
@@ -134,26 +134,28 @@ def _check(path: Path, uri: str) -> None:
         advice = "End the program that holds it (`fuser` names it), or choose another path."
         _refuse(path, f"cannot be read: {error}", advice)
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+            _refuse(path, "is not an SQLite file", _NEW)
         _refuse(path, f"is damaged: {error}", "Restore a backup, or move it away to start a new store.")
     _check_revision(path, uri, revision)
 
 
 def _check_file(path: Path) -> None:
-    new = "Move it away to start a new store, or choose another path."
+    """Refuse what is no file to work with, without opening it.
+
+    To close a file is to give up all POSIX locks that the process has on it, those of its SQLite connections
+    as well; the next program that ends would then take the write-ahead log away from under them.
+    """
     if path.is_dir():
         _refuse(path, "is a folder", f"Name a file in it: sqlite:///{path}/mlflow.db.")
     if not path.is_file():
-        _refuse(path, "is not a regular file", new)
+        _refuse(path, "is not a regular file", _NEW)
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         _refuse(
             path, "or its folder is not writable for you", "Get permission to both, or choose another path."
         )
-    with path.open("rb") as file:
-        head = file.read(len(_MAGIC))
-    if not head:
+    if path.stat().st_size == 0:
         _refuse(path, "is empty (0 bytes)", "Delete it to start a new store.")
-    if head != _MAGIC:
-        _refuse(path, "is not an SQLite file", new)
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -15,7 +15,17 @@ from omegaconf import OmegaConf
 
 from conftest import ROOT
 from ratelab import preflight
-from ratelab.config import Config, Data, Device, Tracking, call, locate, make_schedule, register_resolvers
+from ratelab.config import (
+    Config,
+    Data,
+    Device,
+    Tracking,
+    Warmup,
+    call,
+    locate,
+    make_schedule,
+    register_resolvers,
+)
 from ratelab.planning import plan
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.validation import UserError
@@ -28,7 +38,7 @@ def options_of(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-NAMES = ("data", "model", "optimizer", "schedule", "device", "tracking")
+NAMES = ("data", "model", "optimizer", "schedule", "warmup", "device", "tracking")
 GROUPS = {name: options_of(name) for name in NAMES}
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
@@ -158,7 +168,7 @@ def test_every_key_of_the_main_file_has_a_comment_above_it():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_file_of_a_group_has_every_key_each_with_a_comment_above_it(path):
-    models = {"data": Data, "device": Device, "tracking": Tracking}
+    models = {"data": Data, "device": Device, "tracking": Tracking, "warmup": Warmup}
     keys = keys_with_comment(path)
     if path.parent.name in models:
         expected = set(models[path.parent.name].model_fields)

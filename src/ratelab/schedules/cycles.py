@@ -53,7 +53,9 @@ def cyclic(
     def height(t: Rates, cycle: Rates) -> Rates:
         if mode == "triangular":
             return np.ones_like(t)
-        return np.float64(0.5) ** cycle if mode == "triangular2" else np.float64(gamma) ** t
+        factor, power = (0.5, cycle) if mode == "triangular2" else (gamma, t)
+        raised: Rates = factor**power
+        return raised
 
     def rate(step: Steps) -> Rates:
         t = np.asarray(step, np.float64)

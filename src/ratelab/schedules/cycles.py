@@ -53,14 +53,12 @@ def cyclic(
     def height(t: Rates, cycle: Rates) -> Rates:
         if mode == "triangular":
             return np.ones_like(t)
-        factor, power = (0.5, cycle) if mode == "triangular2" else (gamma, t)
-        raised: Rates = factor**power
-        return raised
+        return np.exp2(-cycle) if mode == "triangular2" else np.float64(gamma) ** t
 
     def rate(step: Steps) -> Rates:
         t = np.asarray(step, np.float64)
         cycle = np.floor(t / (2 * half))
-        triangle = 1 - np.abs(t / half - 2 * cycle - 1)
+        triangle: Rates = 1 - np.abs(t / half - 2 * cycle - 1)
         return low + (learning_rate - low) * triangle * height(t, cycle)
 
     return rate

@@ -1,5 +1,6 @@
 """How long something lasts: a number of steps, or a fraction of the run."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -27,7 +28,9 @@ def in_steps(duration: float, steps: int | None) -> float:
     """
     if isinstance(duration, int) or duration > 1 or steps is None:
         return float(duration)
-    return round(duration * steps, 9)  # 0.7 * 10 is a little more than 7
+    length = duration * steps
+    whole = float(round(length))
+    return whole if math.isclose(length, whole, rel_tol=1e-12) else length  # 0.7 * 10 is a little more than 7
 
 
 def whole_steps(name: str, duration: float, steps: int) -> int:

@@ -14,7 +14,7 @@ def polynomial(
     *,
     decay_steps: Duration = 1.0,
     end_learning_rate: Rate = 0.0,
-    power: Positive = 1.0,
+    power: Positive = 2.0,
     cycle: bool = False,
 ) -> Schedule:
     """Decay as a power: rate(t) = (learning_rate - end) * (1 - min(t, D) / D) ** power + end.
@@ -41,9 +41,9 @@ def polynomial(
     References:
         tf.train.polynomial_decay; keras.optimizers.schedules.PolynomialDecay.
 
-    >>> polynomial(1.0, 4, power=2.0)(np.arange(5))
+    >>> polynomial(1.0, 4)(np.arange(5))
     array([1.    , 0.5625, 0.25  , 0.0625, 0.    ])
-    >>> polynomial(1.0, 8, decay_steps=4, cycle=True)(np.array([0, 3, 4, 5, 8]))
+    >>> polynomial(1.0, 8, decay_steps=4, power=1.0, cycle=True)(np.array([0, 3, 4, 5, 8]))
     array([1.   , 0.25 , 0.   , 0.375, 0.   ])
     """
     period = in_steps(decay_steps, steps)

@@ -16,6 +16,7 @@ from ratelab.schedules.cosines import cosine, cosine_restarts
 from ratelab.schedules.cycles import cyclic, one_cycle
 from ratelab.schedules.decays import exponential, inverse_sqrt, inverse_time, natural_exp
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps
+from ratelab.schedules.in_keras import as_keras, keras_class
 from ratelab.schedules.interface import Build, Schedule, WithMomentum, momentum_of, tabulate
 from ratelab.schedules.linear_cosines import linear_cosine, noisy_linear_cosine
 from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex
@@ -26,6 +27,7 @@ __all__ = [
     "OptionalDuration",
     "Schedule",
     "WithMomentum",
+    "as_keras",
     "cosine",
     "cosine_restarts",
     "cyclic",
@@ -35,6 +37,7 @@ __all__ = [
     "inverse_sqrt",
     "inverse_time",
     "join",
+    "keras_class",
     "linear_cosine",
     "linear_to_zero",
     "momentum_of",

@@ -56,6 +56,10 @@ def warmup(
     then = _made(schedule, learning_rate, steps - climb)
     if climb == 0:
         return then
+    if not callable(then):
+        raise UserError(
+            f"warmup: schedule must be a function of the step, got {type(then).__name__}: it takes no warm-up"
+        )
     first = float(then(np.zeros(1))[0])
 
     def rise(step: Steps) -> Rates:
@@ -72,9 +76,9 @@ def warmup(
 def join(
     learning_rate: Rate, steps: Count, *, schedules: list[Build], boundaries: list[Duration]
 ) -> Schedule:
-    """Run one schedule after another: rate(t) = schedules[i](t - b[i-1]) for b[i-1] <= t < b[i].
+    """Run one schedule after another: rate(t) = s_i(t - b_i) for b_i <= t < b_(i+1).
 
-    Each gets the base rate, and as its length the steps between its boundaries; at a boundary the new
+    s_i are the schedules, b_i where each begins: 0 and the boundaries. Each gets the base rate, and as its length the steps between its boundaries; at a boundary the new
     schedule holds. For another base rate put `scale` around a part.
 
     Use it for recipes in parts, such as a constant rate and then a cosine.

@@ -141,7 +141,7 @@ def inverse_sqrt(learning_rate: Rate, steps: Count, *, timescale: Duration = 0.1
     With a warm-up of W steps in front this is sqrt(timescale / (t + timescale - W)) from step W on, as in
     transformers' get_inverse_sqrt_schedule.
 
-    Use it, with a warm-up, for transformers whose training has no fixed end.
+    Use it with a warm-up, for transformers whose training has no fixed end.
 
     Args:
         learning_rate: the base rate, the one of step 0; finite and >= 0.

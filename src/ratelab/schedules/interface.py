@@ -47,12 +47,13 @@ def momentum_of(schedule: Callable[..., Any]) -> Schedule | None:
 
 
 @checked
-def tabulate(schedule: Callable[..., Any], steps: Count) -> npt.NDArray[np.float32]:
-    """Evaluate a schedule at steps 0 to `steps` - 1 in float64, rounded once: what trains is what is logged.
+def tabulate(schedule: Callable[..., Any], steps: Count, first: int = 0) -> npt.NDArray[np.float32]:
+    """Evaluate a schedule at `steps` steps in float64, rounded once: what trains is what is logged.
 
     Args:
         schedule: a function from an array of steps to an array of rates of the same shape.
-        steps: the number of updates of the whole run.
+        steps: how many.
+        first: the number of the first.
 
     Returns:
         float32[steps], read-only.
@@ -64,12 +65,14 @@ def tabulate(schedule: Callable[..., Any], steps: Count) -> npt.NDArray[np.float
     array([0.5 , 0.25], dtype=float32)
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        rates = np.asarray(schedule(np.arange(steps)), np.float64).astype(np.float32)
+        rates = np.asarray(schedule(np.arange(first, first + steps)), np.float64).astype(np.float32)
     if rates.shape != (steps,):
         raise UserError(f"schedule: must return one rate a step, shape ({steps},), got {rates.shape}.")
     bad = ~np.isfinite(rates) | (rates < 0)
     if bad.any():
-        first = int(bad.argmax())
-        raise UserError(f"schedule: the rate must be finite and >= 0, got {rates[first]} at step {first}.")
+        worst = int(bad.argmax())
+        raise UserError(
+            f"schedule: the rate must be finite and >= 0, got {rates[worst]} at step {first + worst}."
+        )
     rates.flags.writeable = False
     return rates

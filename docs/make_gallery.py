@@ -40,7 +40,7 @@ python src/train.py -m schedule=linear_to_zero,cosine,wsd warmup=linear learning
 steps (a whole number, or one above 1.0) or a fraction of the run (a float up to 1.0):
 `schedule.decay_steps=1000`, `schedule.decay_steps=0.25`.
 
-This page is written by `make gallery` from the docstrings in `src/ratelab/schedules/` and the files in `conf/`.
+This page is written by `make gallery`, from the docstrings in `src/ratelab/schedules/` and from `conf/`.
 """
 COMPOSED = """## Made of others
 
@@ -123,7 +123,7 @@ def made_from(path: Path) -> Callable[[float, int], Any]:
 def of_option(path: Path) -> str:
     """Return the section of a file in conf/schedule: figure, text, references, and the file itself."""
     text = path.read_text()
-    section = of_function(path.stem, locate(OmegaConf.load(path)["_target_"]))
+    section = of_function(path.stem, locate(str(OmegaConf.select(OmegaConf.load(path), "_target_"))))
     return f"{section}\n```yaml\n# conf/schedule/{path.name}\n{text}```\n"
 
 

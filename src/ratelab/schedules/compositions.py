@@ -78,8 +78,9 @@ def join(
 ) -> Schedule:
     """Run one schedule after another: rate(t) = s_i(t - b_i) for b_i <= t < b_(i+1).
 
-    s_i are the schedules, b_i where each begins: 0 and the boundaries. Each gets the base rate, and as its length the steps between its boundaries; at a boundary the new
-    schedule holds. For another base rate put `scale` around a part.
+    s_i are the schedules, b_i where each begins: 0 and the boundaries. Each gets the base rate, and as its
+    length the steps between its boundaries; at a boundary the new schedule holds. For another base rate put
+    `scale` around a part.
 
     Use it for recipes in parts, such as a constant rate and then a cosine.
 

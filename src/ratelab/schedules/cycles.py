@@ -79,9 +79,9 @@ def one_cycle(
     """Rise, then fall to almost nothing: rate(t) = b + (a - b) * (1 + cos(pi * u)) / 2.
 
     u goes from 0 to 1 twice. Up to t = pct_start * T - 1, where T is `steps`, a is the first rate,
-    learning_rate / div_factor, and b the peak, learning_rate. From there to t = T - 1, a is the peak and b the
-    last rate, a part of 1 / final_div_factor of the first. The momentum goes the other way: max_momentum,
-    base_momentum at the peak, max_momentum again.
+    learning_rate / div_factor, and b the peak, learning_rate. From there to t = T - 1, a is the peak and b is
+    1 / final_div_factor of the first rate. The momentum goes the other way: max_momentum, base_momentum at
+    the peak, max_momentum again.
 
     Use it for short runs with a high peak, and with momentum.
 

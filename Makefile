@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FILES := src tests benchmarks
+FILES := src tests benchmarks docs/make_gallery.py
 
-.PHONY: sweep test check bench ui format clean
+.PHONY: sweep test check bench ui gallery format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase
@@ -26,13 +26,16 @@ bench: $(VENV)/.installed-bench ## us, the peers and the floor, side by side; a 
 ui: $(VENV)/.installed ## MLflow's UI on this machine, with links to the newest sweep
 	$(BIN)/ratelab ui
 
+gallery: $(VENV)/.installed ## docs/schedules.md and its figures, from conf/ and the docstrings
+	$(BIN)/python docs/make_gallery.py
+
 format: $(VENV)/.installed-dev ## put the files into the agreed form
 	$(BIN)/ruff check --fix $(FILES)
 	$(BIN)/ruff format $(FILES)
 
 clean: ## remove what was built; mlruns/ and multirun/ stay
 	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find $(FILES) -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -24,7 +24,7 @@ LAYERS = [
     ["comparison"],
     ["progress", "report"],
     ["preflight", "session"],
-    ["assignments"],
+    ["assignments", "preview"],
     ["recording"],
     ["conductor", "experiment"],
     ["sweep"],

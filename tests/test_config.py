@@ -14,8 +14,19 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import OmegaConf
 
 from conftest import ROOT
+from ratelab import config as configuration
 from ratelab import preflight
-from ratelab.config import Config, Data, Device, Tracking, call, locate, make_schedule, register_resolvers
+from ratelab.config import (
+    Config,
+    Data,
+    Device,
+    Tracking,
+    Warmup,
+    call,
+    locate,
+    make_schedule,
+    register_resolvers,
+)
 from ratelab.planning import plan
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.validation import UserError
@@ -28,7 +39,7 @@ def options_of(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-NAMES = ("data", "model", "optimizer", "schedule", "device", "tracking")
+NAMES = ("data", "model", "optimizer", "schedule", "warmup", "device", "tracking")
 GROUPS = {name: options_of(name) for name in NAMES}
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
@@ -158,7 +169,7 @@ def test_every_key_of_the_main_file_has_a_comment_above_it():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_file_of_a_group_has_every_key_each_with_a_comment_above_it(path):
-    models = {"data": Data, "device": Device, "tracking": Tracking}
+    models = {"data": Data, "device": Device, "tracking": Tracking, "warmup": Warmup}
     keys = keys_with_comment(path)
     if path.parent.name in models:
         expected = set(models[path.parent.name].model_fields)
@@ -610,3 +621,90 @@ def test_the_unique_part_of_a_folder_is_the_same_throughout_one_configuration():
     assert re.fullmatch("[0-9a-f]{8}", first.a)
     assert first.a == first.b
     assert first.a != second.a
+
+
+# Warm-up, and schedules made of schedules
+
+
+def table(steps, *overrides):
+    return tabulate(make_schedule(read(*overrides), steps), steps).tolist()
+
+
+def test_a_warm_up_of_steps_or_of_a_fraction_stands_in_front_of_any_schedule():
+    line = ["schedule=linear_to_zero", "learning_rate=1"]
+    expected = [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25]
+    assert table(8, *line, "warmup=linear", "warmup.steps=4") == expected
+    assert table(8, *line, "warmup=linear", "warmup.steps=0.5") == expected
+    assert table(8, *line, "warmup.steps=4") == expected
+    assert table(4, *line) == table(4, *line, "warmup=none") == [1, 0.75, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("name", GROUPS["schedule"])
+def test_a_warm_up_goes_with_every_schedule_in_conf(name):
+    rates = tabulate(make_schedule(read(f"schedule={name}", "warmup=linear"), 100), 100)
+    assert rates[0] == 0
+    assert (np.diff(rates[:6]) > 0).all() or rates[5] == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("warmup.steps=-1", "warmup.steps must be greater than or equal to 0, got -1"),
+        ("warmup.steps=nan", "warmup.steps must be a finite number, got nan"),
+        ("warmup.start_factor=1", "warmup.start_factor must be less than 1, got 1"),
+        ("+warmup.step=1", "warmup: there is no 'step'; did you mean 'steps'?"),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused(override, message):
+    assert message in refusal(override)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    with pytest.raises(UserError, match=r"warmup_steps must be less than the 50 steps of the run, got 500"):
+        make_schedule(read("warmup.steps=500"), 50)
+
+
+JOINED = """
+_target_: ratelab.schedules.join
+boundaries: [0.5]
+schedules:
+  - _target_: ratelab.schedules.fixed
+  - _target_: ratelab.schedules.scale
+    factor: 0.5
+    schedule:
+      _target_: own_functions.ramp
+      power: 1
+"""
+
+
+def joined(text):
+    values = OmegaConf.to_container(compose("config"), resolve=True, throw_on_missing=True)
+    own = {"schedule": OmegaConf.to_container(OmegaConf.create(text)), "allow_targets": ["own_functions"]}
+    return configuration.read({**values, **own, "learning_rate": 1.0})
+
+
+def test_schedules_are_joined_and_scaled_in_yaml(own):
+    assert tabulate(make_schedule(joined(JOINED), 8), 8).tolist() == [1, 1, 1, 1, 0, 0.125, 0.25, 0.375]
+
+
+def test_a_joined_schedule_can_have_a_warm_up(own):
+    config = joined(JOINED)
+    config = config.model_copy(update={"warmup": Warmup(steps=2, start_factor=0.0)})
+    expected = [0, 0.5, 1, 1, 1, 1, 0, 0.125, 0.25, 0.375]
+    assert tabulate(make_schedule(config, 10), 10).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("factor: 0.5", "factor: -1", r"schedule.schedules\[1\]: scale: factor must be .* got -1"),
+        ("factor", "factr", r"schedule.schedules\[1\]: scale: there is no 'factr'; did you mean 'factor'"),
+        ("schedules.fixed", "schedules.fixd", r"schedule.schedules\[0\].*there is no 'fixd'"),
+        ("own_functions", "hostile", r"schedule.schedules\[1\].schedule._target_ must start with"),
+        ("[0.5]", "[0.5, 0.2]", "boundaries must be one fewer than the 2 schedules"),
+        ("[0.5]", "[1.0]", "boundaries must rise within the 8 steps of the run"),
+    ],
+)
+def test_a_mistake_inside_a_joined_schedule_is_named_with_its_place(own, before, after, message):
+    with pytest.raises(UserError, match=message):
+        make_schedule(joined(JOINED.replace(before, after)), 8)

@@ -322,7 +322,10 @@ def test_a_check_leaves_the_locks_of_this_process_alone(tmp_path):
         writer.execute("INSERT INTO experiments (name, artifact_location) VALUES ('a', 'x')")
         writer.commit()
         prepare_store(uri, tmp_path)
-        look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM runs'); c.close()"
+        look = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+            "list(c.execute('SELECT * FROM runs')); c.close()"
+        )
         subprocess.run([sys.executable, "-c", look, str(path)], check=True, timeout=60)
         assert path.with_name("mlflow.db-wal").exists()
         writer.execute("INSERT INTO experiments (name, artifact_location) VALUES ('b', 'x')")

@@ -1,4 +1,4 @@
-"""The command `ratelab`: what is done with runs once they are recorded. Training is `python src/train.py`."""
+"""The command `ratelab`: what is done before runs and after them. Training is `python src/train.py`."""
 
 import os
 import socket
@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from ratelab.interruption import plain_endings
+from ratelab.preview import preview
 from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
 
@@ -29,7 +30,10 @@ TABLES = ("groups", "pairs", "tuning")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
-    """Look at recorded runs. To train: python src/train.py --help."""
+    """Look at recorded runs and at schedules. To train: python src/train.py --help."""
+
+
+commands.add_command(preview)
 
 
 @commands.command()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
 from ratelab.targets import call, locate, refuse_foreign, targets
-from ratelab.validation import Count, Rate, UserError, check_arguments, explain, unknown_key
+from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
 SEED_LIMIT = 2**32
 
@@ -19,6 +19,7 @@ __all__ = [
     "Device",
     "Target",
     "Tracking",
+    "Warmup",
     "make_schedule",
     "read",
     "register_resolvers",
@@ -71,6 +72,13 @@ class Tracking(_Strict):
     log_model: bool | None
 
 
+class Warmup(_Strict):
+    """How the rate climbs to the schedule's first one; see conf/warmup."""
+
+    steps: schedules.OptionalDuration
+    start_factor: Fraction
+
+
 class Config(_Strict):
     """The whole configuration of one run."""
 
@@ -83,6 +91,7 @@ class Config(_Strict):
     print_schedule: bool
     allow_targets: list[str]
     schedule: Target
+    warmup: Warmup
     model: Target
     optimizer: Target
     data: Data
@@ -107,7 +116,7 @@ def read(values: Mapping[str, Any]) -> Config:
         refuse_foreign(target, place, config.allow_targets)
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())
-    _check_own_target("schedule", config.schedule, {"learning_rate", "steps"})
+    _check_schedule("schedule", config.schedule.model_dump(by_alias=True))
     return config
 
 
@@ -119,22 +128,63 @@ def register_resolvers() -> None:
 
 
 def make_schedule(config: Config, steps: int) -> schedules.Schedule:
-    """Build the schedule of a configuration for a run of `steps` updates.
+    """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
 
-    A schedule function is given `learning_rate` and `steps` where its signature names them.
+    A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each
+    schedule among its arguments.
     """
-    supplied = {"learning_rate": config.learning_rate, "steps": steps}
-    schedule: schedules.Schedule = call(locate(config.schedule.target), config.schedule.arguments, supplied)
-    return schedule
+    build = _parts(config.schedule.model_dump(by_alias=True))
+    return schedules.warmup(
+        config.learning_rate,
+        steps,
+        schedule=build,
+        warmup_steps=config.warmup.steps,
+        start_factor=config.warmup.start_factor,
+    )
+
+
+def _parts(node: Any) -> Any:
+    """Return `node` with every schedule in it as a function of its base rate and its length."""
+    if isinstance(node, list):
+        return [_parts(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return arguments
+
+    def build(learning_rate: float, steps: int) -> schedules.Schedule:
+        supplied = {"learning_rate": learning_rate, "steps": steps}
+        schedule: schedules.Schedule = call(locate(node["_target_"]), arguments, supplied)
+        return schedule
+
+    return build
+
+
+def _check_schedule(place: str, node: Any) -> None:
+    """Check the arguments of our own schedules, of those inside others as well."""
+    if isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_schedule(f"{place}[{index}]", value)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            _check_schedule(f"{place}.{key}", value)
+        if "_target_" in node:
+            arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
+            _check_own(place, str(node["_target_"]), arguments, {"learning_rate", "steps"})
 
 
 def _check_own_target(group: str, target: Target, supplied: set[str]) -> None:
+    _check_own(group, target.target, target.arguments, supplied)
+
+
+def _check_own(place: str, target: str, arguments: Mapping[str, Any], supplied: set[str]) -> None:
     """Check what can be known before TensorFlow: the arguments of our own functions."""
-    if target.target.startswith("ratelab."):
+    if target.startswith("ratelab."):
         try:
-            check_arguments(locate(target.target), target.arguments, supplied)
+            check_arguments(locate(target), arguments, supplied)
         except UserError as error:
-            raise UserError(f"{group}: {error}") from None
+            raise UserError(f"{place}: {error}") from None
 
 
 def _explain(error: ValidationError) -> UserError:

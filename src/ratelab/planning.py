@@ -50,7 +50,7 @@ def plan(config: Config) -> Job:
 
 def _program_key(config: Config, optimizer: Optimizer) -> str:
     """Describe what is compiled: all but what runs of one program may differ in."""
-    own = {"seed", "schedule", "learning_rate", "epochs", "tracking", "print_schedule", "test"}
+    own = {"seed", "schedule", "warmup", "learning_rate", "epochs", "tracking", "print_schedule", "test"}
     shared = config.model_dump(by_alias=True, exclude=own)
     for name in optimizer.hyperparameters:
         shared["optimizer"].pop(name, None)

@@ -14,6 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 __all__ = [
+    "AtLeastOne",
     "Count",
     "Fraction",
     "Positive",
@@ -29,6 +30,7 @@ __all__ = [
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 

@@ -16,7 +16,8 @@ from ratelab.validation import UserError, unknown_key
 
 NAMES = ("digits", *FILES)
 CLASSES = 10
-DIGITS_TEST = 297
+DIGITS_TRAINING, DIGITS_TEST = 1500, 297
+BYTES_BEFORE_LABELS = 8  # of an IDX file
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,20 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
         test=original.test,
         digest=original.digest,
     )
+
+
+def training_examples(name: str) -> int:
+    """Return how many examples the training part of a data set has, validation included; nothing is loaded.
+
+    Raises:
+        UserError: for an unknown name.
+
+    >>> training_examples("mnist"), training_examples("digits")
+    (60000, 1500)
+    """
+    if name not in NAMES:
+        raise unknown_key("data", name, NAMES)
+    return DIGITS_TRAINING if name == "digits" else FILES[name][1].size - BYTES_BEFORE_LABELS
 
 
 def _original(name: str, directory: Path | None) -> _Original:

@@ -1,0 +1,48 @@
+"""The command. What it needs is imported when it runs: the other commands do not wait for it."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ratelab.validation import UserError
+
+
+@click.command()
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="The length of the run; by default that of training."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="A .png or .svg file; by default the terminal."
+)
+def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) -> None:
+    r"""Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
+
+    \b
+    ratelab preview schedule=cosine,wsd warmup=linear
+    ratelab preview 'schedule=glob(*)' learning_rate=0.1 --output curves.svg
+    """
+    from ratelab.preview.curves import curves
+
+    if output is not None:
+        _refuse(output)
+    drawn, left_out = curves(overrides, steps)
+    if output is None:
+        from ratelab.preview.terminal import show
+
+        show(drawn, Console(highlight=False))
+    else:
+        from ratelab.preview.figure import save
+
+        save(drawn, output)
+    for name in left_out:
+        click.echo(f"{name}: not drawn, it waits for the validation loss.")
+
+
+def _refuse(output: Path) -> None:
+    """Raise UserError for a file that cannot be written, before anything is computed."""
+    if output.suffix not in {".png", ".svg"}:
+        raise UserError(f"--output must end in .png or .svg, got {str(output)!r}")
+    if not output.parent.is_dir():
+        raise UserError(f"--output must be in a folder that exists, got {str(output)!r}")

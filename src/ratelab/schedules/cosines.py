@@ -1,0 +1,111 @@
+"""Half a cosine, and one half after another."""
+
+import numpy as np
+
+from ratelab.schedules.durations import Duration, in_steps
+from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.validation import AtLeastOne, Count, Positive, Rate, UserError, checked
+
+
+@checked
+def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, alpha: Rate = 0.0) -> Schedule:
+    """Follow half a cosine: rate(t) = learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * x)) / 2).
+
+    x = min(t, decay_steps) / decay_steps; after it the rate stays at learning_rate * alpha.
+
+    Use it as the usual choice for networks trained for a known number of steps.
+
+    Args:
+        learning_rate: the base rate, the one of step 0; finite and >= 0.
+        steps: the length of the run.
+        decay_steps: steps, or a fraction of the run, until the final rate; > 0.
+        alpha: the final rate as a part of the base rate; finite and >= 0.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Loshchilov & Hutter 2017, arXiv 1608.03983; tf.train.cosine_decay;
+        keras.optimizers.schedules.CosineDecay.
+
+    >>> cosine(1.0, 4)(np.arange(5)).round(4)
+    array([1.    , 0.8536, 0.5   , 0.1464, 0.    ])
+    """
+    period = in_steps(decay_steps, steps)
+
+    def rate(step: Steps) -> Rates:
+        done = np.minimum(np.asarray(step, np.float64) / period, 1)
+        return learning_rate * (alpha + (1 - alpha) * half_cosine(done))
+
+    return rate
+
+
+@checked
+def cosine_restarts(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    first_decay_steps: Duration = 0.25,
+    t_mul: AtLeastOne = 1.0,
+    m_mul: Positive = 1.0,
+    alpha: Rate = 0.0,
+) -> Schedule:
+    """Restart the cosine: rate(t) = learning_rate * (alpha + (1 - alpha) * m_mul^i * (1 + cos(pi * x)) / 2).
+
+    i counts the restarts before t, x is how much of period i is over. Period i lasts
+    first_decay_steps * t_mul^i; at its first step the rate is high again.
+
+    Use it to have good weights before the end, one set a period, and to leave narrow minima.
+
+    Args:
+        learning_rate: the base rate, the one of step 0; finite and >= 0.
+        steps: the length of the run.
+        first_decay_steps: steps, or a fraction of the run, of the first period; at least one step.
+        t_mul: how much longer each period is than the one before; >= 1.
+        m_mul: how much lower each begins than the one before; > 0.
+        alpha: the lowest rate as a part of the base rate; finite and >= 0.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Loshchilov & Hutter 2017, arXiv 1608.03983; tf.train.cosine_decay_restarts;
+        keras.optimizers.schedules.CosineDecayRestarts.
+
+    >>> cosine_restarts(1.0, 6, first_decay_steps=2, t_mul=2.0, m_mul=0.5)(np.arange(7)).round(4)
+    array([1.    , 0.5   , 0.5   , 0.4268, 0.25  , 0.0732, 0.25  ])
+    """
+    first = in_steps(first_decay_steps, steps)
+    if first < 1:
+        raise UserError(
+            f"cosine_restarts: first_decay_steps must be one step or more of {steps}, got {first_decay_steps}"
+        )
+
+    def rate(step: Steps) -> Rates:
+        t = np.asarray(step, np.float64)
+        starts = _starts(first, t_mul, float(np.max(t, initial=0)))
+        period = np.searchsorted(starts, t, side="right") - 1
+        done = (t - starts[period]) / (first * t_mul**period)
+        return learning_rate * (alpha + (1 - alpha) * m_mul**period * half_cosine(done))
+
+    return rate
+
+
+def half_cosine(done: Rates) -> Rates:
+    """Go from 1 to 0 while `done` goes from 0 to 1."""
+    return (1 + np.cos(np.pi * done)) / 2
+
+
+def _starts(first: float, factor: float, last: float) -> Rates:
+    """Return where the periods up to step `last` begin."""
+    if factor == 1:
+        return first * np.arange(np.floor(last / first) + 1)
+    periods = np.floor(np.log1p(last / first * (factor - 1)) / np.log(factor)) + 2
+    lengths = first * factor ** np.arange(periods)
+    return np.concatenate([[0.0], np.cumsum(lengths)])

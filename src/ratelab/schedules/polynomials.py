@@ -1,0 +1,123 @@
+"""Rates that reach their end with the run: powers of what is left of it."""
+
+import numpy as np
+
+from ratelab.schedules.durations import Duration, in_steps
+from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.validation import Count, Fraction, Positive, Rate, checked
+
+
+@checked
+def polynomial(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    decay_steps: Duration = 1.0,
+    end_learning_rate: Rate = 0.0,
+    power: Positive = 2.0,
+    cycle: bool = False,
+) -> Schedule:
+    """Decay as a power: rate(t) = (learning_rate - end) * (1 - min(t, D) / D) ** power + end.
+
+    D is `decay_steps`, end is `end_learning_rate`. With `cycle`, D is the next multiple of `decay_steps`
+    that is not before t: the rate jumps up after each.
+
+    Use it where the length of the run is known; the power bends the line (2 and more: low for long).
+
+    Args:
+        learning_rate: the base rate, the one of step 0; finite and >= 0.
+        steps: the length of the run.
+        decay_steps: steps, or a fraction of the run, until the end rate; > 0.
+        end_learning_rate: finite and >= 0.
+        power: > 0.
+        cycle: begin again, lower, and do not stay at the end rate.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        tf.train.polynomial_decay; keras.optimizers.schedules.PolynomialDecay.
+
+    >>> polynomial(1.0, 4)(np.arange(5))
+    array([1.    , 0.5625, 0.25  , 0.0625, 0.    ])
+    >>> polynomial(1.0, 8, decay_steps=4, power=1.0, cycle=True)(np.array([0, 3, 4, 5, 8]))
+    array([1.   , 0.25 , 0.   , 0.375, 0.   ])
+    """
+    period = in_steps(decay_steps, steps)
+
+    def rate(step: Steps) -> Rates:
+        t = np.asarray(step, np.float64)
+        end = period * np.maximum(1, np.ceil(t / period)) if cycle else period
+        left = 1 - np.minimum(t / end, 1)
+        return (learning_rate - end_learning_rate) * left**power + end_learning_rate
+
+    return rate
+
+
+@checked
+def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
+    """Go to zero in a line: rate(t) = learning_rate * (1 - t / steps).
+
+    The last update, t = steps - 1, still has the rate learning_rate / steps.
+
+    Use it first where the length of the run is known: it has nothing to tune, and theory and large
+    comparisons agree on it.
+
+    Args:
+        learning_rate: the base rate, the one of step 0; finite and >= 0.
+        steps: the length of the run.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Li et al. 2020, arXiv 1905.04753; Defazio et al. 2023, arXiv 2310.07831.
+
+    >>> linear_to_zero(1.0, 4)(np.arange(5))
+    array([1.  , 0.75, 0.5 , 0.25, 0.  ])
+    """
+    return lambda step: learning_rate * (1 - _done(step, steps))
+
+
+@checked
+def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
+    """Stay high, then fall: rate(t) = learning_rate * z / (1 - d + d * z), where z = 1 - t / steps.
+
+    d = 0 is the line to zero; the nearer d comes to 1, the longer the rate stays high.
+
+    Use it for short budgets, where a line or a cosine gives up a high rate too early.
+
+    Args:
+        learning_rate: the base rate, the one of step 0; finite and >= 0.
+        steps: the length of the run.
+        d: 0 to below 1; the paper has 0.5.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Chen, Wolfe & Kyrillidis 2022, arXiv 2107.04197.
+
+    >>> rex(1.0, 4)(np.array([0, 2, 4])).round(4)
+    array([1.    , 0.6667, 0.    ])
+    """
+
+    def rate(step: Steps) -> Rates:
+        left = 1 - _done(step, steps)
+        return learning_rate * left / (1 - d + d * left)
+
+    return rate
+
+
+def _done(step: Steps, steps: int) -> Rates:
+    """Return how much of the run is over, 0 to 1."""
+    return np.minimum(np.asarray(step, np.float64) / steps, 1)

@@ -86,7 +86,7 @@ def assign(cfg: DictConfig, hydra: Any, varied: frozenset[str], *, open_store: b
         labels=_labels(hydra, varied),
         data_digest=job.data.digest,
         program_key=job.program_key,
-        steps=len(job.learning_rate),
+        steps=job.batches.steps,
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
     )
 

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
+from ratelab.plateau import Reactive
 from ratelab.targets import call, locate, refuse_foreign, targets
 from ratelab.validation import Count, Rate, UserError, check_arguments, explain, unknown_key
 
@@ -84,6 +85,7 @@ class Config(_Strict):
     schedule: Target
     model: Target
     optimizer: Target
+    batch: Target
     data: Data
     device: Device
     tracking: Tracking
@@ -106,6 +108,7 @@ def read(values: Mapping[str, Any]) -> Config:
         refuse_foreign(target, place, config.allow_targets)
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())
+    _check_own_target("batch", config.batch, {"batch_size", "examples"})
     _check_own_target("schedule", config.schedule, {"learning_rate", "steps"})
     return config
 
@@ -117,13 +120,15 @@ def register_resolvers() -> None:
     )
 
 
-def make_schedule(config: Config, steps: int) -> schedules.Schedule:
+def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
     """Build the schedule of a configuration for a run of `steps` updates.
 
     A schedule function is given `learning_rate` and `steps` where its signature names them.
     """
     supplied = {"learning_rate": config.learning_rate, "steps": steps}
-    schedule: schedules.Schedule = call(locate(config.schedule.target), config.schedule.arguments, supplied)
+    schedule: schedules.Schedule | Reactive = call(
+        locate(config.schedule.target), config.schedule.arguments, supplied
+    )
     return schedule
 
 

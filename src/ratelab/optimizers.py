@@ -4,12 +4,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ratelab.validation import Fraction, Positive, Rate, UserError, checked
 
 Tensors = list[Any]
 Slots = list[Tensors]
+Momenta = npt.NDArray[np.floating[Any]]
 
 __all__ = ["Optimizer", "adam", "adamw", "sgd"]
+
+
+def _refuse_momenta(_momenta: Momenta) -> Mapping[str, Momenta]:
+    raise UserError(
+        "schedule: it changes the momentum, and this optimizer has none; set optimizer.momentum=0.9."
+    )
+
+
+def _as_trained(weights: Tensors, _slots: Slots) -> Tensors:
+    return weights
 
 
 @dataclass(frozen=True)
@@ -17,16 +31,33 @@ class Optimizer:
     """An update rule without state of its own.
 
     Attributes:
-        slots: how many arrays like the weights it carries from step to step; all start at zero.
+        slots: how many arrays like the weights it carries from step to step.
         update: (step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots); step counts
             from 0.
         hyperparameters: numbers that may differ between runs of one compiled program; `update` gets each as
             a scalar. A number that is not here is a part of the program.
+        momentum: that of gradient descent; None where the update is another one.
+        numbers_of_momenta: from the momenta of all steps to those hyperparameters that follow them, in a run
+            whose schedule changes the momentum.
+        start: from the first weights to the first slots; None: zeros.
+        evaluated: from weights and slots to the weights that are validated, tested and kept.
     """
 
     slots: int
     update: Callable[..., tuple[Tensors, Slots]]
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    momentum: float | None = None
+    numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] = _refuse_momenta
+    start: Callable[[Tensors], Slots] | None = None
+    evaluated: Callable[[Tensors, Slots], Tensors] = _as_trained
+
+    def first_slots(self, weights: Tensors) -> Slots:
+        """Return the slots before the first step."""
+        import tensorflow as tf
+
+        if self.start is not None:
+            return self.start(weights)
+        return [[tf.zeros_like(w) for w in weights] for _ in range(self.slots)]
 
 
 @checked
@@ -66,7 +97,9 @@ def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:
             moves = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
         return [w + m for w, m in zip(weights, moves, strict=True)], [velocity]
 
-    return Optimizer(1, with_momentum, {"momentum": momentum}) if momentum else Optimizer(0, plain)
+    if not momentum:
+        return Optimizer(0, plain, momentum=0.0)
+    return Optimizer(1, with_momentum, {"momentum": momentum}, momentum, lambda m: {"momentum": m})
 
 
 @checked
@@ -126,7 +159,12 @@ def adamw(
     numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
     if weight_decay:
         numbers["weight_decay"] = weight_decay
-    return Optimizer(2, _adamw_update, numbers)
+    return Optimizer(2, _adamw_update, numbers, numbers_of_momenta=_betas)
+
+
+def _betas(momenta: Momenta) -> Mapping[str, Momenta]:
+    """Let beta_1 be the momentum, as torch's OneCycleLR does."""
+    return {"beta_1": momenta, "gain_1": 1 - momenta.astype(np.float64)}
 
 
 def _adamw_update(

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ratelab.plateau import plateau
 from ratelab.validation import Count, Positive, Rate, UserError, checked
 
 Steps = npt.NDArray[Any]
 Schedule = Callable[[Steps], npt.NDArray[np.float64]]
 
-__all__ = ["Schedule", "exponential", "fixed", "tabulate"]
+__all__ = ["Schedule", "exponential", "fixed", "plateau", "tabulate"]
 
 
 @checked
@@ -71,12 +72,13 @@ def exponential(
 
 
 @checked
-def tabulate(schedule: Callable[..., Any], steps: Count) -> npt.NDArray[np.float32]:
-    """Evaluate a schedule at steps 0 to `steps` - 1 in float64, rounded once: what trains is what is logged.
+def tabulate(schedule: Callable[..., Any], steps: Count, first: int = 0) -> npt.NDArray[np.float32]:
+    """Evaluate a schedule at `steps` steps in float64, rounded once: what trains is what is logged.
 
     Args:
         schedule: a function from an array of steps to an array of rates of the same shape.
-        steps: the number of updates of the whole run.
+        steps: how many.
+        first: the number of the first.
 
     Returns:
         float32[steps], read-only.
@@ -88,12 +90,14 @@ def tabulate(schedule: Callable[..., Any], steps: Count) -> npt.NDArray[np.float
     array([0.5, 0.5], dtype=float32)
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        rates = np.asarray(schedule(np.arange(steps)), np.float64).astype(np.float32)
+        rates = np.asarray(schedule(np.arange(first, first + steps)), np.float64).astype(np.float32)
     if rates.shape != (steps,):
         raise UserError(f"schedule: must return one rate a step, shape ({steps},), got {rates.shape}.")
     bad = ~np.isfinite(rates) | (rates < 0)
     if bad.any():
-        first = int(bad.argmax())
-        raise UserError(f"schedule: the rate must be finite and >= 0, got {rates[first]} at step {first}.")
+        worst = int(bad.argmax())
+        raise UserError(
+            f"schedule: the rate must be finite and >= 0, got {rates[worst]} at step {first + worst}."
+        )
     rates.flags.writeable = False
     return rates

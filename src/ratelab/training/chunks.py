@@ -56,15 +56,12 @@ class Chunk:
     @property
     def applied(self) -> dict[str, npt.NDArray[np.float64]]:
         """What was applied at each update and changes in the run, by the names of the metrics."""
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "learning_rate": self.learning_rate,
-            "momentum": self.momentum,
-        }
+        arrays: list[tuple[str, npt.NDArray[Any]]] = [("learning_rate", self.learning_rate)]
         if self.momentum is not None:
-            arrays |= {"momentum": self.momentum}
+            arrays.append(("momentum", self.momentum))
         if self.examples_seen is not None:
-            arrays |= {"batch_size": self.batch_size, "examples_seen": self.examples_seen}
-        return {name: values.astype(np.float64) for name, values in arrays.items()}
+            arrays += [("batch_size", self.batch_size), ("examples_seen", self.examples_seen)]
+        return {name: values.astype(np.float64) for name, values in arrays}
 
     @property
     def measured(self) -> dict[str, float]:

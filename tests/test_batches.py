@@ -19,17 +19,17 @@ def plan_of(batch=10, examples=1000, epochs=5, *, rate=0.5, steps=7, largest=Non
 
 
 def by_hand(batch, examples, epochs, rate, steps, largest):
-    """Sizes and factors of the rate, step by step, with exact fractions where floor is taken."""
+    """Sizes and factors of the rate, step by step, in exact fractions."""
     seen, sizes, factors, firsts = 0, [], [], [0]
     for _ in range(epochs):
         left = examples
         while True:
-            wanted = batch * rate ** -math.floor(Fraction(seen, batch * steps))
-            size = math.floor(min(wanted, largest) + 0.5)
+            wanted = Fraction(batch) / Fraction(rate) ** (seen // (batch * steps))
+            size = math.floor(min(wanted, largest) + Fraction(1, 2))
             if size > left:
                 break
             sizes.append(size)
-            factors.append(min(1.0, largest / wanted))
+            factors.append(float(min(1, largest / wanted)))
             left, seen = left - size, seen + size
         firsts.append(len(sizes))
     return sizes, factors, firsts
@@ -168,7 +168,7 @@ def test_constant_batches_are_one_shape_without_padding():
 
 
 def test_too_many_sizes_for_a_model_that_cannot_be_padded_are_refused():
-    plan = plan_of(10, 1000, 20, rate=0.98, steps=1, largest=1000)
+    plan = plan_of(10, 1000, 100, rate=0.98, steps=20, largest=1000)
     assert len(Segments(plan, exact=False).shapes) <= 8
     with pytest.raises(UserError, match="there must be at most 64 sizes"):
         Segments(plan, exact=True)

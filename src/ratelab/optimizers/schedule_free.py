@@ -84,7 +84,6 @@ def schedule_free_adamw(
     >>> schedule_free_adamw().momentum is None
     True
     """
-
     numbers = {"weight_decay": weight_decay, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
     return Optimizer(
         3,

@@ -350,3 +350,23 @@ def test_each_job_of_a_stack_has_its_own_weights_at_the_end(tensorflow):
 def test_models_with_other_layers_than_dense_ones_are_not_stacked(tensorflow, build):
     with pytest.raises(CannotStack):
         Program(digits_job(build, optimizers.sgd()), 2)
+
+
+@pytest.mark.parametrize("penalty", ["kernel_regularizer", "bias_regularizer", "activity_regularizer"])
+def test_a_penalty_of_a_dense_layer_is_a_part_of_the_loss(tensorflow, penalty):
+    import keras
+
+    def build(**penalties):
+        dense = keras.layers.Dense(10, bias_initializer="ones", **penalties)
+        return keras.Sequential([keras.Input((8, 8)), keras.layers.Flatten(), dense])
+
+    first = {}
+    for name, arguments in {"with": {penalty: keras.regularizers.L2(0.1)}, "without": {}}.items():
+        job = digits_job(partial(build, **arguments), optimizers.sgd())
+        training = Training([job], Program(job))
+        model, pixels = training.model(), next(batches(job))[0]
+        model(pixels)
+        penalties = float(sum(model.losses))
+        ((chunk,),) = training
+        first[name] = chunk.train_loss[0] - penalties
+    assert first["with"] == pytest.approx(first["without"], rel=1e-5)

@@ -51,7 +51,8 @@ class Segments:
 
     def __init__(self, plan: BatchPlan, *, exact: bool) -> None:
         self._plan = plan
-        self._widths = plan.sizes if plan.is_constant or exact else _shared_widths(plan.sizes)
+        self._whole = plan.is_constant and len(set(np.diff(plan.first_steps).tolist())) == 1
+        self._widths = plan.sizes if self._whole or exact else _shared_widths(plan.sizes)
         if len(np.unique(self._widths)) > MOST_SHAPES:
             raise UserError(
                 "batch: this model has layers that look across the batch, so that every size is compiled "
@@ -75,7 +76,7 @@ class Segments:
             sizes, width = self._plan.sizes[first:end], int(self._widths[first])
             used = examples[: sizes.sum()]
             examples = examples[len(used) :]
-            if self._plan.is_constant:
+            if self._whole:
                 yield Segment(first, end - first, used.reshape(-1, width))
             else:
                 missing = self._rows[width] - len(sizes)

@@ -302,9 +302,10 @@ def torch_loop(work: Workload) -> Epoch:
 def ours(work: Workload) -> Epoch:
     """Set up `ratelab.training` as one run of `src/train.py` has it."""
     from ratelab import devices, models, optimizers
+    from ratelab.batches import constant, plan_batches
     from ratelab.config import Device
     from ratelab.data import Dataset, Split
-    from ratelab.training import Job, Program
+    from ratelab.training import Hyperparameters, Job, Program, Segment, Tabulated
 
     devices.configure(
         Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
@@ -313,15 +314,17 @@ def ours(work: Workload) -> Epoch:
     train, few = Split(images, work.labels), Split(images[:BATCH_SIZE], work.labels[:BATCH_SIZE])
     data = Dataset("mnist", CLASSES, 255.0, train, few, few, "")
     build = partial(models.softmax, (28, 28), CLASSES)
-    no_rates = np.empty(0, np.float32)  # each epoch brings its own
-    program = Program(Job(0, no_rates, build, data, optimizers.sgd(), BATCH_SIZE, 1, None, ""))
+    rates = Tabulated(np.empty(0, np.float32))  # each epoch brings its own
+    plan = plan_batches(constant(BATCH_SIZE), len(work.labels), 1)
+    program = Program(Job(0, rates, plan, build, data, optimizers.sgd(), None, ""))
     state = program.initial_state(build())
 
     def epoch() -> float:
         nonlocal state
         first = work.done
         order, rates = work.next_epoch()
-        state, losses = program.epoch(state, order, rates[:, None], first, {})
+        segment = Segment(first, len(order), order)
+        state, losses = program.run(state, segment, rates[:, None], Hyperparameters())
         return float(losses.mean())
 
     return clocked(work, epoch)

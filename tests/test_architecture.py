@@ -14,7 +14,8 @@ PACKAGE = SRC / "ratelab"
 # Each module imports only from the layers before its own; `config` makes schedules, so it comes after them.
 LAYERS = [
     ["imports", "passwords", "validation"],
-    ["schedules", "targets"],
+    ["batches", "plateau", "targets"],
+    ["schedules"],
     ["composition", "config"],
     ["data", "devices", "interruption", "models", "optimizers", "provenance"],
     ["training"],

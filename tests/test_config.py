@@ -32,14 +32,14 @@ from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.validation import UserError
 
 CONF = ROOT / "conf"
-SUPPLIED = {"learning_rate", "steps", "input_shape", "classes"}
+SUPPLIED = {"batch_size", "examples", "learning_rate", "steps", "input_shape", "classes"}
 
 
 def options_of(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-NAMES = ("data", "model", "optimizer", "schedule", "warmup", "device", "tracking")
+NAMES = ("data", "model", "optimizer", "schedule", "warmup", "batch", "device", "tracking")
 GROUPS = {name: options_of(name) for name in NAMES}
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
@@ -385,7 +385,7 @@ def hostile_packages(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".py") == ["packages"]
 
 
-@pytest.mark.parametrize("group", ["schedule", "model", "optimizer"])
+@pytest.mark.parametrize("group", ["schedule", "model", "optimizer", "batch"])
 @pytest.mark.parametrize("target", HOSTILE)
 def test_a_hostile_target_is_refused_before_it_is_imported_or_called(hostile_packages, target, group):
     message = refusal(f"{group}._target_={target}")

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from ratelab import models, optimizers
+from ratelab.batches import constant, plan_batches
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, fixed, tabulate
-from ratelab.training import CannotStack, Job, Program, Training
+from ratelab.training import CannotStack, Job, Program, Tabulated, Training
 from ratelab.validation import UserError
 
 BATCH = 24
@@ -19,9 +21,9 @@ STEPS = 50  # an epoch of the digits: 1,200 training examples
 
 def digits_job(build_model, optimizer, *, rate=0.1, epochs=1, seed=0, batch=BATCH, xla=None):
     dataset = load("digits", validation_size=300)
-    steps = epochs * (len(dataset.train.labels) // batch)
-    rates = tabulate(exponential(rate, decay_steps=20, decay_rate=0.7), steps)
-    return Job(seed, rates, build_model, dataset, optimizer, batch, epochs, xla, "digits")
+    plan = plan_batches(constant(batch), len(dataset.train.labels), epochs)
+    rates = Tabulated(tabulate(exponential(rate, decay_steps=20, decay_rate=0.7), plan.steps))
+    return Job(seed, rates, plan, build_model, dataset, optimizer, xla, "digits")
 
 
 def softmax():
@@ -37,8 +39,11 @@ def batches(job):
     """The batches of a job in order, as pixels and labels, made without the loop."""
     order_seed = np.random.SeedSequence(job.seed).spawn(2)[1]
     train = job.data.train
-    for epoch in range(job.epochs):
-        for rows in epoch_order(order_seed, epoch, len(train.labels), job.batch_size):
+    sizes = iter(job.batches.sizes.tolist())
+    for epoch, steps in enumerate(np.diff(job.batches.first_steps)):
+        left = epoch_order(order_seed, epoch, len(train.labels), 1).ravel()
+        for size in itertools.islice(sizes, int(steps)):
+            rows, left = left[:size], left[size:]
             yield (train.images[rows] / job.data.largest).astype(np.float32), train.labels[rows]
 
 
@@ -47,7 +52,7 @@ def test_losses_and_weights_equal_softmax_regression_by_hand(tensorflow):
     training = Training([job], Program(job))
     weights, bias = (v.numpy().astype(np.float64) for v in training.model().trainable_variables)
     losses = []
-    for rate, (pixels, labels) in zip(job.learning_rate, batches(job), strict=True):
+    for rate, (pixels, labels) in zip(job.rates.table, batches(job), strict=True):
         x, truth = pixels.reshape(len(labels), -1), np.eye(10)[labels]
         logits = x @ weights + bias
         shifted = logits - logits.max(1, keepdims=True)
@@ -81,7 +86,7 @@ def test_every_loss_equals_keras_training_batch_by_batch(tensorflow, build, opti
     theirs = eval(f"keras.optimizers.{keras_optimizer}", {"keras": keras})  # noqa: S307 - our own words
     twin.compile(optimizer=theirs, loss=loss)
     expected = []
-    for rate, (pixels, labels) in zip(job.learning_rate, batches(job), strict=True):
+    for rate, (pixels, labels) in zip(job.rates.table, batches(job), strict=True):
         theirs.learning_rate = rate
         expected.append(float(twin.train_on_batch(pixels, labels)))
         twin.reset_metrics()
@@ -113,7 +118,7 @@ def test_the_rate_applied_is_the_rate_logged_at_every_step(tensorflow):
         assert after == before - chunk.learning_rate[0]
         before = after
         logged.append(chunk.learning_rate)
-    np.testing.assert_array_equal(np.concatenate(logged), job.learning_rate)
+    np.testing.assert_array_equal(np.concatenate(logged), job.rates.table)
 
 
 def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
@@ -126,7 +131,7 @@ def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("batch", [1000, 128])
 def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, monkeypatch, split, batch):
-    from ratelab.training import program as module
+    from ratelab.training import device_data as module
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
@@ -140,7 +145,7 @@ def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, 
 
 def test_schedules_share_weights_and_batches_of_a_seed(tensorflow):
     decaying = digits_job(softmax, optimizers.sgd())
-    constant = replace(decaying, learning_rate=tabulate(fixed(0.1), STEPS))
+    constant = replace(decaying, rates=Tabulated(tabulate(fixed(0.1), STEPS)))
     (first,), (second,) = chunks_of(decaying)[1], chunks_of(constant)[1]
     assert first.train_loss[0] == second.train_loss[0]  # same weights, same batch, no update yet
     assert first.train_loss[-1] != second.train_loss[-1]
@@ -187,7 +192,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tensorflow):
     job = digits_job(partial(models.mlp, (8, 8), 10), optimizers.sgd(), epochs=2)
     rates = np.full(2 * STEPS, 0.1, np.float32)
     rates[10:] = 1e20
-    (chunk,) = chunks_of(replace(job, learning_rate=rates))[1]
+    (chunk,) = chunks_of(replace(job, rates=Tabulated(rates)))[1]
     assert 11 <= chunk.diverged_step < STEPS
     assert np.isfinite(chunk.train_loss[:-1]).all()
     assert not np.isfinite(chunk.train_loss[-1])
@@ -198,7 +203,7 @@ def test_weights_spoilt_by_the_last_update_count_as_diverged(tensorflow):
     job = digits_job(partial(models.mlp, (8, 8), 10), optimizers.sgd())
     rates = np.full(STEPS, 0.1, np.float32)
     rates[-1] = 1e38
-    (chunk,) = chunks_of(replace(job, learning_rate=rates))[1]
+    (chunk,) = chunks_of(replace(job, rates=Tabulated(rates)))[1]
     assert np.isfinite(chunk.train_loss).all()
     assert chunk.diverged_step == STEPS - 1
 
@@ -266,7 +271,8 @@ def stack_of(build, make_optimizer, settings, epochs=4):
     rates = [tabulate(fixed(0.03), epochs * STEPS), None, tabulate(fixed(0.01), epochs * STEPS)]
     jobs = [digits_job(build, make_optimizer(**own), rate=0.05, epochs=epochs, seed=3) for own in settings]
     return [
-        job if own is None else replace(job, learning_rate=own) for job, own in zip(jobs, rates, strict=True)
+        job if own is None else replace(job, rates=Tabulated(own))
+        for job, own in zip(jobs, rates, strict=True)
     ]
 
 
@@ -308,9 +314,9 @@ def test_a_job_in_a_stack_equals_the_same_job_alone(tensorflow, build, make_opti
 def test_a_job_that_diverges_leaves_the_others_of_its_stack_as_they_are(tensorflow):
     jobs = stack_of(partial(models.mlp, (8, 8), 10), optimizers.sgd, [{}, {}, {}])
     healthy, results = train(jobs)
-    rates = jobs[1].learning_rate.copy()
+    rates = jobs[1].rates.table.copy()
     rates[STEPS + 10 :] = 1e20
-    epochs, spoilt = train([jobs[0], replace(jobs[1], learning_rate=rates), jobs[2]])
+    epochs, spoilt = train([jobs[0], replace(jobs[1], rates=Tabulated(rates)), jobs[2]])
     assert STEPS + 10 < epochs[1][1].diverged_step < 2 * STEPS
     assert [chunks[1] is None for chunks in epochs] == [False, False, True, True]
     for place in (0, 2):
@@ -321,7 +327,7 @@ def test_a_job_that_diverges_leaves_the_others_of_its_stack_as_they_are(tensorfl
 def test_a_stack_ends_when_its_last_job_has_diverged(tensorflow):
     rates = np.full(4 * STEPS, 1e20, np.float32)
     jobs = stack_of(partial(models.mlp, (8, 8), 10), optimizers.sgd, [{}, {}, {}])
-    training = [replace(job, learning_rate=rates) for job in jobs[:2]]
+    training = [replace(job, rates=Tabulated(rates)) for job in jobs[:2]]
     epochs = list(Training(training, Program(training[0], 2)))
     assert len(epochs) == 1
 
@@ -344,3 +350,23 @@ def test_each_job_of_a_stack_has_its_own_weights_at_the_end(tensorflow):
 def test_models_with_other_layers_than_dense_ones_are_not_stacked(tensorflow, build):
     with pytest.raises(CannotStack):
         Program(digits_job(build, optimizers.sgd()), 2)
+
+
+@pytest.mark.parametrize("penalty", ["kernel_regularizer", "bias_regularizer", "activity_regularizer"])
+def test_a_penalty_of_a_dense_layer_is_a_part_of_the_loss(tensorflow, penalty):
+    import keras
+
+    def build(**penalties):
+        dense = keras.layers.Dense(10, bias_initializer="ones", **penalties)
+        return keras.Sequential([keras.Input((8, 8)), keras.layers.Flatten(), dense])
+
+    first = {}
+    for name, arguments in {"with": {penalty: keras.regularizers.L2(0.1)}, "without": {}}.items():
+        job = digits_job(partial(build, **arguments), optimizers.sgd())
+        training = Training([job], Program(job))
+        model, pixels = training.model(), next(batches(job))[0]
+        model(pixels)
+        penalties = float(sum(model.losses))
+        ((chunk,),) = training
+        first[name] = chunk.train_loss[0] - penalties
+    assert first["with"] == pytest.approx(first["without"], rel=1e-5)

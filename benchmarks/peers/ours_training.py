@@ -27,6 +27,7 @@ BASE = {
     "allow_targets": [],
     "model": {"_target_": "ratelab.models.softmax"},
     "optimizer": {"_target_": "ratelab.optimizers.sgd"},
+    "batch": {"_target_": "ratelab.batches.constant"},
     "data": {"name": "mnist", "dir": None, "validation_size": 5000},
     "device": {
         "kind": "cpu",

@@ -13,11 +13,13 @@ from ratelab.planning import plan
 from ratelab.preflight import check, prepare, read
 
 DESCRIBING = {
+    "batch",
     "data",
     "device",
     "model",
     "optimizer",
     "schedule",
+    "warmup",
 }  # config groups; tags of the run say the option
 
 __all__ = ["Assignment", "Labels", "assign", "override_key", "sweep_id"]
@@ -95,7 +97,7 @@ def assign(cfg: DictConfig, hydra: Any, varied: frozenset[str], *, open_store: b
         labels=_labels(hydra, varied),
         data_digest=job.data.digest,
         program_key=job.program_key,
-        steps=len(job.learning_rate),
+        steps=job.batches.steps,
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
     )
 

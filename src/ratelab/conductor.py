@@ -94,7 +94,7 @@ class Conductor:
         self._session.begin(len(assignments), sum(assignment.steps for assignment in assignments))
         for assignment in assignments:
             if assignment.config.print_schedule:
-                rates = plan(assignment.config).learning_rate
+                rates = plan(assignment.config).rates.table
                 self._session.console.print(
                     "\n".join([assignment.name, *schedule_lines(rates)]), highlight=False
                 )

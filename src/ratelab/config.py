@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
+from ratelab.plateau import Reactive
 from ratelab.targets import call, locate, refuse_foreign, targets
 from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
@@ -94,6 +95,7 @@ class Config(_Strict):
     warmup: Warmup
     model: Target
     optimizer: Target
+    batch: Target
     data: Data
     device: Device
     tracking: Tracking
@@ -117,6 +119,7 @@ def read(values: Mapping[str, Any]) -> Config:
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())
     _check_schedule("schedule", config.schedule.model_dump(by_alias=True))
+    _check_own_target("batch", config.batch, {"batch_size", "examples"})
     return config
 
 
@@ -127,7 +130,7 @@ def register_resolvers() -> None:
     )
 
 
-def make_schedule(config: Config, steps: int) -> schedules.Schedule:
+def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
     """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
 
     A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each

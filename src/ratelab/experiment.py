@@ -54,7 +54,7 @@ def _execute(assignment: Assignment, session: Session) -> Result:
     raise_if_told_to_stop()  # imports are where exceptions get lost
     job = plan(assignment.config)
     if assignment.config.print_schedule:
-        session.console.print("\n".join(schedule_lines(job.learning_rate)), highlight=False)
+        session.console.print("\n".join(schedule_lines(job.rates.table)), highlight=False)
     try:
         training = Training([job], _programs.get(job))
     except Exception:  # a run that cannot begin is recorded as FAILED like one that broke

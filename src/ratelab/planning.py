@@ -1,15 +1,19 @@
 """From a typed configuration to a job: arrays, functions and counts. No TensorFlow yet."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ratelab import config as configuration
-from ratelab import data, schedules, targets
-from ratelab.config import Config
+from ratelab import data, targets
+from ratelab.batches import BatchPlan, BatchSize, plan_batches
+from ratelab.config import Config, Target
 from ratelab.optimizers import Optimizer
-from ratelab.training import Job
+from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
+
+T = TypeVar("T")
 
 __all__ = ["plan"]
 
@@ -18,34 +22,50 @@ def plan(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.
 
     Raises:
-        UserError: if the schedule gives a rate that is negative or not finite.
+        UserError: if the schedule gives a rate that is negative or not finite, or changes a momentum that the
+            optimizer has not, or if a batch is larger than the training split.
     """
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
-    examples = len(dataset.train.labels)
+    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
+    batches = _plan_batches(config, len(dataset.train.labels))
+    schedule = configuration.make_schedule(config, batches.steps)
+    optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
+    momenta = momenta_of(schedule, batches.steps)
+    if momenta is not None:
+        optimizer.numbers_of_momenta(momenta)  # refuses those it cannot follow
+    return Job(
+        seed=config.seed,
+        rates=rates_of(schedule, batches.rate_factors),
+        batches=batches,
+        build_model=partial(_build_model, config, shape, dataset.classes),
+        data=dataset,
+        optimizer=optimizer,
+        xla=config.device.xla,
+        program_key=_program_key(config, optimizer),
+        momenta=momenta,
+        test=config.test,
+    )
+
+
+def _plan_batches(config: Config, examples: int) -> BatchPlan:
+    """Plan the batches of all epochs."""
     if config.batch_size > examples:
         raise UserError(
             f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
         )
-    steps = config.epochs * (examples // config.batch_size)
-    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
-    optimizer = targets.call(targets.locate(config.optimizer.target), config.optimizer.arguments, {})
-    if not isinstance(optimizer, Optimizer):
+    supplied = {"batch_size": config.batch_size, "examples": examples}
+    return plan_batches(_make(BatchSize, "batch", config.batch, supplied), examples, config.epochs)
+
+
+def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]) -> T:
+    """Call the function of a group, which must return something of this kind."""
+    made = targets.call(targets.locate(target.target), target.arguments, supplied)
+    if not isinstance(made, kind):
         raise UserError(
-            f"optimizer: {config.optimizer.target} must return a ratelab.optimizers.Optimizer, "
-            f"got {type(optimizer).__name__}; docs/your_own.md shows one."
+            f"{group}: {target.target} must return a {kind.__module__}.{kind.__name__}, "
+            f"got {type(made).__name__}; docs/your_own.md shows one."
         )
-    return Job(
-        seed=config.seed,
-        learning_rate=schedules.tabulate(configuration.make_schedule(config, steps), steps),
-        build_model=partial(_build_model, config, shape, dataset.classes),
-        data=dataset,
-        optimizer=optimizer,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        xla=config.device.xla,
-        program_key=_program_key(config, optimizer),
-        test=config.test,
-    )
+    return made
 
 
 def _program_key(config: Config, optimizer: Optimizer) -> str:
@@ -54,6 +74,7 @@ def _program_key(config: Config, optimizer: Optimizer) -> str:
     shared = config.model_dump(by_alias=True, exclude=own)
     for name in optimizer.hyperparameters:
         shared["optimizer"].pop(name, None)
+    shared["hyperparameters"] = sorted(optimizer.hyperparameters)
     return json.dumps(shared, sort_keys=True)
 
 

@@ -62,6 +62,9 @@ class Recording:
     def add(self, chunk: Chunk) -> None:
         """Record an epoch: every rate, some losses, the validation at the step where it was measured.
 
+        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` once, and the
+        examples seen after a step are (step + 1) * batch_size.
+
         Raises:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
         """
@@ -70,15 +73,14 @@ class Recording:
         self._seconds += chunk.seconds
         shown = chunk.steps % self._config.tracking.train_loss_every == 0
         metrics = self._record.metrics
-        metrics("learning_rate", chunk.steps, chunk.learning_rate, chunk.timestamps)
+        for key, values in chunk.applied.items():
+            metrics(key, chunk.steps, values, chunk.timestamps)
+        if chunk.first_step == 0 and chunk.examples_seen is None:  # all batches have this size
+            metrics("batch_size", chunk.steps[:1], chunk.batch_size[:1], chunk.timestamps[:1])
         metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
         if chunk.diverged_step is not None:
             raise Diverged(chunk.diverged_step)
-        look = {
-            "val_loss": chunk.val_loss,
-            "val_accuracy": chunk.val_accuracy,
-            "train_seconds": self._seconds,
-        }
+        look = {**chunk.measured, "train_seconds": self._seconds}
         for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
         measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds)
@@ -139,11 +141,16 @@ def _steps_file(record: Recorder, chunks: list[Chunk]) -> Iterator[None]:
 
 
 def _write_parquet(chunks: list[Chunk], path: Path) -> None:
-    """Write a row a step: step, learning_rate and train_loss as float32, timestamp in milliseconds."""
+    """Write a row a step: step, batch_size, the rest as float32, timestamp in milliseconds.
+
+    There is a column `momentum` where the schedule changes it.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
-    columns = ("learning_rate", "train_loss", "timestamps", "steps")
+    columns = ["learning_rate", "train_loss", "batch_size", "timestamps", "steps"]
+    if chunks[0].momentum is not None:
+        columns.append("momentum")
     arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in columns}
     arrays["step"], arrays["timestamp"] = arrays.pop("steps"), arrays.pop("timestamps")
     pa.parquet.write_table(pa.table(arrays), path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ratelab.validation import UserError, check_arguments, unknown_key
 
-OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models")
+OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batches")
 KERAS = tuple(
     f"keras.{name}"
     for name in ("Sequential", "layers", "initializers", "regularizers", "activations", "applications")

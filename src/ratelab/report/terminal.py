@@ -43,14 +43,19 @@ def print_markdown(console: Console, study: Study) -> None:
             console.print(renderable, highlight=False)
 
 
-def schedule_lines(rates: npt.NDArray[np.float32]) -> Sequence[str]:
+def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:
     r"""Return one line a step: its number and its rate, in the fewest digits that give the float32 back.
+
+    Args:
+        rates: float32[steps]; None where they are decided while training.
 
     >>> print(*schedule_lines(np.float32([0.1, 0.05])), sep="\n")
     step   learning_rate
        0   0.1
        1   0.05
     """
+    if rates is None:
+        return ["The rates are decided while training, each epoch's from the validation losses before it."]
     width = max(4, len(str(len(rates))))
     rows = [f"{step:>{width}}   {rate!s}" for step, rate in enumerate(rates)]
     return [f"{'step':>{width}}   learning_rate", *rows]

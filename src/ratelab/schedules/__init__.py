@@ -9,6 +9,7 @@ Whatever lasts, such as `decay_steps`, is a number of steps (a whole number, or 
 of the run (a float up to 1.0): `decay_steps=1000` and `decay_steps=0.25`.
 """
 
+from ratelab.plateau import plateau
 from ratelab.schedules.compositions import join, scale, warmup
 from ratelab.schedules.constant import fixed, piecewise
 from ratelab.schedules.cooldowns import wsd
@@ -45,6 +46,7 @@ __all__ = [
     "noisy_linear_cosine",
     "one_cycle",
     "piecewise",
+    "plateau",
     "polynomial",
     "rex",
     "scale",

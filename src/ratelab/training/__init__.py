@@ -1,8 +1,28 @@
 """Training: jobs, and the compiled loop that runs them, alone or in stacks."""
 
 from ratelab.training.ahead import ahead
+from ratelab.training.chunks import Chunk
+from ratelab.training.hyperparameters import Hyperparameters
+from ratelab.training.jobs import Job
 from ratelab.training.program import CannotStack, Program
 from ratelab.training.programs import Programs, bytes_of_job
-from ratelab.training.runs import Chunk, Job, Training
+from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of
+from ratelab.training.runs import Training
+from ratelab.training.segments import Segment
 
-__all__ = ["CannotStack", "Chunk", "Job", "Program", "Programs", "Training", "ahead", "bytes_of_job"]
+__all__ = [
+    "CannotStack",
+    "Chunk",
+    "Hyperparameters",
+    "Job",
+    "Program",
+    "Programs",
+    "Rates",
+    "Segment",
+    "Tabulated",
+    "Training",
+    "ahead",
+    "bytes_of_job",
+    "momenta_of",
+    "rates_of",
+]

@@ -7,7 +7,7 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["check_model", "is_dense"]
+__all__ = ["check_model", "is_by_example", "is_dense"]
 
 
 def check_model(model: Any, data: Dataset) -> None:
@@ -48,3 +48,34 @@ def is_dense(model: Any) -> bool:
         layers.Rescaling,
     )
     return all(isinstance(layer, known) for layer in model._flatten_layers(include_self=False))
+
+
+def is_by_example(model: Any) -> bool:
+    """Say whether all layers are known to map every example by itself, whatever else is in its batch.
+
+    Then a batch may be padded. Batch normalisation looks across the batch, a penalty on activities is divided
+    by its size, and a layer that is not known may do either. Dropout draws a mask for every example.
+    """
+    from keras import layers
+
+    known = (
+        layers.InputLayer,
+        layers.Dense,
+        layers.Conv2D,
+        layers.MaxPooling2D,
+        layers.AveragePooling2D,
+        layers.GlobalMaxPooling2D,
+        layers.GlobalAveragePooling2D,
+        layers.Flatten,
+        layers.Reshape,
+        layers.Activation,
+        layers.ReLU,
+        layers.Rescaling,
+        layers.LayerNormalization,
+        layers.Dropout,
+        layers.Add,
+        layers.Concatenate,
+    )
+    every = list(model._flatten_layers(include_self=False))
+    penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in every)
+    return not penalised and all(type(layer) in known for layer in every)

@@ -13,17 +13,16 @@ __all__ = ["turn", "with_turned_kernels"]
 def with_turned_kernels(model: Any) -> tuple[Any, list[bool]]:
     """Return a model like `model` with turned dense layers, and which trainable variables are turned.
 
-    The new model is only a function of its weights: its own are drawn anew and not used. Dense layers whose
-    kernel has a regularizer stay as they are, and so does a model that is not Sequential.
+    The new model is only a function of its weights: its own are drawn anew and not used. Dense layers with
+    a regularizer stay as they are, and so does a model that is not Sequential.
     """
     import keras
 
     turned: set[int] = set()
 
     def replace(layer: Any) -> Any:
-        config = layer.get_config()
-        if type(layer) is not keras.layers.Dense or layer.kernel_regularizer or len(layer.input.shape) != 2:
-            return layer.__class__.from_config(config)
+        if type(layer) is not keras.layers.Dense or _is_penalised(layer) or len(layer.input.shape) != 2:
+            return layer.__class__.from_config(layer.get_config())
         turned.add(id(layer.kernel))
         return _turned_dense()(units=layer.units, activation=layer.activation, use_bias=layer.use_bias)
 
@@ -39,6 +38,10 @@ def turn(weights: list[Any], turned: list[bool]) -> list[Any]:
     import tensorflow as tf
 
     return [tf.transpose(w) if flag else w for w, flag in zip(weights, turned, strict=True)]
+
+
+def _is_penalised(layer: Any) -> bool:
+    return any((layer.kernel_regularizer, layer.bias_regularizer, layer.activity_regularizer))
 
 
 @functools.cache

@@ -1,53 +1,27 @@
-"""The compiled loop: an epoch a call, no Python inside, the rate of step t read from the array."""
+"""The compiled program of a stack of jobs: updates and evaluation, no Python inside."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.data import Dataset, Split
-from ratelab.training.accepted import check_model, is_dense
-from ratelab.training.dense import turn, with_turned_kernels
-from ratelab.training.runs import Job, seeded_model
+from ratelab.training.accepted import check_model, is_by_example, is_dense
+from ratelab.training.device_data import DeviceData
+from ratelab.training.hyperparameters import Hyperparameters
+from ratelab.training.jobs import Job, seeded_model
+from ratelab.training.loop import Loop
+from ratelab.training.network import Network
+from ratelab.training.segments import Segment
 
-EVALUATION_BATCH = 1000
-
-__all__ = ["CannotStack", "DeviceData", "Program"]
+__all__ = ["CannotStack", "Program"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
     """Runs of this model can only be trained one by one."""
 
 
-class DeviceData:
-    """The splits of a data set as tensors, for any number of programs.
-
-    Args:
-        data: as loaded.
-
-    Attributes:
-        train: uint8[examples, pixels] and int32[examples].
-        splits: validation and test, cut into [chunks, batch, ...].
-    """
-
-    def __init__(self, data: Dataset) -> None:
-        self.train = _on_device(data.train)
-        self.splits = {
-            "validation": _padded(_on_device(data.validation)),
-            "test": _padded(_on_device(data.test)),
-        }
-
-
 class Program:
-    """The compiled training and evaluation functions for a stack of jobs: one model, optimizer, batch size.
-
-    The step is written for one job and lifted to many: all of them see the same batch, so that the products
-    of the first layer, for all jobs, become one larger product. What is stacked has the axis of the jobs in
-    front: weights [jobs, ...], the losses of an epoch [steps, jobs].
-
-    Under XLA on a CPU the batch is gathered in a branch that is always taken, because XLA does not fuse
-    across it: gathering and conversion in one loop over single bytes cost a fifth of a step more.
+    """The compiled training and evaluation functions for a stack of jobs: one model, optimizer, data set.
 
     Args:
         job: any of the jobs that share its `program_key`.
@@ -57,6 +31,7 @@ class Program:
     Attributes:
         size: as given.
         xla: whether the functions are compiled with XLA.
+        by_example: whether the model maps each example by itself, so that a batch can be padded.
 
     Raises:
         UserError: if the model does not map a batch of images to logits.
@@ -71,59 +46,75 @@ class Program:
         check_model(model, job.data)
         if size > 1 and not is_dense(model):
             raise CannotStack
-        self._template, self._turned = with_turned_kernels(model)
+        self.by_example = is_by_example(model)
         self.xla = is_dense(model) if job.xla is None else job.xla
+        self._network = Network(model, job.data.largest)
+        loop = Loop(self._network, job.optimizer, size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
-        self._epoch = compiler(self._build_epoch())
-        self._evaluate = compiler(self._build_evaluate())
+        self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
         self._data = DeviceData(job.data) if data is None else data
+
+    @property
+    def traces(self) -> int:
+        """How many times the training function was compiled: once for each shape of a segment."""
+        return int(self._train.experimental_get_tracing_count())
 
     def initial_state(self, model: Any) -> Any:
         """Return weights, optimizer slots and other variables of `model`, the same for each job."""
         import tensorflow as tf
 
-        weights = turn([tf.convert_to_tensor(v) for v in model.trainable_variables], self._turned)
-        slots = [[tf.zeros_like(w) for w in weights] for _ in range(self._job.optimizer.slots)]
+        weights = self._network.turn([tf.convert_to_tensor(v) for v in model.trainable_variables])
+        slots = self._job.optimizer.first_slots(weights)
         others = [tf.convert_to_tensor(v) for v in model.non_trainable_variables]
         return tf.nest.map_structure(lambda x: tf.repeat(x[None], self.size, 0), (weights, slots, others))
 
     def assign(self, state: Any, number: int, model: Any) -> None:
-        """Write the weights of job `number` into the variables of `model`."""
-        weights, _, others = state
-        own = turn([w[number] for w in weights], self._turned)
+        """Write the weights of job `number` that are to be evaluated into the variables of `model`."""
+        import tensorflow as tf
+
+        weights, slots, others = tf.nest.map_structure(lambda x: x[number], state)
+        own = self._network.turn(self._job.optimizer.evaluated(weights, slots))
         for variable, value in zip(model.trainable_variables, own, strict=True):
             variable.assign(value)
-        for variable, values in zip(model.non_trainable_variables, others, strict=True):
-            variable.assign(values[number])
+        for variable, value in zip(model.non_trainable_variables, others, strict=True):
+            variable.assign(value)
 
-    def epoch(
+    def run(
         self,
         state: Any,
-        order: npt.NDArray[np.int32],
+        segment: Segment,
         rates: npt.NDArray[np.float32],
-        first_step: int,
-        hyperparameters: Mapping[str, npt.NDArray[np.float32]],
+        hyperparameters: Hyperparameters,
     ) -> tuple[Any, npt.NDArray[np.float32]]:
-        """Run one update a row of `order`.
+        """Do the updates of a segment.
 
         Args:
             state: of the jobs, before.
-            order: the examples of each batch, int32[steps, batch].
+            segment: the batches.
             rates: float32[steps, jobs].
-            first_step: the number of the first update.
-            hyperparameters: of the optimizer, each float32[jobs].
+            hyperparameters: of the optimizer.
 
         Returns:
             The state after, and the losses, float32[steps, jobs].
         """
         import tensorflow as tf
 
-        images, labels = self._data.train
-        numbers = {name: tf.constant(values) for name, values in hyperparameters.items()}
-        state, losses = self._epoch(
-            images, labels, tf.constant(order), tf.constant(rates), tf.constant(first_step), numbers, state
+        rows = len(segment.order)
+        values = {"": rates, **hyperparameters.varied_in(segment)}
+        varied = {name: tf.constant(_filled(column, rows)) for name, column in values.items()}
+        fixed = {name: tf.constant(column) for name, column in hyperparameters.fixed.items()}
+        sizes = segment.sizes
+        state, losses = self._train(
+            *self._data.train,
+            tf.constant(segment.order),
+            None if sizes is None else (tf.constant(segment.steps), tf.constant(sizes)),
+            varied.pop(""),
+            tf.constant(segment.first_step),
+            fixed,
+            varied,
+            state,
         )
-        return state, losses.numpy()
+        return state, losses.numpy()[: segment.steps]
 
     def evaluate(self, state: Any, split: str) -> list[tuple[float, float]]:
         """Return mean loss and accuracy of each job on "validation" or "test"."""
@@ -133,147 +124,7 @@ class Program:
         pairs = zip(losses.numpy().tolist(), correct.numpy().tolist(), strict=True)
         return [(loss / examples, hits / examples) for loss, hits in pairs]
 
-    def _logits(self, weights: list[Any], others: list[Any], pixels: Any, *, training: bool) -> Any:
-        """Apply the model to a batch of pixels; return logits, its other variables, its own losses."""
-        import tensorflow as tf
 
-        logits, others, penalties = self._template.stateless_call(
-            weights, others, pixels, training=training, return_losses=True
-        )
-        return tf.cast(logits, tf.float32), others, penalties
-
-    def _pixels(self, batch: Any) -> Any:
-        """Turn bytes [batch, pixels] into the model's input, from 0 to 1."""
-        import tensorflow as tf
-
-        scale = np.float32(1 / self._job.data.largest)
-        return tf.reshape(
-            tf.cast(batch, tf.float32) * scale, (batch.shape[0], *self._template.input_shape[1:])
-        )
-
-    def _build_step(self, t: Any, batch: Any, labels: Any) -> Callable[[Any], Any]:
-        """Return the update number t of one job, from (rate, hyperparameters, state) to (loss, state)."""
-        import tensorflow as tf
-
-        pixels = self._pixels(batch)
-        cross_entropy = _cross_entropy_by_classes if self.xla else _cross_entropy
-
-        def step(arguments: Any) -> Any:
-            rate, numbers, (weights, slots, others) = arguments
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                logits, others, penalties = self._logits(weights, others, pixels, training=True)
-                loss = tf.add_n([tf.reduce_mean(cross_entropy(labels, logits)), *penalties])
-            gradients = tape.gradient(loss, weights)
-            weights, slots = self._job.optimizer.update(t, rate, weights, gradients, slots, **numbers)
-            return loss, (weights, slots, others)
-
-        return step
-
-    def _build_epoch(self) -> Callable[..., Any]:
-        import tensorflow as tf
-
-        split = self.xla and not tf.config.get_visible_devices("GPU")
-
-        def epoch(
-            images: Any, labels: Any, order: Any, rates: Any, first_step: Any, numbers: Any, state: Any
-        ) -> Any:
-            steps = order.shape[0]
-
-            def batch(rows: Any) -> Any:
-                if not split:
-                    return tf.gather(images, rows)
-                nothing = tf.zeros((rows.shape[0], images.shape[1]), tf.uint8)
-                return tf.cond(first_step >= 0, lambda: tf.gather(images, rows), lambda: nothing)
-
-            def body(t: Any, losses: Any, state: Any) -> Any:
-                rows = order[t]
-                step = self._build_step(first_step + t, batch(rows), tf.gather(labels, rows))
-                loss, state = _lifted(step, self.size)((rates[t], numbers, state))
-                return t + 1, losses.write(t, loss), state
-
-            start = (0, tf.TensorArray(tf.float32, steps), state)
-            _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
-            return state, losses.stack()
-
-        return epoch
-
-    def _build_evaluate(self) -> Callable[..., Any]:
-        import tensorflow as tf
-
-        def evaluate(images: Any, labels: Any, state: Any) -> Any:
-            weights, _, others = state
-
-            def body(i: Any, losses: Any, correct: Any) -> Any:
-                pixels, truth = self._pixels(images[i]), labels[i]
-
-                def one(variables: Any) -> Any:
-                    own, rest = variables
-                    logits, _, _ = self._logits(own, rest, pixels, training=False)
-                    each = tf.where(truth >= 0, _cross_entropy(tf.maximum(truth, 0), logits), 0.0)
-                    hits = tf.equal(tf.argmax(logits, 1, tf.int32), truth)
-                    return tf.reduce_sum(each), tf.reduce_sum(tf.cast(hits, tf.int32))
-
-                loss, hits = _lifted(one, self.size)((weights, others))
-                return i + 1, losses + loss, correct + hits
-
-            start = (0, tf.zeros(self.size), tf.zeros(self.size, tf.int32))
-            _, losses, correct = tf.while_loop(
-                lambda i, *_: i < images.shape[0], body, start, parallel_iterations=1
-            )
-            return losses, correct
-
-        return evaluate
-
-
-def _lifted(function: Callable[[Any], Any], size: int) -> Callable[[Any], Any]:
-    """Return `function` for `size` jobs at once: arguments and results get the axis of the jobs in front."""
-    import tensorflow as tf
-
-    def one(arguments: Any) -> Any:
-        result = function(tf.nest.map_structure(lambda x: tf.squeeze(x, 0), arguments))
-        return tf.nest.map_structure(lambda x: tf.expand_dims(x, 0), result)
-
-    def many(arguments: Any) -> Any:
-        return tf.vectorized_map(function, arguments, fallback_to_while_loop=False)
-
-    return one if size == 1 else many
-
-
-def _cross_entropy(labels: Any, logits: Any) -> Any:
-    """Return -log softmax(logits)[label] of each example, from int32[batch] and float32[batch, classes]."""
-    import tensorflow as tf
-
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-
-
-def _cross_entropy_by_classes(labels: Any, logits: Any) -> Any:
-    """Return the same, computed on [classes, batch].
-
-    XLA cancels the turn against that of a turned dense layer, and both its products stay along rows: a
-    twentieth of a step.
-    """
-    import tensorflow as tf
-
-    columns = tf.transpose(logits)
-    truth = tf.one_hot(labels, logits.shape[1], axis=0)
-    return tf.reduce_logsumexp(columns, 0) - tf.reduce_sum(truth * columns, 0)
-
-
-def _on_device(split: Split) -> tuple[Any, Any]:
-    """Return uint8[examples, pixels] and int32[examples] on the device."""
-    import tensorflow as tf
-
-    return tf.constant(split.images.reshape(len(split.images), -1)), tf.constant(split.labels)
-
-
-def _padded(split: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Cut a split into [chunks, batch, ...]; the last one is filled up with examples of label -1."""
-    import tensorflow as tf
-
-    images, labels = split
-    batch = min(EVALUATION_BATCH, len(labels))
-    missing = -len(labels) % batch
-    images = tf.pad(images, [[0, missing], [0, 0]])
-    labels = tf.pad(labels, [[0, missing]], constant_values=-1)
-    return tf.reshape(images, (-1, batch, images.shape[1])), tf.reshape(labels, (-1, batch))
+def _filled(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
+    """Return `columns`, [steps, jobs], with zeros behind up to `rows` steps."""
+    return np.pad(columns, ((0, rows - len(columns)), (0, 0)))

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ratelab.training.program import EVALUATION_BATCH, DeviceData, Program
-from ratelab.training.runs import Job, seeded_model
+from ratelab.training.device_data import EVALUATION_BATCH, DeviceData
+from ratelab.training.jobs import Job, seeded_model
+from ratelab.training.program import Program
 
 __all__ = ["Programs", "bytes_of_job"]
 
@@ -39,7 +40,7 @@ def bytes_of_job(job: Job) -> int:
     model = seeded_model(job.build_model, np.random.SeedSequence(0))
     weights = sum(int(np.prod(variable.shape)) for variable in model.variables)
     outputs = sum(_values(layer.output) for layer in model.layers)
-    batch = max(job.batch_size, EVALUATION_BATCH)
+    batch = max(int(job.batches.sizes.max()), EVALUATION_BATCH)
     return 4 * (weights * 2 * (2 + job.optimizer.slots) + outputs * batch * 2)
 
 

@@ -1,86 +1,35 @@
-"""Jobs and their training: what one run needs, and what each epoch of a stack of runs gives."""
+"""The training of a stack of runs, an epoch at a time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.data import Dataset, epoch_order
-from ratelab.optimizers import Optimizer
+from ratelab.data import epoch_order
+from ratelab.training.chunks import Chunk
+from ratelab.training.hyperparameters import Hyperparameters
+from ratelab.training.jobs import Job, seeded_model
+from ratelab.training.segments import Segments
 
 if TYPE_CHECKING:
     from ratelab.training.program import Program
 
-__all__ = ["Chunk", "Job", "Training", "seeded_model"]
+__all__ = ["Training"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """All that one run needs; nothing in it knows where the configuration came from.
-
-    Attributes:
-        seed: weights and batch order come from independent streams of it.
-        learning_rate: float32[steps], the rate of every update of the run.
-        build_model: makes the Keras model, its weights drawn from Keras' global seed.
-        data: the three splits.
-        optimizer: the update rule.
-        batch_size: examples in one update.
-        epochs: passes over the training split.
-        xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
-        program_key: jobs with equal keys differ only in seed, rates, epochs and the hyperparameters of the
-            optimizer, and share one compiled program.
-        test: look at the test split at the end; a run that is made to choose something does not.
-    """
-
-    seed: int
-    learning_rate: npt.NDArray[np.float32]
-    build_model: Callable[[], Any]
-    data: Dataset
-    optimizer: Optimizer
-    batch_size: int
-    epochs: int
-    xla: bool | None
-    program_key: str
-    test: bool = True
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What one epoch of one run gives; ends early, at the step of the first loss that is not finite.
-
-    Attributes:
-        epoch: from 0.
-        first_step: number of the first update of this chunk.
-        learning_rate: float32[steps], the rates applied.
-        train_loss: float32[steps], the loss of each batch, before its update.
-        timestamps: int64[steps], milliseconds since 1970, spread evenly over the call.
-        val_loss: mean over the validation split after the last update.
-        val_accuracy: the same.
-        seconds: of training only; in a stack, this run's equal part.
-    """
+class _Trained:
+    """The updates of one epoch of all runs; arrays by step have the axis of the runs behind."""
 
     epoch: int
-    first_step: int
-    learning_rate: npt.NDArray[np.float32]
-    train_loss: npt.NDArray[np.float32]
+    place: slice
+    rates: npt.NDArray[np.float32]
+    losses: npt.NDArray[np.float32]
     timestamps: npt.NDArray[np.int64]
-    val_loss: float
-    val_accuracy: float
     seconds: float
-
-    @property
-    def steps(self) -> npt.NDArray[np.int64]:
-        """int64[steps], the numbers of the updates."""
-        return np.arange(self.first_step, self.first_step + len(self.train_loss))
-
-    @property
-    def diverged_step(self) -> int | None:
-        """The update whose loss, or after which the validation loss, was not finite; None if all is well."""
-        finite = np.isfinite(self.train_loss[-1]) and np.isfinite(self.val_loss)
-        return None if finite else int(self.steps[-1])
 
 
 class Training:
@@ -89,8 +38,11 @@ class Training:
     A single run is a stack of one.
 
     Args:
-        jobs: what to train; seed, epochs and `program_key` are the same in all.
+        jobs: what to train; seed, batches and `program_key` are the same in all.
         program: compiled for this `program_key` and this number of jobs.
+
+    Raises:
+        UserError: if the batches have more sizes than can be compiled for this model.
     """
 
     def __init__(self, jobs: Sequence[Job], program: "Program") -> None:
@@ -99,27 +51,19 @@ class Training:
         weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
         self._model = seeded_model(first.build_model, weights_seed)
         self._state = program.initial_state(self._model)
-        self._hyperparameters = _columns(self.jobs)
+        self._segments = Segments(first.batches, exact=not program.by_example)
+        self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])
 
     def __iter__(self) -> Iterator[list[Chunk | None]]:
         """Yield one list an epoch, a chunk for each job; None for a job that diverged before."""
-        job, going = self.jobs[0], [True for _ in self.jobs]
-        rates = np.stack([job.learning_rate for job in self.jobs], 1)
-        for epoch in range(job.epochs):
-            order = epoch_order(self._order_seed, epoch, len(job.data.train.labels), job.batch_size)
-            first = epoch * len(order)
-            part = rates[first : first + len(order)]
-            begin = time.time()
-            self._state, losses = self._program.epoch(self._state, order, part, first, self._hyperparameters)
-            seconds = time.time() - begin
-            stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(order)).astype(np.int64)
+        going = [True for _ in self.jobs]
+        val_losses: list[list[float]] = [[] for _ in self.jobs]
+        for epoch in range(self.jobs[0].batches.epochs):
+            trained = self._train(epoch, val_losses)
             validation = self._program.evaluate(self._state, "validation")
-            chunks = [
-                _chunk(epoch, first, part[:, i], losses[:, i], stamps, validation[i], seconds / len(going))
-                if going[i]
-                else None
-                for i in range(len(going))
-            ]
+            for losses, (loss, _) in zip(val_losses, validation, strict=True):
+                losses.append(loss)
+            chunks = [self._chunk(i, trained, validation[i]) if going[i] else None for i in range(len(going))]
             going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
             yield chunks
             if not any(going):
@@ -137,33 +81,40 @@ class Training:
         self._program.assign(self._state, number, self._model)
         return self._model
 
+    def _train(self, epoch: int, val_losses: Sequence[Sequence[float]]) -> _Trained:
+        """Do the updates of an epoch, segment by segment."""
+        job = self.jobs[0]
+        place = slice(*job.batches.first_steps[epoch : epoch + 2].tolist())
+        rates = [own.rates.segment(place, seen) for own, seen in zip(self.jobs, val_losses, strict=True)]
+        by_step, parts = np.stack(rates, 1), []
+        examples = epoch_order(self._order_seed, epoch, len(job.data.train.labels), 1).ravel()
+        begin = time.time()
+        for segment in self._segments.of_epoch(epoch, examples):
+            first = segment.first_step - place.start
+            part = by_step[first : first + segment.steps]
+            self._state, losses = self._program.run(self._state, segment, part, self._hyperparameters)
+            parts.append(losses)
+        seconds = time.time() - begin
+        stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(by_step)).astype(np.int64)
+        return _Trained(epoch, place, by_step, np.concatenate(parts), stamps, seconds)
 
-def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
-    """Build a Keras model, its weights and its dropout drawn from `seed`."""
-    import keras
-
-    keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
-    return build_model()
-
-
-def _chunk(
-    epoch: int,
-    first_step: int,
-    rates: npt.NDArray[np.float32],
-    losses: npt.NDArray[np.float32],
-    stamps: npt.NDArray[np.int64],
-    validation: tuple[float, float],
-    seconds: float,
-) -> Chunk:
-    """Return what a run gave in an epoch, up to and with the first loss that is not finite."""
-    bad = ~np.isfinite(losses)
-    used = slice(int(bad.argmax()) + 1 if bad.any() else len(losses))
-    return Chunk(
-        epoch, first_step, rates[used].copy(), losses[used].copy(), stamps[used], *validation, seconds
-    )
-
-
-def _columns(jobs: Sequence[Job]) -> dict[str, npt.NDArray[np.float32]]:
-    """Return each hyperparameter as float32[jobs]."""
-    settings = [job.optimizer.hyperparameters for job in jobs]
-    return {name: np.array([numbers[name] for numbers in settings], np.float32) for name in settings[0]}
+    def _chunk(self, i: int, trained: _Trained, validation: tuple[float, float]) -> Chunk:
+        """Return what run `i` gave in an epoch, up to and with the first loss that is not finite."""
+        job, losses = self.jobs[i], trained.losses[:, i]
+        bad = ~np.isfinite(losses)
+        steps = int(bad.argmax()) + 1 if bad.any() else len(losses)
+        place = slice(trained.place.start, trained.place.start + steps)
+        rates = trained.rates[:steps, i].copy()
+        return Chunk(
+            trained.epoch,
+            place.start,
+            rates,
+            losses[:steps].copy(),
+            trained.timestamps[:steps],
+            *validation,
+            seconds=trained.seconds / len(self.jobs),
+            batch_size=job.batches.sizes[place],
+            examples_seen=None if job.batches.is_constant else job.batches.examples_seen[place],
+            momentum=None if job.momenta is None else job.momenta[place],
+            noise_scale=job.noise_scale(place.stop - 1, float(rates[-1])),
+        )

@@ -1,72 +1,14 @@
-"""Optimizers as pure updates that take the rate of the step; formulas and defaults are those of Keras."""
+"""Adam, with and without weight decay."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from ratelab.validation import Fraction, Positive, Rate, UserError, checked
+import numpy as np
 
-Tensors = list[Any]
-Slots = list[Tensors]
+from ratelab.optimizers.rule import Momenta, Optimizer, Slots, Tensors
+from ratelab.validation import Fraction, Positive, Rate, checked
 
-__all__ = ["Optimizer", "adam", "adamw", "sgd"]
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """An update rule without state of its own.
-
-    Attributes:
-        slots: how many arrays like the weights it carries from step to step; all start at zero.
-        update: (step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots); step counts
-            from 0.
-        hyperparameters: numbers that may differ between runs of one compiled program; `update` gets each as
-            a scalar. A number that is not here is a part of the program.
-    """
-
-    slots: int
-    update: Callable[..., tuple[Tensors, Slots]]
-    hyperparameters: Mapping[str, float] = field(default_factory=dict)
-
-
-@checked
-def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:
-    """Gradient descent: w <- w - rate g; with momentum v <- momentum v - rate g, w <- w + v.
-
-    With `nesterov`, w <- w + momentum v - rate g.
-
-    Args:
-        momentum: in [0, 1).
-        nesterov: look ahead; needs momentum.
-
-    Returns:
-        The update rule, with no slot or one (the velocity).
-
-    Raises:
-        UserError: if momentum is out of bounds, or `nesterov` is set without it.
-
-    References:
-        keras.optimizers.SGD; Sutskever et al. 2013.
-
-    >>> sgd(momentum=0.9).slots
-    1
-    """
-    if nesterov and not momentum:
-        raise UserError("sgd: nesterov needs momentum > 0, got 0; set optimizer.momentum=0.9.")
-
-    def plain(_step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots) -> Any:
-        return [w - rate * g for w, g in zip(weights, gradients, strict=True)], slots
-
-    def with_momentum(
-        _step: Any, rate: Any, weights: Tensors, gradients: Tensors, slots: Slots, momentum: Any
-    ) -> Any:
-        velocity = [momentum * v - rate * g for v, g in zip(slots[0], gradients, strict=True)]
-        moves = velocity
-        if nesterov:
-            moves = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
-        return [w + m for w, m in zip(weights, moves, strict=True)], [velocity]
-
-    return Optimizer(1, with_momentum, {"momentum": momentum}) if momentum else Optimizer(0, plain)
+__all__ = ["adam", "adamw"]
 
 
 @checked
@@ -126,7 +68,12 @@ def adamw(
     numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
     if weight_decay:
         numbers["weight_decay"] = weight_decay
-    return Optimizer(2, _adamw_update, numbers)
+    return Optimizer(2, _adamw_update, numbers, numbers_of_momenta=_betas)
+
+
+def _betas(momenta: Momenta) -> Mapping[str, Momenta]:
+    """Let beta_1 be the momentum, as torch's OneCycleLR does."""
+    return {"beta_1": momenta, "gain_1": 1 - momenta.astype(np.float64)}
 
 
 def _adamw_update(

@@ -1,0 +1,173 @@
+"""Batch sizes are data: how many examples each update of a run takes is planned before training."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from ratelab.validation import Count, Positive, UserError, checked
+
+PART_OF_EXAMPLES = 10  # the largest batch, if none is given, is this part of the training examples
+
+__all__ = ["BatchPlan", "BatchSize", "constant", "growing", "plan_batches"]
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """How large the batches of a run are to be.
+
+    Attributes:
+        wanted: from the number of examples seen so far to the size of the next batch; >= 1, rounded later.
+        largest: no batch is larger; where more is wanted, the rate falls instead; None: all examples.
+        period: the size changes only where the number of examples seen reaches a multiple of it.
+    """
+
+    wanted: Callable[[int], float]
+    largest: int | None = None
+    period: float = 1
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The size of every batch of a run.
+
+    Attributes:
+        sizes: int32[steps], examples in each update.
+        rate_factors: float64[steps], by what the rate of each update is multiplied: 1 but where a batch is
+            smaller than it should be.
+        first_steps: int64[epochs + 1], the number of the first update of each epoch; behind it, how many
+            there are.
+    """
+
+    sizes: npt.NDArray[np.int32]
+    rate_factors: npt.NDArray[np.float64]
+    first_steps: npt.NDArray[np.int64]
+
+    @property
+    def steps(self) -> int:
+        """How many updates there are."""
+        return len(self.sizes)
+
+    @property
+    def epochs(self) -> int:
+        """How many passes over the examples."""
+        return len(self.first_steps) - 1
+
+    @property
+    def is_constant(self) -> bool:
+        """Say whether all batches have one size."""
+        return bool((self.sizes == self.sizes[0]).all())
+
+    @property
+    def examples_seen(self) -> npt.NDArray[np.int64]:
+        """int64[steps], examples seen after each update."""
+        return np.cumsum(self.sizes, dtype=np.int64)
+
+
+@checked
+def constant(batch_size: Count) -> BatchSize:
+    """Let every batch have `batch_size` examples.
+
+    >>> plan_batches(constant(3), examples=10, epochs=1).sizes
+    array([3, 3, 3], dtype=int32)
+    """
+    return BatchSize(lambda _seen: batch_size, None, math.inf)
+
+
+@checked
+def growing(
+    batch_size: Count,
+    examples: Count,
+    *,
+    decay_rate: Annotated[float, Field(gt=0, le=1)],
+    decay_steps: Positive,
+    largest: Count | None = None,
+) -> BatchSize:
+    """Let the batch grow: B(n) = batch_size * decay_rate ** -floor(n / (batch_size * decay_steps)).
+
+    n is the number of examples seen; B is rounded to a whole number. Where B would be above `largest`, the
+    batch has `largest` examples and the rate is multiplied by largest / B. At a fixed rate this is the
+    partner of a staircase decay at the batch `batch_size`, with the same `decay_rate` and `decay_steps`: the
+    noise scale, rate / batch, is the same after the same number of examples.
+
+    Args:
+        batch_size: of the first updates, B(0).
+        examples: in the training split.
+        decay_rate: the factor; in (0, 1].
+        decay_steps: updates of `batch_size` examples for one factor; > 0.
+        largest: from `batch_size` to `examples`; None: a tenth of them, or `batch_size` if that is more.
+
+    Returns:
+        How large the batches are to be.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Smith, Kindermans, Ying & Le 2018, arXiv 1711.00489, who also take a tenth.
+
+    >>> size = growing(2, 100, decay_rate=0.5, decay_steps=3, largest=4)
+    >>> plan = plan_batches(size, examples=22, epochs=1)
+    >>> plan.sizes
+    array([2, 2, 2, 4, 4, 4, 4], dtype=int32)
+    >>> plan.rate_factors
+    array([1.  , 1.  , 1.  , 1.  , 1.  , 0.5 , 0.25])
+    """
+    if largest is None:
+        largest = max(batch_size, examples // PART_OF_EXAMPLES)
+    if not batch_size <= largest <= examples:
+        raise UserError(
+            f"growing: largest must be from {batch_size}, batch_size, to {examples}, the training examples, "
+            f"got {largest}."
+        )
+    period = batch_size * decay_steps
+
+    def wanted(seen: int) -> float:
+        with np.errstate(over="ignore"):
+            return float(batch_size * np.float64(decay_rate) ** -math.floor(seen / period))
+
+    return BatchSize(wanted, largest, period)
+
+
+def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
+    """Plan the batches of all epochs; what is left of an epoch and does not fill a batch is left out.
+
+    Args:
+        size: how large they are to be.
+        examples: in the training split; >= 1.
+        epochs: passes over them; >= 1.
+
+    Raises:
+        UserError: if a batch is wanted that is smaller than 1.
+    """
+    largest = examples if size.largest is None else min(size.largest, examples)
+    runs: list[tuple[int, float, int]] = []  # size, factor of the rate, number of updates
+    firsts, seen = [0], 0
+    for _ in range(epochs):
+        left = examples
+        while True:
+            batch, factor = _batch(size.wanted(seen), largest, seen)
+            if batch > left:
+                break
+            until = (math.floor(seen / size.period) + 1) * size.period - seen
+            count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))
+            runs.append((batch, factor, count))
+            left, seen = left - count * batch, seen + count * batch
+        firsts.append(sum(count for _, _, count in runs))
+    sizes, factors, counts = zip(*runs, strict=True)
+    return BatchPlan(
+        np.repeat(np.array(sizes, np.int32), counts), np.repeat(factors, counts), np.array(firsts, np.int64)
+    )
+
+
+def _batch(wanted: float, largest: int, seen: int) -> tuple[int, float]:
+    """Return the size of a batch, and by what its rate is multiplied."""
+    if not wanted >= 1:
+        raise UserError(f"batch: the size must be at least 1, got {wanted} after {seen} examples.")
+    if wanted > largest:
+        return largest, largest / wanted
+    return math.floor(wanted + 0.5), 1.0

@@ -1,0 +1,65 @@
+"""An optimizer: a pure update that takes the rate of the step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.validation import UserError
+
+Tensors = list[Any]
+Slots = list[Tensors]
+Momenta = npt.NDArray[np.floating[Any]]
+
+__all__ = ["Optimizer", "zeros"]
+
+
+def _refuse_momenta(_momenta: Momenta) -> Mapping[str, Momenta]:
+    raise UserError(
+        "schedule: it changes the momentum, and this optimizer has none; set optimizer.momentum=0.9."
+    )
+
+
+def _as_trained(weights: Tensors, _slots: Slots) -> Tensors:
+    return weights
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule without state of its own.
+
+    Attributes:
+        slots: how many arrays like the weights it carries from step to step.
+        update: (step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots); step counts
+            from 0.
+        hyperparameters: numbers that may differ between runs of one compiled program; `update` gets each as
+            a scalar. A number that is not here is a part of the program.
+        momentum: that of gradient descent; None where the update is another one.
+        numbers_of_momenta: from the momenta of all steps to those hyperparameters that follow them, in a run
+            whose schedule changes the momentum.
+        start: from the first weights to the first slots; None: zeros.
+        evaluated: from weights and slots to the weights that are validated, tested and kept.
+    """
+
+    slots: int
+    update: Callable[..., tuple[Tensors, Slots]]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    momentum: float | None = None
+    numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] = _refuse_momenta
+    start: Callable[[Tensors], Slots] | None = None
+    evaluated: Callable[[Tensors, Slots], Tensors] = _as_trained
+
+    def first_slots(self, weights: Tensors) -> Slots:
+        """Return the slots before the first step."""
+        if self.start is not None:
+            return self.start(weights)
+        return [zeros(weights) for _ in range(self.slots)]
+
+
+def zeros(weights: Tensors) -> Tensors:
+    """Return zeros like the weights."""
+    import tensorflow as tf
+
+    return [tf.zeros_like(w) for w in weights]

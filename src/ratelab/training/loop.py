@@ -1,0 +1,136 @@
+"""The functions that are compiled: the updates of a segment, and the evaluation of a split."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ratelab.optimizers import Optimizer
+from ratelab.training.lifting import lifted
+from ratelab.training.losses import cross_entropy, cross_entropy_by_classes, mean_of_first
+from ratelab.training.network import Network
+
+__all__ = ["Loop"]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The step is written for one job and lifted to many: all of them see the same batch.
+
+    So the products of the first layer, for all jobs, become one larger product. What is stacked has the axis
+    of the jobs in front: weights [jobs, ...]; what is given by step has it behind: losses [steps, jobs].
+
+    Attributes:
+        network: the model.
+        optimizer: the update.
+        size: the number of jobs.
+        xla: whether the functions will be compiled with XLA.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    size: int
+    xla: bool
+
+    def train(
+        self,
+        images: Any,
+        labels: Any,
+        order: Any,
+        used: tuple[Any, Any] | None,
+        rates: Any,
+        first_step: Any,
+        fixed: dict[str, Any],
+        varied: dict[str, Any],
+        state: Any,
+    ) -> Any:
+        """Run one update a row of `order`; return the state after, and the losses [steps, jobs].
+
+        Args:
+            images: uint8[examples, pixels].
+            labels: int32[examples].
+            order: the examples of each batch, int32[steps, width].
+            used: how many rows of `order` are updates, int32[], and how many examples each of them has,
+                int32[steps]; the rest is padding. None: all.
+            rates: float32[steps, jobs].
+            first_step: the number of the first update.
+            fixed: hyperparameters that do not change, each float32[jobs].
+            varied: hyperparameters that do, each float32[steps, jobs].
+            state: weights, slots and other variables of the jobs, before.
+        """
+        import tensorflow as tf
+
+        steps, sizes = (order.shape[0], None) if used is None else used
+        gather = self._gatherer(images, first_step)
+
+        def body(t: Any, losses: Any, state: Any) -> Any:
+            rows = order[t]
+            mean = tf.reduce_mean if sizes is None else partial(mean_of_first, sizes[t])
+            step = self._step(first_step + t, gather(rows), tf.gather(labels, rows), mean)
+            numbers = fixed | {name: values[t] for name, values in varied.items()}
+            loss, state = lifted(step, self.size)((rates[t], numbers, state))
+            return t + 1, losses.write(t, loss), state
+
+        start = (0, tf.TensorArray(tf.float32, order.shape[0]), state)
+        _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
+        return state, losses.stack()
+
+    def evaluate(self, images: Any, labels: Any, state: Any) -> Any:
+        """Return the sum of the losses and the number of hits, each [jobs], over all chunks of a split."""
+        import tensorflow as tf
+
+        def body(i: Any, losses: Any, correct: Any) -> Any:
+            pixels, truth = self.network.pixels(images[i]), labels[i]
+
+            def one(state: Any) -> Any:
+                weights, slots, others = state
+                weights = self.optimizer.evaluated(weights, slots)
+                logits, _, _ = self.network.logits(weights, others, pixels, training=False)
+                each = tf.where(truth >= 0, cross_entropy(tf.maximum(truth, 0), logits), 0.0)
+                hits = tf.equal(tf.argmax(logits, 1, tf.int32), truth)
+                return tf.reduce_sum(each), tf.reduce_sum(tf.cast(hits, tf.int32))
+
+            loss, hits = lifted(one, self.size)(state)
+            return i + 1, losses + loss, correct + hits
+
+        start = (0, tf.zeros(self.size), tf.zeros(self.size, tf.int32))
+        _, losses, correct = tf.while_loop(
+            lambda i, *_: i < images.shape[0], body, start, parallel_iterations=1
+        )
+        return losses, correct
+
+    def _step(self, t: Any, batch: Any, labels: Any, mean: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return the update number t of one job, from (rate, hyperparameters, state) to (loss, state)."""
+        import tensorflow as tf
+
+        pixels = self.network.pixels(batch)
+        each = cross_entropy_by_classes if self.xla else cross_entropy
+
+        def step(arguments: Any) -> Any:
+            rate, numbers, (weights, slots, others) = arguments
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                logits, others, penalties = self.network.logits(weights, others, pixels, training=True)
+                loss = tf.add_n([mean(each(labels, logits)), *penalties])
+            gradients = tape.gradient(loss, weights)
+            weights, slots = self.optimizer.update(t, rate, weights, gradients, slots, **numbers)
+            return loss, (weights, slots, others)
+
+        return step
+
+    def _gatherer(self, images: Any, first_step: Any) -> Callable[[Any], Any]:
+        """Return what gathers a batch.
+
+        Under XLA on a CPU that is in a branch that is always taken, because XLA does not fuse across it:
+        gathering and conversion in one loop over single bytes cost a fifth of a step more.
+        """
+        import tensorflow as tf
+
+        if not self.xla or tf.config.get_visible_devices("GPU"):
+            return lambda rows: tf.gather(images, rows)
+
+        def gather(rows: Any) -> Any:
+            nothing = tf.zeros((rows.shape[0], images.shape[1]), tf.uint8)
+            return tf.cond(first_step >= 0, lambda: tf.gather(images, rows), lambda: nothing)
+
+        return gather

@@ -1,0 +1,96 @@
+"""The rates of a run, an epoch at a time, whether they are known before training or decided on the way."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.plateau import Reactive
+from ratelab.schedules import Schedule, tabulate
+from ratelab.validation import UserError
+
+Rate32 = npt.NDArray[np.float32]
+
+__all__ = ["Decided", "Rates", "Tabulated", "momenta_of", "rates_of"]
+
+
+class Rates(Protocol):
+    """Gives the rates of one epoch after another."""
+
+    @property
+    def table(self) -> Rate32 | None:
+        """float32[steps], the rates of the whole run; None where they are decided on the way."""
+
+    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:
+        """Return the rates of the updates `steps`, given the validation losses of all epochs before."""
+
+
+class Tabulated:
+    """Rates that are known.
+
+    Args:
+        table: float32[steps].
+    """
+
+    def __init__(self, table: Rate32) -> None:
+        self.table: Rate32 = table
+
+    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:  # noqa: ARG002 - as in Rates
+        """Return a part of the table."""
+        return self.table[steps]
+
+
+class Decided:
+    """Rates that follow the validation loss.
+
+    Args:
+        schedule: decides.
+        factors: float64[steps], by what each rate is multiplied then.
+    """
+
+    table = None
+
+    def __init__(self, schedule: Reactive, factors: npt.NDArray[np.float64]) -> None:
+        self._schedule, self._factors = schedule, factors
+
+    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:
+        """Ask the schedule; raise UserError for a rate that is negative or not finite."""
+        return tabulate(
+            lambda step: self._schedule.rates(step, losses) * self._factors[steps],
+            steps.stop - steps.start,
+            steps.start,
+        )
+
+
+def rates_of(schedule: Schedule | Reactive, factors: npt.NDArray[np.float64]) -> Rates:
+    """Return the rates of a schedule, each multiplied by its factor, float64[steps], before it is rounded.
+
+    Raises:
+        UserError: if a rate that is known now is negative or not finite.
+
+    >>> rates_of(lambda step: 0.5 ** step, np.ones(3)).table
+    array([1.  , 0.5 , 0.25], dtype=float32)
+    """
+    if isinstance(schedule, Reactive):
+        return Decided(schedule, factors)
+    return Tabulated(tabulate(lambda step: schedule(step) * factors, len(factors)))
+
+
+def momenta_of(schedule: Any, steps: int) -> Rate32 | None:
+    """Return float32[steps], the momenta of a schedule that has a function `momentum`; else None.
+
+    Raises:
+        UserError: if a momentum is not in [0, 1), or there is not one a step.
+    """
+    momentum = getattr(schedule, "momentum", None)
+    if momentum is None:
+        return None
+    momenta = np.asarray(momentum(np.arange(steps)), np.float64).astype(np.float32)
+    if momenta.shape != (steps,):
+        raise UserError(f"schedule: must return one momentum a step, shape ({steps},), got {momenta.shape}.")
+    bad = ~((momenta >= 0) & (momenta < 1))
+    if bad.any():
+        first = int(bad.argmax())
+        raise UserError(f"schedule: the momentum must be in [0, 1), got {momenta[first]} at step {first}.")
+    return momenta

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
+from ratelab.plateau import Reactive
 from ratelab import schedules
 from ratelab.targets import locate
 
@@ -72,6 +73,7 @@ keras.optimizers.SGD(as_keras(warmup, 0.1, 1000, schedule=cosine, warmup_steps=5
 
 A schedule may have the attribute `momentum`, a function from steps to momenta; `one_cycle` has.
 """
+EPOCHS = 50  # of the example of a schedule that reacts
 # What the page shows beside the files of conf/schedule.
 COMPOSITIONS: dict[str, Callable[..., Any]] = {
     "warmup": partial(schedules.warmup, schedule=schedules.cosine, warmup_steps=0.1),
@@ -115,9 +117,18 @@ def made_from(path: Path) -> Callable[[float, int], Any]:
 
     def build(learning_rate: float, steps: int) -> Any:
         takes = inspect.signature(function).parameters
-        return function(learning_rate, **({"steps": steps} if "steps" in takes else {}), **options)
+        made = function(learning_rate, **({"steps": steps} if "steps" in takes else {}), **options)
+        return in_an_example(made, steps) if isinstance(made, Reactive) else made
 
     return build
+
+
+def in_an_example(schedule: Reactive, steps: int) -> Callable[[Any], Any]:
+    """Return what a schedule does in 50 epochs whose validation loss falls for 15 epochs and then no more."""
+    losses = [max(1 - epoch / 15, 0.0) for epoch in range(EPOCHS)]
+    length = steps // EPOCHS
+    table = [schedule.rates(np.arange(length), losses[:epoch]) for epoch in range(EPOCHS)]
+    return lambda step: np.concatenate(table)[step]
 
 
 def of_option(path: Path) -> str:

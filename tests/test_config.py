@@ -639,11 +639,16 @@ def test_a_warm_up_of_steps_or_of_a_fraction_stands_in_front_of_any_schedule():
     assert table(4, *line) == table(4, *line, "warmup=none") == [1, 0.75, 0.5, 0.25]
 
 
-@pytest.mark.parametrize("name", GROUPS["schedule"])
-def test_a_warm_up_goes_with_every_schedule_in_conf(name):
+@pytest.mark.parametrize("name", sorted({*GROUPS["schedule"]} - {"plateau"}))
+def test_a_warm_up_goes_with_every_function_of_the_step(name):
     rates = tabulate(make_schedule(read(f"schedule={name}", "warmup=linear"), 100), 100)
     assert rates[0] == 0
     assert (np.diff(rates[:6]) > 0).all() or rates[5] == 0
+
+
+def test_a_warm_up_does_not_go_with_a_schedule_that_reacts():
+    with pytest.raises(UserError, match=r"warmup: schedule must be a function of the step, got Reactive"):
+        make_schedule(read("schedule=plateau", "warmup=linear"), 100)
 
 
 @pytest.mark.parametrize(

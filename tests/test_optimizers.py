@@ -188,6 +188,5 @@ def test_momenta_become_the_hyperparameters_that_hold_them(optimizer, numbers):
     assert set(actual) <= set(optimizer.hyperparameters)
 
 
-def test_an_optimizer_without_momentum_refuses_momenta_and_says_what_to_do():
-    with pytest.raises(UserError, match=r"set optimizer.momentum=0.9"):
-        optimizers.sgd().numbers_of_momenta(np.array([0.9]))
+def test_an_optimizer_without_momentum_has_nothing_that_follows_momenta():
+    assert optimizers.sgd().numbers_of_momenta is None

@@ -23,6 +23,7 @@ from ratelab.schedules import tabulate
 from ratelab.validation import UserError
 
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml"))
+PURE = [name for name in OPTIONS if name != "plateau"]  # which waits for the validation loss
 RATELAB = [sys.executable, "-m", "ratelab", "preview"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"}
 
@@ -44,7 +45,7 @@ def composed(*overrides):
 @pytest.mark.parametrize(
     "overrides",
     [
-        *([f"schedule={name}", "seed=3"] for name in OPTIONS),
+        *([f"schedule={name}", "seed=3"] for name in PURE),
         ["schedule=exponential", "schedule.decay_steps=10"],
         ["schedule.decay_steps=10"],
         ["experiment=toy", "schedule=staircase"],
@@ -58,10 +59,17 @@ def test_a_curve_is_what_hydra_and_training_make_of_the_same_overrides(overrides
     np.testing.assert_array_equal(curve.rates, tabulate(make_schedule(composed(*overrides), 100), 100))
 
 
+def test_a_schedule_that_reacts_is_left_out_and_that_is_said():
+    drawn, left_out = curves(["schedule=fixed,plateau"], 100)
+    assert [curve.name for curve in drawn] == ["fixed"]
+    assert len(left_out) == 1
+    assert "plateau" in left_out[0]
+
+
 @pytest.mark.parametrize("overrides", [["data=digits", "epochs=3"], ["experiment=quick"], ["experiment=toy"]])
 def test_the_run_is_as_long_as_in_training(overrides):
     [curve], _ = curves(overrides)
-    np.testing.assert_array_equal(curve.rates, plan(composed(*overrides)).learning_rate)
+    np.testing.assert_array_equal(curve.rates, plan(composed(*overrides)).rates.table)
 
 
 def test_the_tutorials_run_has_27500_steps():
@@ -85,9 +93,9 @@ def test_lists_ranges_and_globs_give_a_curve_for_each_job():
         "cosine learning_rate=0.5",
     ]
     assert [float(curve.rates[0]) for curve in made] == pytest.approx([0.1, 0.5, 0.1, 0.5])
-    assert [curve.name for curve in curves(["schedule=glob(*)"], 20)[0]] == OPTIONS
+    assert [curve.name for curve in curves(["schedule=glob(*)"], 20)[0]] == PURE
     assert len(curves(["seed=range(0,3)", "schedule=glob(*cosine)"], 20)[0]) == 9
-    assert len(curves(["schedule=glob([*],exclude=[f*])"], 20)[0]) == len(OPTIONS) - 1
+    assert len(curves(["schedule=glob([*],exclude=[f*])"], 20)[0]) == len(PURE) - 1
 
 
 def test_overrides_of_hydra_itself_change_nothing():

@@ -22,17 +22,15 @@ def plan(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.
 
     Raises:
-        UserError: if the schedule gives a rate that is negative or not finite, or changes a momentum that the
-            optimizer has not, or if a batch is larger than the training split.
+        UserError: if the schedule gives a rate that is negative or not finite, or if a batch is larger than
+            the training split.
     """
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
     batches = _plan_batches(config, len(dataset.train.labels))
     schedule = configuration.make_schedule(config, batches.steps)
     optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
-    momenta = momenta_of(schedule, batches.steps)
-    if momenta is not None:
-        optimizer.numbers_of_momenta(momenta)  # refuses those it cannot follow
+    momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
     return Job(
         seed=config.seed,
         rates=rates_of(schedule, batches.rate_factors),

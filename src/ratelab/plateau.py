@@ -43,6 +43,8 @@ def plateau(
     A loss improves if loss + `min_delta` is below the best one; after a reduction `cooldown` epochs do not
     count. Exactly Keras' ReduceLROnPlateau on `val_loss`, mode "min", with its float32 rates and comparisons.
 
+    Use it when nothing is known about how long a run must be.
+
     Args:
         learning_rate: of the first epoch; finite and >= 0.
         factor: in (0, 1).

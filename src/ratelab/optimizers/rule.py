@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.validation import UserError
-
 Tensors = list[Any]
 Slots = list[Tensors]
 Momenta = npt.NDArray[np.floating[Any]]
 
 __all__ = ["Optimizer", "zeros"]
-
-
-def _refuse_momenta(_momenta: Momenta) -> Mapping[str, Momenta]:
-    raise UserError(
-        "schedule: it changes the momentum, and this optimizer has none; set optimizer.momentum=0.9."
-    )
 
 
 def _as_trained(weights: Tensors, _slots: Slots) -> Tensors:
@@ -38,7 +30,7 @@ class Optimizer:
             a scalar. A number that is not here is a part of the program.
         momentum: that of gradient descent; None where the update is another one.
         numbers_of_momenta: from the momenta of all steps to those hyperparameters that follow them, in a run
-            whose schedule changes the momentum.
+            whose schedule changes the momentum; None: there is no momentum, and only the rate changes.
         start: from the first weights to the first slots; None: zeros.
         evaluated: from weights and slots to the weights that are validated, tested and kept.
     """
@@ -47,7 +39,7 @@ class Optimizer:
     update: Callable[..., tuple[Tensors, Slots]]
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     momentum: float | None = None
-    numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] = _refuse_momenta
+    numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] | None = None
     start: Callable[[Tensors], Slots] | None = None
     evaluated: Callable[[Tensors, Slots], Tensors] = _as_trained
 

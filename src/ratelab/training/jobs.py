@@ -48,7 +48,8 @@ class Job:
     def hyperparameters(self) -> dict[str, npt.NDArray[np.float32]]:
         """Of the optimizer: float32[] those that do not change, float32[steps] those that do."""
         numbers = dict(self.optimizer.hyperparameters)
-        changing = {} if self.momenta is None else self.optimizer.numbers_of_momenta(self.momenta)
+        follow = self.optimizer.numbers_of_momenta
+        changing = {} if self.momenta is None or follow is None else follow(self.momenta)
         return {name: np.asarray(value, np.float32) for name, value in {**numbers, **changing}.items()}
 
     def noise_scale(self, step: int, rate: float) -> float | None:

@@ -36,7 +36,7 @@ from ratelab.workers.training import StackTrainer
 GIB, EPOCHS, STEPS = 2**30, 3, 50
 VALUES = yaml.safe_load("""
 {seed: 0, epochs: 3, batch_size: 24, learning_rate: 0.1, validation_size: 300, test: true,
- print_schedule: false, schedule: {_target_: ratelab.schedules.fixed},
+ print_schedule: false, schedule: {_target_: ratelab.schedules.fixed}, warmup: {steps: 0, start_factor: 0.0},
  model: {_target_: ratelab.models.softmax},
  optimizer: {_target_: ratelab.optimizers.sgd}, batch: {_target_: ratelab.batches.constant},
  data: {name: digits, dir: null, validation_size: 300},

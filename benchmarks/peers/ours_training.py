@@ -23,6 +23,7 @@ BASE = {
     "learning_rate": 0.1,
     "validation_size": 5000,
     "test": True,
+    "warmup": {"steps": 0, "start_factor": 0.0},
     "print_schedule": False,
     "allow_targets": [],
     "model": {"_target_": "ratelab.models.softmax"},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
 from ratelab.report import palette
-from ratelab.report.drawing import MOST_TOGETHER, Look, every_axes, lines, new_canvas, plain_numbers
+from ratelab.report.drawing import Look, beside, every_axes, lines, new_canvas, plain_numbers
 from ratelab.report.figure import Figure, csv_text
 from ratelab.report.svg import as_svg
 
@@ -20,9 +20,9 @@ SYMBOLS = {
     "worse": "▼",
     "no difference shown": "≈",
     "no conclusion": "?",
-    "not compared": "-",
+    "not compared": "/",
 }
-_ROW_LETTERS = 58
+_ROW_LETTERS = 64
 _LANE = 0.17  # half the height that the dots of a row are spread over
 
 
@@ -34,7 +34,6 @@ class _Row:
     dots: tuple[float | None, ...]
     mean: float
     interval: Interval | None
-    remark: str = ""
 
 
 def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
@@ -63,11 +62,10 @@ def _accuracy_row(group: Summary, members: Group) -> _Row:
         None if _fallen(members, seed) else accuracy
         for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
     )
-    remark = ""
+    label = group.name
     if group.diverged:
-        runs = len(members.runs)
-        remark = f"{group.diverged} of {runs} diverged, mean {group.mean:.4f}"
-    return _Row(group.name, dots, group.mean, group.interval, remark)
+        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {group.mean:.4f}"  # noqa: RUF001
+    return _Row(label, dots, group.mean, group.interval)
 
 
 def _fallen(members: Group, seed: int) -> int:
@@ -85,14 +83,18 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     pairs = [pair for pair in comparison.pairs if pair.seeds and pair.mean is not None]
     if not pairs:
         return None
-    rows = [_Row(_pair_label(p), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None]
+    seconds = {pair.second for pair in comparison.pairs}
+    common = seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
+    rows = [
+        _Row(_pair_label(p, common), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None
+    ]
     title = "Paired differences, seed by seed"
     canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
+    first = f"the group named minus {common}" if common else "the first minus the second"
     caption = (
-        "A dot is one seed that both groups have: the first minus the second. The diamond is the mean, "
-        f"the bar its 95 % interval{f' ({methods})' if methods else ''}. Right of the line the first is "
-        "better. "
+        f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % interval"
+        f"{f' ({methods})' if methods else ''}. Right of the line the first is better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [
@@ -106,8 +108,9 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     )
 
 
-def _pair_label(pair: Pair) -> str:
-    return f"{SYMBOLS[pair.verdict]} {pair.first} − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
+def _label(pair: Pair, common: str) -> str:
+    second = "" if common else f" − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
+    return f"{SYMBOLS[pair.verdict]} {pair.first}{second}"
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
@@ -119,16 +122,16 @@ def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Ca
     labels = [textwrap.fill(row.label, _ROW_LETTERS) for row in rows]
     heights = [1.0 + 0.3 * label.count("\n") for label in labels]
     canvas = new_canvas(0.75 + 0.47 * sum(heights))
-    axes = canvas.add_subplot()
+    axes, limits = canvas.add_subplot(), _limits(rows, zero)
     top = 0.0
     for number, (row, label, height) in enumerate(zip(rows, labels, heights, strict=True)):
         middle = top + height - 0.38
         axes.axhline(top + height, color=palette.GRID.stand_in, linewidth=0.7)
-        axes.text(0, top + 0.06, label, transform=axes.get_yaxis_transform(), va="top", fontsize=8.5)
-        _draw_row(axes, row, middle, number)
+        _write(axes, label, top + 0.06)
+        _draw_row(axes, row, middle, number, limits)
         top += height
     axes.set(title=title, xlabel=x, ylim=(top, 0), yticks=[])
-    axes.set_xlim(*_limits(rows, zero))
+    axes.set_xlim(*limits)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     if zero:
@@ -136,7 +139,14 @@ def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Ca
     return canvas
 
 
-def _draw_row(axes: "Axes", row: _Row, middle: float, number: int) -> None:
+def _write(axes: "Axes", label: str, top: float) -> None:
+    """Write the name of a row on paper, so that no line runs through it."""
+    paper = {"facecolor": palette.PAPER.stand_in, "edgecolor": "none", "pad": 0.6}
+    across = axes.get_yaxis_transform()
+    axes.text(0, top, label, transform=across, va="top", fontsize=8.5, bbox=paper, zorder=1.5)
+
+
+def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple[float, float]) -> None:
     color, count = palette.series(number), len(row.dots)
     lanes = [middle + _LANE * (2 * place / max(count - 1, 1) - 1) * (count > 1) for place in range(count)]
     shown = [(dot, lane) for dot, lane in zip(row.dots, lanes, strict=True) if dot is not None]
@@ -147,16 +157,12 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int) -> None:
     ink = palette.INK.stand_in
     if row.interval:
         axes.plot([row.interval.low, row.interval.high], [middle] * 2, "-", color=ink, linewidth=2, zorder=3)
-    if count > 1:
+    if count > 1 and limits[0] < row.mean < limits[1]:
         axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
     if crosses:
         edge = axes.get_yaxis_transform()
         x_edge = [0.012] * len(crosses)
         axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=edge, zorder=3)
-    if row.remark:
-        axes.text(
-            0.035, middle, row.remark, transform=axes.get_yaxis_transform(), va="center", fontsize=8, zorder=5
-        )
 
 
 def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
@@ -183,12 +189,11 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         axes.set_xscale("log")
         plain_numbers(axes, x="log")
     caption = (
-        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. "
-        "The ring marks the best rate of each schedule; “edge” says that it is an end of the grid: "
-        "a better one may lie beyond. A diverged run counts as 0."
+        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
+        "marks the best rate of each schedule; “edge” says that it is an end of the grid: a better one may lie "
+        "beyond. A diverged run counts as 0."
     )
-    if len(tuned) > MOST_TOGETHER:
-        caption += f" Dotted in each panel: {names[0]}."
+    caption += beside(names)
     table = [
         [
             one.name,

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 MOST_TOGETHER = 8  # groups in one axes; more get a panel each
 _COLUMNS = 2
-_PANEL_LETTERS = 34
+_PANEL_LETTERS = 36
+_PANEL_HEIGHT = 0.72  # inches
 _LEGEND_LETTERS = 60
 
 
@@ -70,8 +71,20 @@ def _together(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) ->
 
 
 def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Canvas":
+    labels = [textwrap.fill(name, _PANEL_LETTERS) for name in names]
+    head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
     rows = -(-len(names) // _COLUMNS)
-    canvas = new_canvas(0.7 + 1.12 * rows)
+    height = 0.85 + rows * (_PANEL_HEIGHT + head)
+    canvas = new_canvas(height)
+    canvas.set_layout_engine("none")  # to measure so many axes would take seconds
+    canvas.subplots_adjust(
+        left=0.15,
+        right=0.98,
+        wspace=0.1,
+        hspace=head / _PANEL_HEIGHT,
+        bottom=0.5 / height,
+        top=1 - (0.3 + head) / height,
+    )
     grid = canvas.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
     first = Look(palette.MUTED.stand_in, (0, (2, 1.5)), "")
     own = Look(palette.series(0), palette.dash(0), palette.marker(0))
@@ -82,12 +95,11 @@ def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "
         if number:
             draw(axes, 0, first)
         draw(axes, number, own)
-        label = textwrap.fill(names[number], _PANEL_LETTERS)
-        axes.set_title(label, fontsize=7.5, fontweight="normal", pad=3)
+        axes.set_title(labels[number], fontsize=7.5, fontweight="normal", pad=3)
         axes.tick_params(labelsize=7.5, labelbottom=number + _COLUMNS >= len(names))
-    canvas.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-    canvas.supxlabel(x, fontsize=9)
-    canvas.supylabel(y, fontsize=9)
+    canvas.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", fontsize=10.5, fontweight="bold")
+    canvas.text(0.565, 0.08 / height, x, ha="center", va="bottom", fontsize=9)
+    canvas.text(0.015, 0.5, y, ha="left", va="center", rotation=90, fontsize=9)
     return canvas
 
 
@@ -96,6 +108,11 @@ def new_canvas(height: float) -> "Canvas":
     from matplotlib.figure import Figure as Canvas
 
     return Canvas((WIDTH, height), layout="constrained")
+
+
+def beside(names: Sequence[str]) -> str:
+    """Return what a caption says of the first group where every other has a panel beside it."""
+    return f" Dotted in each panel: {names[0]}." if len(names) > MOST_TOGETHER else ""
 
 
 def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
@@ -118,7 +135,7 @@ def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
         if kind == "log":
             low, high = axis.get_view_interval()
             subs = (1.0, 2.0, 5.0) if high < 200 * low else (1.0,)
-            axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+            axis.set_major_locator(LogLocator(subs=subs, numticks=5 if len(axes.figure.axes) > 1 else 9))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ratelab.comparison import Comparison
 from ratelab.report.curves import Band, Curve, Curves, changes
-from ratelab.report.drawing import Look, every_axes, lines, plain_numbers
+from ratelab.report.drawing import Look, beside, every_axes, lines, plain_numbers
 from ratelab.report.figure import Figure, csv_text
 from ratelab.report.svg import as_svg
 
@@ -43,7 +43,7 @@ def draw_rates(comparison: Comparison, curves: Curves, slug: str) -> Figure | No
             axes.set_yscale("log")
             axes.set_ylim(bottom=max(axes.get_ylim()[0], _lowest(groups) / 10))
         plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _rates_caption(comparison, groups)
+    caption = _rates_caption(comparison, groups) + beside([one.name for one in groups])
     return Figure(slug, title, caption, as_svg(canvas, slug, title, caption), _rate_tables(groups, slug))
 
 
@@ -156,7 +156,7 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
         if len(kept) < len(groups):
             axes.set_ylim(*((low / 1.2, high * 1.2) if log else (low, high)))
         plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _loss_caption(groups, curves.width)
+    caption = _loss_caption(groups, curves.width) + beside([one.name for one in groups])
     return Figure(
         slug, title, caption, as_svg(canvas, slug, title, caption), {slug: _loss_csv(groups, curves.width)}
     )
@@ -194,7 +194,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     for axes in every_axes(canvas):
         plain_numbers(axes, x="large" if by_examples else "count")
     what = "An example counts each time that it is seen. " if by_examples else "Measured after each epoch. "
-    caption = what + _BAND
+    caption = what + _BAND + beside([curve.name for curve in groups])
     if any(curve.diverged for curve in groups):
         caption += " A run that diverged counts as 0 from then on."
     rows = [

@@ -48,7 +48,7 @@ def page(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence[Fi
     )
     environment.filters |= {"drawn": Markup, "data_uri": data_uri}
     return environment.from_string(source).render(
-        css=Markup(palette.css()),  # noqa: S704 - our own text
+        css=Markup(palette.css()),  # noqa: S704 - our own constants
         heading=heading(study),
         title=found.title,
         when=when(found),

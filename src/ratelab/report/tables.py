@@ -18,12 +18,14 @@ class Table:
         headings: of the columns.
         rows: the first cell of each is its heading.
         marked: the places (row, column) of cells to be emphasised.
+        words: the columns of words, which wrap; of the others each cell stays on its line.
     """
 
     caption: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     marked: frozenset[tuple[int, int]] = frozenset()
+    words: frozenset[str] = frozenset({"second", "method", "verdict", "edge of the grid"})
 
 
 def tables(study: Study) -> list[tuple[str, list[Table]]]:
@@ -74,8 +76,8 @@ def _group(group: Summary) -> tuple[str, ...]:
 
 def _pairs(comparison: Comparison) -> Table:
     headings = (
-        *("pair", "seeds", "difference", "95 % interval", "method", "p", "p (Holm)"),
-        *("probability of improvement", "effect size", "verdict"),
+        *("first", "second", "seeds", "difference", "95 % interval", "method", "p", "p (Holm)"),
+        *("P(first is better)", "effect size", "verdict"),
     )
     caption = f"{comparison.title}: paired differences, the first minus the second, over the seeds of both."
     return Table(caption, headings, tuple(_pair(pair) for pair in comparison.pairs))
@@ -83,7 +85,8 @@ def _pairs(comparison: Comparison) -> Table:
 
 def _pair(pair: Pair) -> tuple[str, ...]:
     return (
-        f"{pair.first} − {pair.second}",  # noqa: RUF001 - a minus
+        pair.first,
+        pair.second,
         f"{len(pair.seeds)}",
         signed(pair.mean) if pair.mean is not None else _NONE,
         *_interval(pair.interval),

@@ -85,16 +85,14 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
         return None
     seconds = {pair.second for pair in comparison.pairs}
     common = seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
-    rows = [
-        _Row(_pair_label(p, common), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None
-    ]
+    rows = [_Row(_label(p, common), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None]
     title = "Paired differences, seed by seed"
     canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
     first = f"the group named minus {common}" if common else "the first minus the second"
     caption = (
-        f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % interval"
-        f"{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % "
+        f"interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [
@@ -190,8 +188,8 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
-        "marks the best rate of each schedule; “edge” says that it is an end of the grid: a better one may lie "
-        "beyond. A diverged run counts as 0."
+        "marks the best rate of each schedule; “edge” says that it is an end of the grid: a better one may "
+        "lie beyond. A diverged run counts as 0."
     )
     caption += beside(names)
     table = [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_TOGETHER = 8  # groups in one axes; more get a panel each
 _COLUMNS = 2
-_PANEL_LETTERS = 36
+_PANEL_LETTERS = 33
 _PANEL_HEIGHT = 0.72  # inches
 _LEGEND_LETTERS = 60
 

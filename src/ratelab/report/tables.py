@@ -32,40 +32,48 @@ def tables(study: Study) -> list[tuple[str, list[Table]]]:
     """Return the tables of each comparison, and that of the base rates, under their titles."""
     found = []
     for comparison in study.comparisons:
-        own = [_groups(comparison)] + [_pairs(comparison)] * bool(comparison.pairs)
+        own = [_accuracies(comparison), _costs(comparison)]
+        own += [_pairs(comparison)] * bool(comparison.pairs)
         found.append((comparison.title, own))
     if study.tuned:
         found.append(("The choice of the base rates", [_tuning(study.tuned)]))
     return found
 
 
-def _groups(comparison: Comparison) -> Table:
+def _accuracies(comparison: Comparison) -> Table:
+    headings = ("group", "seeds", "mean", "95 % interval", "method", "sd", "IQM", "worst (seed)", "diverged")
+    rows = tuple(
+        (
+            group.name,
+            f"{len(group.seeds)}",
+            f"{group.mean:.4f}",
+            f"{group.interval.low:.4f} to {group.interval.high:.4f}" if group.interval else _NONE,
+            f"{group.interval.method} bootstrap" if group.interval else _NONE,
+            _shown(group.deviation, ".4f"),
+            f"{group.middle:.4f}",
+            f"{group.worst[0]:.4f} ({group.worst[1]})",
+            f"{group.diverged}",
+        )
+        for group in comparison.groups
+    )
+    return Table(f"{comparison.title}: the groups.", headings, rows)
+
+
+def _costs(comparison: Comparison) -> Table:
+    """Return what a run of each group costs, and how soon it was as good as the target."""
     target = comparison.target
-    speed = (
-        () if target is None else (f"runs at {target:g}", f"steps to {target:g}", f"seconds to {target:g}")
-    )
-    headings = (
-        *("group", "seeds", "mean", "95 % interval", "method", "sd", "IQM", "worst (seed)", "diverged"),
-        *("final rate", "seconds a run"),
-        *speed,
-    )
-    rows = tuple(_group(group)[: len(headings)] for group in comparison.groups)
-    about = " Medians over the runs: steps and seconds of training to an accuracy on the validation split."
-    return Table(f"{comparison.title}: the groups.{about if speed else ''}", headings, rows)
+    headings: tuple[str, ...] = ("group", "final rate", "seconds a run")
+    caption = "Learning rate at the end and seconds of training, mean over the runs."
+    if target is not None:
+        headings += ("runs that reach it", "steps", "seconds")
+        caption += f" Target: accuracy {target:g} on the validation split; steps and seconds are medians."
+    rows = tuple(_cost(group)[: len(headings)] for group in comparison.groups)
+    return Table(caption, headings, rows)
 
 
-def _group(group: Summary) -> tuple[str, ...]:
-    worst, seed = group.worst
+def _cost(group: Summary) -> tuple[str, ...]:
     return (
         group.name,
-        f"{len(group.seeds)}",
-        f"{group.mean:.4f}",
-        f"{group.interval.low:.4f} to {group.interval.high:.4f}" if group.interval else _NONE,
-        group.interval.method if group.interval else _NONE,
-        _shown(group.deviation, ".4f"),
-        f"{group.middle:.4f}",
-        f"{worst:.4f} ({seed})",
-        f"{group.diverged}",
         _shown(group.final_rate, ".3g"),
         f"{group.seconds:.2f}",
         f"{group.reached}",

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
 from ratelab.report import palette
@@ -181,17 +181,18 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         _draw_tuned(axes, tuned[number], look)
 
     title = "Validation accuracy by base rate"
-    names = [one.name for one in tuned]
+    edge = ", an edge of the grid"
+    names = [f"{one.name}: best {one.best:.4g}{edge if one.at_edge else ''}" for one in tuned]
     canvas = lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
     for axes in every_axes(canvas):
         axes.set_xscale("log")
         plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
-        "marks the best rate of each schedule; “edge” says that it is an end of the grid: a better one may "
-        "lie beyond. A diverged run counts as 0."
+        "marks the best rate of each schedule, a square one that it is an edge of the grid: a better one may "
+        "lie beyond. A diverged run, a cross, counts as 0."
     )
-    caption += beside(names)
+    caption += beside([one.name for one in tuned])
     table = [
         [
             one.name,
@@ -216,11 +217,11 @@ def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
     axes.plot(one.rates, one.means, **look.line(1))
     if not look.marker:
         return
-    x = [rate for rate, values in zip(one.rates, one.accuracy, strict=True) for _ in values]
-    y = [value for values in one.accuracy for value in values]
-    axes.plot(x, y, "o", color=look.color, markersize=2.6, markeredgewidth=0, alpha=0.45)
-    best = (one.best, one.means[one.place])
-    axes.plot(*best, "o", color=look.color, markersize=10, markerfacecolor="none", markeredgewidth=1.6)
-    if one.at_edge:
-        inside = (9, "left") if one.at_edge == "lowest" else (-9, "right")
-        axes.annotate("edge", best, (inside[0], 7), textcoords="offset points", ha=inside[1], fontsize=8)
+    for rate, values, diverged in zip(one.rates, one.accuracy, one.diverged, strict=True):
+        crossed = sorted(values)[:diverged]  # a diverged run counts as 0, and nothing is less
+        dots = sorted(values)[diverged:]
+        dot: dict[str, Any] = {"color": look.color, "alpha": 0.5}
+        axes.plot([rate] * len(dots), dots, "o", markersize=2.6, markeredgewidth=0, **dot)
+        axes.plot([rate] * len(crossed), crossed, "x", markersize=4.5, **dot)
+    ring: dict[str, Any] = {"color": look.color, "markerfacecolor": "none", "markeredgewidth": 1.6, "markersize": 10}
+    axes.plot([one.best], [one.means[one.place]], "s" if one.at_edge else "o", **ring)

@@ -17,8 +17,9 @@ def heading(study: Study) -> str:
 
     The names of the groups if they are few and short, else their number; and the data.
     """
-    named = study.comparisons[-1].groups if study.comparisons else study.tuned
-    names = [group.name for group in named]
+    names = [one.name for one in study.tuned]
+    if not names:
+        names = [group.name for one in study.comparisons for group in one.groups]
     data = dict.fromkeys(_named(run) for run in study.results)
     if names and len(names) <= 4 and sum(map(len, names)) <= _MOST_LETTERS:
         what = listed(names)

@@ -223,5 +223,10 @@ def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
         dot: dict[str, Any] = {"color": look.color, "alpha": 0.5}
         axes.plot([rate] * len(dots), dots, "o", markersize=2.6, markeredgewidth=0, **dot)
         axes.plot([rate] * len(crossed), crossed, "x", markersize=4.5, **dot)
-    ring: dict[str, Any] = {"color": look.color, "markerfacecolor": "none", "markeredgewidth": 1.6, "markersize": 10}
+    ring: dict[str, Any] = {
+        "color": look.color,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.6,
+        "markersize": 10,
+    }
     axes.plot([one.best], [one.means[one.place]], "s" if one.at_edge else "o", **ring)

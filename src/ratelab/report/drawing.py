@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 MOST_TOGETHER = 8  # groups in one axes; more get a panel each
+MANY_POINTS = 13  # of a curve that shows without markers
 _COLUMNS = 2
 _PANEL_LETTERS = 33
 _PANEL_HEIGHT = 0.72  # inches
@@ -27,7 +28,7 @@ class Look(NamedTuple):
 
     def line(self, points: int) -> dict[str, Any]:
         """Return what `Axes.plot` takes; few points get markers, for one alone would not show."""
-        markers = {"marker": self.marker, "markersize": 3.5} if points <= 12 else {}
+        markers = {"marker": self.marker, "markersize": 3.5} if points < MANY_POINTS else {}
         return {"color": self.color, "linestyle": self.dash, **markers}
 
 
@@ -61,7 +62,7 @@ def _together(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) ->
     for number, look in enumerate(looks):
         draw(axes, number, look)
     axes.set(title=title, xlabel=x, ylabel=y)
-    markers = {line.get_color(): line.get_marker() for line in axes.lines}
+    markers = {line.get_color(): line.get_marker() for line in reversed(axes.lines)}
     handles = [
         Line2D([], [], color=k.color, linestyle=k.dash, marker=markers.get(k.color, "None"), markersize=3.5)
         for k in looks
@@ -75,8 +76,7 @@ def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "
     head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
     rows = -(-len(names) // _COLUMNS)
     height = 0.85 + rows * (_PANEL_HEIGHT + head)
-    canvas = new_canvas(height)
-    canvas.set_layout_engine("none")  # to measure so many axes would take seconds
+    canvas = new_canvas(height, measured=False)  # to measure so many axes takes seconds
     canvas.subplots_adjust(
         left=0.15,
         right=0.98,
@@ -103,11 +103,16 @@ def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "
     return canvas
 
 
-def new_canvas(height: float) -> "Canvas":
-    """Return an empty figure of the report's width, `height` inches high."""
+def new_canvas(height: float, *, measured: bool = True) -> "Canvas":
+    """Return an empty figure of the report's width.
+
+    Args:
+        height: in inches.
+        measured: whether its texts are measured and room is made for them.
+    """
     from matplotlib.figure import Figure as Canvas
 
-    return Canvas((WIDTH, height), layout="constrained")
+    return Canvas((WIDTH, height), layout="constrained" if measured else None)
 
 
 def beside(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ratelab.comparison import Comparison
 from ratelab.report.curves import Band, Curve, Curves, changes
-from ratelab.report.drawing import Look, beside, every_axes, lines, plain_numbers
+from ratelab.report.drawing import MANY_POINTS, Look, beside, every_axes, lines, plain_numbers
 from ratelab.report.figure import Figure, csv_text
 from ratelab.report.svg import as_svg
 
@@ -34,7 +34,7 @@ def draw_rates(comparison: Comparison, curves: Curves, slug: str) -> Figure | No
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         x, y = _outline(groups[number], log, deviation)
-        axes.plot(x, y, **{**look.line(1_000), "gid": f"rate-{number}"})
+        axes.plot(x, y, gid=f"rate-{number}" if look.marker else None, **look.line(MANY_POINTS))
 
     title = "Learning rate at every step"
     canvas = lines(title, "step (updates, from 0)", "learning rate", [one.name for one in groups], draw)

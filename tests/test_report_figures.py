@@ -112,7 +112,7 @@ def test_windows_hold_equally_many_logged_losses():
 
 
 def test_the_loss_is_the_mean_over_runs_between_the_lowest_and_the_highest(recorded):
-    _, curves, figures = recorded
+    _, _, figures = recorded
     expected = np.array([losses(100 + seed) for seed in range(6)])
     read = [row for row in table(figures["training-loss"]) if row["group"] == "exponential"]
     assert [int(row["first_step"]) for row in read] == list(range(STEPS))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ratelab.comparison import study
-from ratelab.report import palette, write_figures
+from ratelab.report import make_report, palette
 from ratelab.report.curves import Curves, band, changes, read_curves, window_width
 from ratelab.report.figures import draw_figures
 from ratelab.report.line_figures import draw_rates, simplified
@@ -20,6 +20,7 @@ from ratelab.tracking.history import _averaged
 from report_examples import (
     SCHEDULES,
     STEPS,
+    found,
     losses,
     plain_study,
     recorded_run,
@@ -383,7 +384,8 @@ def test_groups_differ_in_more_than_their_colour():
 
 def test_figures_are_written_for_the_documentation(recorded, tracker, tmp_path):
     made, _, figures = recorded
-    written = write_figures(made, tracker.uri, tmp_path / "figures")
+    make_report(made, found(), tracker.uri, tmp_path / "report.html", tmp_path / "figures")
+    written = list((tmp_path / "figures").iterdir())
     assert {path.name for path in written} == {
         f"{slug}.{kind}" for slug in figures for kind in ("svg", "csv")
     }

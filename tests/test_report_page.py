@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from ratelab.comparison import study
-from ratelab.report import make_report, write_report
+from ratelab.report import make_report
 from ratelab.report.facts import without_paths
 from ratelab.session import Plan, Session
-from ratelab.tracking import Recorded, Tracker, open_tracker
+from ratelab.tracking import NullRun, Recorded, Tracker, open_tracker
 from report_examples import found, plain_study, recorded_study, result, tuned_study
 
 pytestmark = [
@@ -79,11 +79,14 @@ def recorded(tracker):
 
 @pytest.fixture(scope="module")
 def report(recorded, tracker, tmp_path_factory):
-    return write_report(recorded, found(), tracker.uri, tmp_path_factory.mktemp("report") / "report.html")
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    make_report(recorded, found(), tracker.uri, path)
+    return path
 
 
 def page_of(made, tracker, folder, recorded=None):
-    path = write_report(made, recorded or found(), tracker.uri, folder / "new" / "report.html")
+    path = folder / "new" / "report.html"
+    make_report(made, recorded or found(), tracker.uri, path)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -284,10 +287,12 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(recorded, tracker, t
     def fail(*_):
         raise RuntimeError("no paper\nat all")
 
-    monkeypatch.setattr("ratelab.session.write_report", fail)
+    monkeypatch.setattr("ratelab.session.make_report", fail)
     monkeypatch.setattr("ratelab.session.recorded", lambda *_: found())
     session = session_in(tmp_path, tracker)
-    session.finish(recorded.results)
+    session.parent = NullRun("sweep")
+    session.results = list(recorded.results)
+    session.finish()
     assert session.console.file.getvalue().splitlines()[-1] == (
         "warning: no report was made: RuntimeError: no paper"
     )
@@ -350,7 +355,8 @@ def measured_in_chromium(path, width, folder):
 def test_the_page_fits_a_phone_and_a_desktop(kind, width, report, tracker, tmp_path):
     if kind == "many":
         names = [f"exponential schedule.decay_steps={n} schedule.decay_rate=0.5" for n in range(20)]
-        report = write_report(plain_study(names), found(), tracker.uri, tmp_path / "many.html")
+        report = tmp_path / "many.html"
+        make_report(plain_study(names), found(), tracker.uri, report)
     (tmp_path / "shown").mkdir()
     seen = measured_in_chromium(report, width, tmp_path / "shown")
     assert seen["client"] == width

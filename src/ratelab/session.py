@@ -16,7 +16,7 @@ from ratelab.config import Config
 from ratelab.imports import quick_imports
 from ratelab.passwords import without_password
 from ratelab.progress import Reporter, Silence, for_terminal
-from ratelab.report import print_study, write_report
+from ratelab.report import make_report, print_study
 from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker, recorded
 
 UI = "http://127.0.0.1:5000"
@@ -37,7 +37,6 @@ class Plan:
         sweep_id: names the sweep in MLflow; None for a single run.
         folder: of the jobs of a sweep.
         directory: what relative paths start from.
-        folder: of the sweep, for its report; None: no report is made.
     """
 
     directory: Path
@@ -108,40 +107,19 @@ class Session:
         if self.parent is not None:
             self.parent.fail(str(error), "".join(traceback.format_exception(error)))
 
-    def finish(self, results: Sequence[Result]) -> None:
-        """Print the comparison, where MLflow shows it, and where its report is."""
+    def finish(self) -> None:
+        """Print what the results of a sweep say, and where MLflow shows this comparison."""
         self.progress.close()
-        compared = study(results) if self.plan.sweep_id is not None else None
-        if compared is not None:
-            print_study(self.console, compared)
+        found = study(self.results) if self.plan.sweep_id is not None and self.results else None
+        if found is not None:
+            print_study(self.console, found)
         if isinstance(self.tracker, Tracker):
             run_ids = [result.run_id for result in self.results if result.run_id]
             print_links(
                 self.console, self.tracker.uri, self.tracker.experiment_id, run_ids, self.plan.sweep_id
             )
-            if compared is not None and self.plan.folder is not None:
-                self._report(self.tracker, compared, self.plan.folder)
-
-    def _report(self, tracker: Tracker, compared: Study, folder: Path) -> None:
-        """Write the report and keep it with the parent run; what goes wrong does not end the sweep."""
-        path = folder / "report.html"
-        try:
-            tracker.flush()
-            found = recorded(tracker.uri, self.plan.sweep_id)
-            write_report(compared, found, tracker.uri, path)
-            if self.parent is not None:
-                self.parent.artifact(path)
-        except Exception as error:
-            reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0], tracker.uri)
-            line = f"warning: no report was made: {reason}"
-        else:
-            line = f"report: {self._short(path)}"
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-    def _short(self, path: Path) -> Path:
-        """Return the path from the project's folder, if it is in there."""
-        path, directory = path.absolute(), self.plan.directory.absolute()
-        return path.relative_to(directory) if path.is_relative_to(directory) else path
+        if found is not None:
+            self._report(found)
 
     def _report(self, found: Study) -> None:
         """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
@@ -154,7 +132,8 @@ class Session:
             make_report(found, runs, self.tracker.uri, path)
             self.parent.artifact(path)
         except Exception as error:
-            self.console.print(f"no report: {type(error).__name__}: {error}", highlight=False, markup=False)
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.console.print(f"warning: no report was made: {reason}", highlight=False, markup=False)
         else:
             self.console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 

@@ -80,10 +80,6 @@ def launch(
     """Run each job in its folder; the session keeps the results."""
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    varied = varied_keys(job_overrides)
-    plan = Plan(Path(config.hydra.runtime.cwd), len(job_overrides), varied, sweep_id(folder), folder)
     composer, returns = Composer(context, config), {}
     with contextlib.ExitStack() as stack:
         conductor = stack.enter_context(Conductor(assignments, session, team))

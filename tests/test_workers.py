@@ -228,17 +228,17 @@ def test_another_device_setting_than_that_of_the_process_breaks_each_run(tensorf
 
 @pytest.fixture
 def exhausted(tensorflow, monkeypatch):
-    """Let calls of Program.epoch fail as on a full device, those of which size and number say so."""
+    """Let calls of Program.run fail as on a full device, those of which size and number say so."""
 
     def fail_where(condition):
-        epoch, calls = Program.epoch, itertools.count()
+        run, calls = Program.run, itertools.count()
 
         def failing(program, *arguments):
             if condition(program.size, next(calls)):
                 raise tensorflow.errors.ResourceExhaustedError(None, None, "out of memory")
-            return epoch(program, *arguments)
+            return run(program, *arguments)
 
-        monkeypatch.setattr(Program, "epoch", failing)
+        monkeypatch.setattr(Program, "run", failing)
 
     return fail_where
 

@@ -31,9 +31,8 @@ def cycling(monkeypatch):
     monkeypatch.setattr(ratelab.schedules, "fixed", cycle)
 
 
-def test_a_schedule_that_changes_the_momentum_needs_one(cycling):
-    with pytest.raises(UserError, match=r"this optimizer has none; set optimizer.momentum=0.9"):
-        job(optimizer=SGD)
+def test_a_schedule_changes_the_momentum_where_the_optimizer_has_one(cycling):
+    assert job(optimizer=SGD).momenta is None
     planned = job(optimizer={**SGD, "momentum": 0.9})
     assert planned.hyperparameters["momentum"].tolist() == [np.float32(0.85)] * 150
     planned = job(optimizer={"_target_": "ratelab.optimizers.adam"})

@@ -38,7 +38,7 @@ def plateau(
     cooldown: Epochs = 0,
     min_rate: Rate = 0.0,
 ) -> Reactive:
-    """Multiply the rate by `factor` when the validation loss has not improved for `patience` epochs.
+    """Fall when the validation loss stays: rate(epoch) = rate(epoch - 1) * factor after `patience` epochs.
 
     A loss improves if loss + `min_delta` is below the best one; after a reduction `cooldown` epochs do not
     count. Exactly Keras' ReduceLROnPlateau on `val_loss`, mode "min", with its float32 rates and comparisons.

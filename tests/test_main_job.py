@@ -329,7 +329,7 @@ def test_a_sweep_records_every_step_of_every_run(sweeps):
 
 def test_a_sweep_has_a_folder_for_each_job(sweeps):
     folder = sweeps[0].job_folder
-    assert {path.name for path in folder.iterdir()} == {*"012345", "multirun.yaml"}
+    assert {path.name for path in folder.iterdir()} == {*"012345", "multirun.yaml", "report.html"}
     for number in range(6):
         overrides = yaml.safe_load((folder / f"{number}" / ".hydra" / "overrides.yaml").read_text())
         assert overrides[-1] == f"seed={number % 2}"

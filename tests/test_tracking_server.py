@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratelab.tracking import MetricWriter, Tracker, open_tracker, prepare_store
+from ratelab.tracking import MetricWriter, Tracker, open_tracker, prepare_store, windows
 from ratelab.validation import UserError
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -86,6 +86,20 @@ def test_a_server_and_a_file_read_back_the_same_at_every_step(server: str, tmp_p
         read.append((histories, repr(run.data.metrics), repr(client.get_run(run_id).data.metrics)))
     assert [len(points) for points in read[0][0]] == [2_200, 3]
     assert read[0] == read[1]
+
+
+def test_a_server_and_a_file_have_the_same_means_over_windows(server: str, tmp_path: Path) -> None:
+    steps = np.arange(0, 3_000, 10)
+    values = np.random.default_rng(0).normal(size=300)
+    values[[1, 20, 30]] = np.nan, np.inf, -np.inf
+    read = []
+    for uri in (prepare_store(server, tmp_path), prepare_store("sqlite:///mlruns/mlflow.db", tmp_path)):
+        with Tracker(uri, "windows") as tracker, tracker.run("one", params={}, tags={}) as run:
+            run.metrics("train_loss", steps, values, steps)
+            tracker.flush()
+            read.append(windows(uri, [run.id], "train_loss", 70)[run.id])
+    assert read[0].steps.tolist() == read[1].steps.tolist() == list(range(0, 3_000, 70))
+    np.testing.assert_allclose(read[0].values, read[1].values, rtol=1e-12)
 
 
 def test_a_run_on_a_server_has_its_texts_status_and_artifacts(

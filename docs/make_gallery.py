@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
-from ratelab.plateau import Reactive
 from ratelab import schedules
+from ratelab.plateau import Reactive
 from ratelab.targets import locate
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -57,12 +58,12 @@ class BatchPlan:
         """How many passes over the examples."""
         return len(self.first_steps) - 1
 
-    @property
+    @cached_property
     def is_constant(self) -> bool:
         """Say whether all batches have one size."""
         return bool((self.sizes == self.sizes[0]).all())
 
-    @property
+    @cached_property
     def examples_seen(self) -> npt.NDArray[np.int64]:
         """int64[steps], examples seen after each update."""
         return np.cumsum(self.sizes, dtype=np.int64)
@@ -146,7 +147,7 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
     """
     largest = examples if size.largest is None else min(size.largest, examples)
     runs: list[tuple[int, float, int]] = []  # size, factor of the rate, number of updates
-    firsts, seen = [0], 0
+    firsts, seen, steps = [0], 0, 0
     for _ in range(epochs):
         left = examples
         while True:
@@ -156,8 +157,9 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
             until = (math.floor(seen / size.period) + 1) * size.period - seen
             count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))
             runs.append((batch, factor, count))
+            steps += count
             left, seen = left - count * batch, seen + count * batch
-        firsts.append(sum(count for _, _, count in runs))
+        firsts.append(steps)
     sizes, factors, counts = zip(*runs, strict=True)
     return BatchPlan(
         np.repeat(np.array(sizes, np.int32), counts), np.repeat(factors, counts), np.array(firsts, np.int64)

@@ -14,7 +14,7 @@ PACKAGE = SRC / "ratelab"
 # Each module imports only from the layers before its own; `config` makes schedules, so it comes after them.
 LAYERS = [
     ["imports", "passwords", "validation"],
-    ["batches", "plateau", "targets"],
+    ["batches", "figure_files", "plateau", "targets"],
     ["schedules"],
     ["composition", "config"],
     ["data", "devices", "interruption", "models", "optimizers", "provenance"],
@@ -24,9 +24,11 @@ LAYERS = [
     ["tracking"],
     ["comparison"],
     ["progress", "report"],
+    ["overrides"],
     ["preflight", "session"],
     ["assignments", "preview"],
-    ["recording"],
+    ["descriptions"],
+    ["lr_find", "recording"],
     ["conductor", "experiment"],
     ["sweep"],
     ["tuned_sweep"],

@@ -112,6 +112,47 @@ def test_a_schedule_that_is_no_function_of_the_step_is_left_out(monkeypatch, tmp
     assert curves(own, 10) == ([], ["fixed"])
 
 
+def test_a_growing_batch_is_that_of_training():
+    words = ["data=digits", "epochs=6", "batch_size=20", "batch=growing", "batch.decay_steps=30"]
+    words += ["batch.largest=40", "schedule=linear_to_zero"]
+    [curve], _ = curves(words)
+    job = plan(composed(*words))
+    np.testing.assert_array_equal(curve.rates, job.rates.table)
+    np.testing.assert_array_equal(curve.batch_sizes, job.batches.sizes)
+    assert curve.batch_sizes[-1] == 40
+
+
+@pytest.mark.parametrize("steps", [1, 59, 60, 61, 500, 5000])
+def test_a_growing_batch_of_any_length_begins_like_a_longer_one(steps):
+    words = ["data=digits", "batch_size=20", "batch=growing", "batch.decay_steps=60", "batch.largest=40"]
+    [curve], _ = curves(words, steps)
+    whole = plan(composed(*words, "epochs=1000")).batches.sizes[:steps]
+    assert len(curve.rates) == steps
+    np.testing.assert_array_equal(
+        np.full(steps, 20) if curve.batch_sizes is None else curve.batch_sizes, whole
+    )
+
+
+def test_batches_that_grow_are_drawn(tmp_path):
+    grown = Curve("b", np.full(90, 0.1, np.float32), np.repeat(np.int32([10, 20, 400]), 30))
+    plain = Curve("a", np.linspace(1, 0, 100, dtype=np.float32))
+    console = Console(width=80, record=True, file=io.StringIO())
+    show([plain, grown], console)
+    text = console.export_text()
+    assert "batch size of b" in text
+    assert "batch size of a" not in text
+    assert " 400 " in text
+    save([plain, grown], tmp_path / "with.svg")
+    save([plain], tmp_path / "without.svg")
+    assert "batch size" in comments(tmp_path / "with.svg")
+    assert "batch size" not in comments(tmp_path / "without.svg")
+
+
+def comments(path):
+    """The texts of an SVG of matplotlib's, which draws letters as shapes and notes them."""
+    return re.findall(r"<!-- (.*?) -->", path.read_text())
+
+
 # The terminal
 
 

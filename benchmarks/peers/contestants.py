@@ -118,7 +118,7 @@ def ours(size: Size, folder: Path, *extra: str, losses: int = 10) -> Lap:
     overrides = [f"schedule={','.join(SCHEDULES)}", f"seed=range({size.seeds})", f"epochs={size.epochs}"]
     script = ROOT / "src" / "train.py"
     seconds, printed = timed(folder, script, "-m", "experiment=tutorial", *overrides, *extra)
-    ranges = re.findall(r"(\d\.\d{4}) to (\d\.\d{4})", printed)
+    ranges = re.findall(r"(\d\.\d{4})-(\d\.\d{4})", printed)  # the interval of each schedule
     assert len(ranges) == len(SCHEDULES), printed
     check_accuracy([float(end) for ends in ranges for end in ends], size.epochs)
     if "tracking=none" not in extra:

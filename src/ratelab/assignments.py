@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config
+from ratelab.overrides import override_key
 from ratelab.passwords import without_password
 from ratelab.planning import plan
 from ratelab.preflight import check, prepare, read
@@ -22,7 +23,7 @@ DESCRIBING = {
     "warmup",
 }  # config groups; tags of the run say the option
 
-__all__ = ["Assignment", "Labels", "assign", "override_key", "sweep_id"]
+__all__ = ["Assignment", "Labels", "assign", "sweep_id"]
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,6 @@ def assign(cfg: DictConfig, hydra: Any, varied: frozenset[str], *, open_store: b
         steps=job.batches.steps,
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
     )
-
-
-def override_key(override: str) -> str:
-    """Return the key of an override.
-
-    >>> override_key("+schedule.power=2")
-    'schedule.power'
-    """
-    return override.lstrip("+~").partition("=")[0]
 
 
 def sweep_id(folder: Path) -> str:

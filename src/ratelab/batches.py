@@ -14,7 +14,7 @@ from ratelab.validation import Count, Positive, UserError, checked
 
 PART_OF_EXAMPLES = 10  # the largest batch, if none is given, is this part of the training examples
 
-__all__ = ["BatchPlan", "BatchSize", "constant", "growing", "plan_batches"]
+__all__ = ["BatchPlan", "BatchSize", "constant", "growing", "plan_batches", "plan_steps"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,15 @@ class BatchPlan:
     def examples_seen(self) -> npt.NDArray[np.int64]:
         """int64[steps], examples seen after each update."""
         return np.cumsum(self.sizes, dtype=np.int64)
+
+    def first(self, steps: int) -> "BatchPlan":
+        """Return the plan of the first `steps` updates, at most as many as there are.
+
+        >>> plan_batches(constant(3), examples=10, epochs=2).first(4).first_steps
+        array([0, 3, 4])
+        """
+        bounds = self.first_steps[: np.searchsorted(self.first_steps, steps) + 1]
+        return BatchPlan(self.sizes[:steps], self.rate_factors[:steps], np.minimum(bounds, steps))
 
 
 @checked
@@ -164,6 +173,21 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
     return BatchPlan(
         np.repeat(np.array(sizes, np.int32), counts), np.repeat(factors, counts), np.array(firsts, np.int64)
     )
+
+
+def plan_steps(size: BatchSize, examples: int, steps: int) -> BatchPlan:
+    """Plan `steps` updates, in as many epochs as they take, the last one perhaps a part of one.
+
+    Raises:
+        UserError: if a batch is wanted that is smaller than 1.
+
+    >>> plan_steps(constant(3), examples=10, steps=4).first_steps
+    array([0, 3, 4])
+    """
+    epochs = 1
+    while (plan := plan_batches(size, examples, epochs)).steps < steps:
+        epochs = max(epochs + 1, epochs * steps // plan.steps)
+    return plan.first(steps)
 
 
 def _batch(wanted: float, largest: int, seen: int) -> tuple[int, float]:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from ratelab.interruption import plain_endings
+from ratelab.lr_find import lr_find
 from ratelab.preview import preview
 from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
@@ -34,6 +35,7 @@ def commands() -> None:
 
 
 commands.add_command(preview)
+commands.add_command(lr_find)
 
 
 @commands.command()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ratelab import config as configuration
 from ratelab import data, targets
-from ratelab.batches import BatchPlan, BatchSize, plan_batches
+from ratelab.batches import BatchPlan, BatchSize, plan_batches, plan_steps
 from ratelab.config import Config, Target
 from ratelab.optimizers import Optimizer
 from ratelab.training import Job, momenta_of, rates_of
@@ -15,7 +15,7 @@ from ratelab.validation import UserError
 
 T = TypeVar("T")
 
-__all__ = ["plan"]
+__all__ = ["batches_of", "plan"]
 
 
 def plan(config: Config) -> Job:
@@ -27,7 +27,7 @@ def plan(config: Config) -> Job:
     """
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
-    batches = _plan_batches(config, len(dataset.train.labels))
+    batches = batches_of(config, len(dataset.train.labels))
     schedule = configuration.make_schedule(config, batches.steps)
     optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
@@ -45,14 +45,26 @@ def plan(config: Config) -> Job:
     )
 
 
-def _plan_batches(config: Config, examples: int) -> BatchPlan:
-    """Plan the batches of all epochs."""
+def batches_of(config: Config, examples: int, steps: int | None = None) -> BatchPlan:
+    """Plan the batches of a run.
+
+    Args:
+        config: of the run.
+        examples: in the training split.
+        steps: how many updates; None: as many as `config.epochs` have.
+
+    Raises:
+        UserError: if a batch is larger than the training split, or smaller than 1.
+    """
     if config.batch_size > examples:
         raise UserError(
             f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
         )
     supplied = {"batch_size": config.batch_size, "examples": examples}
-    return plan_batches(_make(BatchSize, "batch", config.batch, supplied), examples, config.epochs)
+    size = _make(BatchSize, "batch", config.batch, supplied)
+    if steps is None:
+        return plan_batches(size, examples, config.epochs)
+    return plan_steps(size, examples, steps)
 
 
 def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]) -> T:

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from ratelab import provenance
+from ratelab import descriptions, provenance
 from ratelab.assignments import Assignment
 from ratelab.comparison import Measured, Result
-from ratelab.config import Config
 from ratelab.planning import plan
 from ratelab.session import Session
 from ratelab.tracking import Diverged, NullRun, Run, now_ms
@@ -50,7 +48,7 @@ class Recording:
         with contextlib.ExitStack() as stack:
             self._record = stack.enter_context(_opened(assignment, session))
             stack.enter_context(_steps_file(self._record, self._chunks))
-            _log_provenance(self._record, assignment)
+            descriptions.log_files(self._record, assignment)
             self._stack = stack.pop_all()
         self.result = replace(self.result, run_id=self._record.id)
 
@@ -121,7 +119,7 @@ class Recording:
 @contextlib.contextmanager
 def _opened(assignment: Assignment, session: Session) -> Iterator[Recorder]:
     session.open(assignment.config)
-    params, tags = provenance.flatten(_public(assignment.config)), _tags(assignment)
+    params, tags = descriptions.params(assignment.config), descriptions.tags(assignment)
     opened = session.tracker.run(assignment.name, params=params, tags=tags, parent_id=session.parent_id)
     with opened as record:
         yield record
@@ -156,48 +154,12 @@ def _write_parquet(chunks: list[Chunk], path: Path) -> None:
     pa.parquet.write_table(pa.table(arrays), path)
 
 
-def _log_provenance(record: Recorder, assignment: Assignment) -> None:
-    """Record what made this run: configuration, overrides, local changes, packages."""
-    origin = provenance.collect()
-    texts = {
-        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))),
-        "overrides.txt": "\n".join(assignment.labels.overrides) + "\n",
-        "packages.txt": origin.packages,
-        "git.diff": origin.diff,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in texts.items():
-            if text:
-                (Path(folder) / name).write_text(text)
-        record.artifact(Path(folder))
-
-
-def _public(config: Config) -> dict[str, Any]:
-    """Return the configuration without the URI of the store: it may hold a password."""
-    return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
-
-
 def unfinished(assignment: Assignment) -> Result:
     """Return the result of a run that has just begun: "failed" until it is known better."""
-    settings = provenance.flatten(_public(assignment.config))
     return Result(
         seed=assignment.config.seed,
         choices=assignment.labels.choices,
-        settings={key: str(value) for key, value in settings.items()},
+        settings={key: str(value) for key, value in descriptions.params(assignment.config).items()},
         data_digest=assignment.data_digest,
         origin=provenance.collect().tags,
     )
-
-
-def _tags(assignment: Assignment) -> dict[str, str]:
-    config, labels = assignment.config, assignment.labels
-    described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
-    swept = {"sweep_id": labels.sweep_id, "job": str(assignment.number)} if labels.sweep_id else {}
-    return {
-        **labels.choices,
-        "seed": str(config.seed),
-        "config_digest": provenance.digest(described),
-        "data_digest": assignment.data_digest,
-        **swept,
-        **provenance.collect().tags,
-    }

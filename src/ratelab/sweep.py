@@ -8,9 +8,10 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from ratelab.assignments import Assignment, assign, override_key, sweep_id
+from ratelab.assignments import Assignment, assign, sweep_id
 from ratelab.composition import Composer
 from ratelab.conductor import Conductor
+from ratelab.overrides import override_key
 from ratelab.preflight import prepare
 from ratelab.session import Plan, Session, awaiting
 from ratelab.validation import UserError

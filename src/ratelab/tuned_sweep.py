@@ -10,8 +10,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ratelab.assignments import override_key
 from ratelab.comparison import Result, Tuned, tune
+from ratelab.overrides import override_key
 from ratelab.sweep import opened, varied_keys
 from ratelab.validation import Positive, UserError, explain
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ratelab.validation import UserError
+from ratelab.figure_files import checked_path
 
 
 @click.command()
@@ -14,7 +14,10 @@ from ratelab.validation import UserError
     "--steps", type=click.IntRange(min=1), help="The length of the run; by default that of training."
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="A .png or .svg file; by default the terminal."
+    "--output",
+    type=click.Path(path_type=Path),
+    callback=checked_path,
+    help="A .png or .svg file; by default the terminal.",
 )
 def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) -> None:
     r"""Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
@@ -25,8 +28,6 @@ def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) 
     """
     from ratelab.preview.curves import curves
 
-    if output is not None:
-        _refuse(output)
     drawn, left_out = curves(overrides, steps)
     if output is None:
         from ratelab.preview.terminal import show
@@ -38,11 +39,3 @@ def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) 
         save(drawn, output)
     for name in left_out:
         click.echo(f"{name}: not drawn, it waits for the validation loss.")
-
-
-def _refuse(output: Path) -> None:
-    """Raise UserError for a file that cannot be written, before anything is computed."""
-    if output.suffix not in {".png", ".svg"}:
-        raise UserError(f"--output must end in .png or .svg, got {str(output)!r}")
-    if not output.parent.is_dir():
-        raise UserError(f"--output must be in a folder that exists, got {str(output)!r}")

@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ratelab.figure_files import write_figure
 from ratelab.preview.curves import Curve
-from ratelab.validation import UserError
 
 
 def save(curves: Sequence[Curve], path: Path) -> None:
@@ -16,17 +16,23 @@ def save(curves: Sequence[Curve], path: Path) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    figure = Figure(figsize=(8, 4.5))
-    figure.subplots_adjust(left=0.1, right=0.97, bottom=0.12, top=0.96)
-    axes = figure.add_subplot()
+    growing = [curve for curve in curves if curve.batch_sizes is not None]
+    figure = Figure(figsize=(8, 6.5 if growing else 4.5))
+    figure.subplots_adjust(left=0.1, right=0.97, bottom=0.09 if growing else 0.12, top=0.96, hspace=0.1)
     colors = mpl.colormaps["tab20" if len(curves) > 10 else "tab10"]
-    for number, curve in enumerate(curves):
-        axes.plot(curve.rates, label=curve.name, color=colors(number % colors.N), linewidth=1.2)
-    axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    style = {curve.name: colors(number % colors.N) for number, curve in enumerate(curves)}
+    heights = [2, 1] if growing else [1]
+    panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    axes = panels[0]
+    for curve in curves:
+        axes.plot(curve.rates, label=curve.name, color=style[curve.name], linewidth=1.2)
+    axes.set(ylabel="learning rate", ylim=(0, None))
     axes.margins(x=0.01)
     axes.legend(fontsize="small", ncols=1 + len(curves) // 12)
-    try:
-        with mpl.rc_context({"svg.hashsalt": "ratelab"}):
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    except OSError as error:
-        raise UserError(f"--output must be a file that can be written: {error}") from None
+    if growing:
+        for curve in growing:
+            color = style[curve.name]
+            panels[1].plot(curve.batch_sizes, color=color, linewidth=1.2, drawstyle="steps-post")
+        panels[1].set(ylabel="batch size", ylim=(0, None))
+    panels[-1].set(xlabel="step")
+    write_figure(figure, path)

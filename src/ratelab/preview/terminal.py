@@ -22,18 +22,27 @@ BRAILLE = 0x2800
 def show(curves: Sequence[Curve], console: Console) -> None:
     """Print the curves; more than six get a chart each, two beside each other."""
     width = min(console.width, WIDEST)
+    growing = [Curve(c.name, c.batch_sizes.astype(np.float32)) for c in curves if c.batch_sizes is not None]
     if len(curves) <= len(STYLES):
         console.print(*chart(curves, width - MARGIN, 15), sep="\n")
         console.print(_legend(curves))
-        return
+    else:
+        console.print(_panels(curves, width))
+    if growing:
+        console.print()
+        console.print(_panels(growing, width, "batch size of "))
+
+
+def _panels(curves: Sequence[Curve], width: int, what: str = "") -> Table:
+    """Draw a small chart for each curve, two beside each other."""
     grid = Table.grid(padding=(0, 2, 1, 0))
     panels = [
-        Group(Text(curve.name, "bold", no_wrap=True), *chart([curve], width // 2 - MARGIN - 2, 4))
+        Group(Text(what + curve.name, "bold", no_wrap=True), *chart([curve], width // 2 - MARGIN - 2, 4))
         for curve in curves
     ]
     for left in range(0, len(panels), 2):
         grid.add_row(*panels[left : left + 2])
-    console.print(grid)
+    return grid
 
 
 def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:

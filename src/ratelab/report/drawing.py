@@ -130,17 +130,18 @@ def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
     """
     from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+    many = len(axes.figure.axes) > 1  # in panels there is room for fewer numbers
     if x == "count":
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(3 if many else 5, integer=True))
     if x == "large":
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(3 if many else 5, integer=True))
     for axis, kind in ((axes.xaxis, x), (axes.yaxis, y)):
         if kind == "log":
             low, high = axis.get_view_interval()
             subs = (1.0, 2.0, 5.0) if high < 200 * low else (1.0,)
-            axis.set_major_locator(LogLocator(subs=subs, numticks=5 if len(axes.figure.axes) > 1 else 9))
+            axis.set_major_locator(LogLocator(subs=subs, numticks=5 if many else 9))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
 

@@ -2,10 +2,10 @@
 
     python benchmarks/lr_find.py [--only NAME ...] [--quick]
 
-For each setting: one `ratelab lr-find`; a sweep over a grid of fixed rates, three a decade, three seeds each
-on the validation split; the same sweep at the suggested rates. Printed: the rates, the validation accuracy that
-training at them gives (mean over the seeds), and the seconds of both ways, start to exit. The accuracy that a
-suggestion loses against the best of the grid is what it costs to believe it.
+For each setting: one `ratelab lr-find`; a sweep over a grid of fixed rates, three a decade, three seeds each,
+on the validation split; the same sweep at the suggested rates. Printed: the rates, the validation accuracy
+that training at them gives (mean over the seeds), and the seconds of both ways, start to exit. The accuracy
+that a suggestion loses against the best of the grid is what it costs to believe it.
 """
 
 import json

@@ -65,9 +65,9 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
             cells[row][column] = Text(chr(BRAILLE + int(drawn[row, column])), STYLES[number])
     if len(curves) > 1:
         _letter(cells, dots)
-    numbers = {0: f"{top:.3g}", height - 1: "0"}
+    numbers = {0: f"{top:.4g}", height - 1: "0"}
     if height % 2:
-        numbers[height // 2] = f"{top / 2:.3g}"
+        numbers[height // 2] = f"{top / 2:.4g}"
     lines = [Text.assemble(f"{numbers.get(row, ''):>{MARGIN - 2}} ", *cells[row]) for row in range(height)]
     return [*lines, Text(f"{0:>{MARGIN}}{steps - 1:>{width - 1}}")]
 

@@ -190,7 +190,43 @@ def test_each_pair_of_six_groups_and_of_seven_each_with_the_first():
     assert len(compare(six).pairs) == 15
     seven = compare([*six, *runs("g", [0.5, 0.5])])
     assert [(pair.first, pair.second) for pair in seven.pairs] == [(name, "a") for name in "bcdefg"]
-    assert "7 groups: each is compared with the first one, a" in seven.notes
+    assert "7 groups: each is compared with a, another one with --baseline" in seven.notes
+
+
+def test_of_many_groups_fixed_is_the_baseline_wherever_it_stands():
+    many = compare([run(name, seed) for name in [*"abcdef", "fixed", "g"] for seed in (0, 1)])
+    assert [(pair.first, pair.second) for pair in many.pairs] == [(name, "fixed") for name in "abcdefg"]
+
+
+def test_many_pairs_are_counted_and_those_without_a_conclusion_share_a_sentence():
+    sweep = runs("fixed", [0.5] * 10)
+    for number, name in enumerate("abcdef"):
+        sweep += runs(name, [0.5 + 0.001 * (number + seed % 3) for seed in range(10 if name in "ab" else 3)])
+    found = compare(sweep)
+    sentences = [one.sentence for one in found.conclusions]
+    assert len(found.pairs) == 6
+    assert sentences == [pair.sentence for pair in found.pairs]  # six are not many
+    found = compare([*sweep, *runs("g", [0.9] * 3), *runs("h", [0.9])])
+    sentences = [one.sentence for one in found.conclusions]
+    own = {pair.first: pair.sentence for pair in found.pairs}
+    assert (
+        sentences[0]
+        == "8 groups against fixed: 1 better, 1 with no difference shown, 6 without a conclusion."
+    )
+    assert sentences[1:3] == [own["a"], own["b"]]
+    assert sentences[3] == (
+        "no conclusion is possible from 3 seeds, in 5 pairs: the smallest p-value that they can give is "
+        "0.25, times 7 pairs; at least 9 seeds are needed."
+    )
+    assert sentences[4:] == [own["h"]]
+
+
+def test_a_setting_that_is_the_seed_makes_no_groups():
+    sweep = [run(name, seed) for name in ("fixed", "cosine") for seed in range(3)]
+    sweep += [run("noisy", seed, schedule__seed=seed) for seed in range(3)]
+    assert names(compare(sweep)) == ["fixed", "cosine", "noisy"]
+    sweep[-1] = run("noisy", 2, schedule__seed=7)  # so it is a setting of its own
+    assert names(compare(sweep))[2:] == [f"noisy schedule.seed={seed}" for seed in (0, 1, 7)]
 
 
 def test_a_baseline_is_compared_with_every_other():

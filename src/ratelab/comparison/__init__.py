@@ -1,6 +1,7 @@
 """Conclusions from finished runs: groups paired by seed, intervals, tests, verdicts; equal tuning."""
 
 from ratelab.comparison.comparing import Comparison, Summary, compare
+from ratelab.comparison.conclusions import Conclusion
 from ratelab.comparison.frames import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.comparison.groups import Group
 from ratelab.comparison.loading import load, read_study
@@ -12,6 +13,7 @@ from ratelab.comparison.tuning import Tuned, tune
 
 __all__ = [
     "Comparison",
+    "Conclusion",
     "Group",
     "Interval",
     "Measured",

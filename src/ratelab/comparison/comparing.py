@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ratelab.comparison import statistics
+from ratelab.comparison.conclusions import Conclusion, conclusions
 from ratelab.comparison.groups import Group, group
 from ratelab.comparison.pairs import Pair, compare_pairs
 from ratelab.comparison.results import Result
@@ -15,6 +16,7 @@ from ratelab.validation import unknown_key
 
 FEW = 10  # seeds; fewer do not give an interval that holds its promise (docs/protocol.md)
 MOST_FOR_ALL_PAIRS = 6  # groups; more are each compared with one
+DEFAULT_BASELINE = "fixed"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Comparison:
     notes: tuple[str, ...]
     members: tuple[Group, ...]
 
+    @property
+    def conclusions(self) -> list[Conclusion]:
+        """What to tell a reader about the pairs."""
+        return conclusions(self.pairs)
+
 
 def compare(
     results: Sequence[Result],
@@ -89,7 +96,7 @@ def compare(
         results: runs that finished or diverged; their order sets only the order of the groups.
         by: config keys that make the groups; None: whatever varies but the seed.
         baseline: the name of the group that every other is compared with; None: all pairs of up to six
-            groups, of more each with the first.
+            groups, of more each with `fixed` if there is one, else with the first.
         target: a validation accuracy in (0, 1]; None: the lowest mean of a group at its end, rounded down.
         title: what is compared.
 
@@ -105,7 +112,8 @@ def compare(
     target = _target(groups) if target is None else target
     which = _pairs(groups, baseline)
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
-        notes.append(f"{len(groups)} groups: each is compared with the first one, {groups[0].name}")
+        chosen = groups[which[0][1]].name
+        notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")
     return Comparison(
         title=title,
         groups=tuple(_summary(one, target) for one in groups),
@@ -123,7 +131,8 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int
         raise unknown_key("--baseline", baseline, names)
     if baseline is None and len(groups) <= MOST_FOR_ALL_PAIRS:
         return [(second, first) for first, second in itertools.combinations(range(len(groups)), 2)]
-    place = 0 if baseline is None else names.index(baseline)
+    usual = DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[0]
+    place = names.index(baseline or usual)
     return [(other, place) for other in range(len(groups)) if other != place]
 
 
@@ -182,8 +191,17 @@ def _remarks(groups: Sequence[Group]) -> list[str]:
     if len(lengths) > 1:
         remarks.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
     if len({tuple(one.by_seed) for one in groups}) > 1:
-        counts = ", ".join(f"{one.name} {len(one.by_seed)}" for one in groups)
-        remarks.append(f"the groups have different seeds ({counts}); a pair uses those that both have")
+        remarks.append(
+            f"the groups have different seeds ({_counts(groups)}); a pair uses those that both have"
+        )
     if any(1 < len(one.by_seed) < FEW for one in groups):
         remarks.append(f"fewer than {FEW} seeds: intervals are too narrow where results are skewed")
     return remarks
+
+
+def _counts(groups: Sequence[Group]) -> str:
+    """Return how many seeds each group has, of many groups the range."""
+    counts = [len(one.by_seed) for one in groups]
+    if len(groups) > MOST_FOR_ALL_PAIRS:
+        return f"{min(counts)} to {max(counts)} of them"
+    return ", ".join(f"{one.name} {count}" for one, count in zip(groups, counts, strict=True))

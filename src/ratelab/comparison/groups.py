@@ -1,6 +1,6 @@
 """Runs in groups: what they differ in, how a group is called, which runs are replicates of each other."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ratelab.comparison.results import Result
@@ -72,13 +72,20 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
     return groups, notes
 
 
-def varied_keys(results: Iterable[Result]) -> list[str]:
+def varied_keys(results: Sequence[Result]) -> list[str]:
     """Return in which choices and settings runs differ, what has no influence left aside."""
     seen: dict[str, set[str]] = {}
     described = [result.described for result in results]
     for key in dict.fromkeys(key for values in described for key in values):
         seen[key] = {values.get(key, "") for values in described}
-    return [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
+    varied = [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
+    return [key for key in varied if not _follows_the_seed(key, results)]
+
+
+def _follows_the_seed(key: str, results: Sequence[Result]) -> bool:
+    """Say whether a setting is the seed under another name, as `${seed}` in a schedule that needs one."""
+    values = {(result.described[key], str(result.seed)) for result in results if key in result.described}
+    return len(values) > 1 and all(value == seed for value, seed in values)
 
 
 def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> dict[int, str]:

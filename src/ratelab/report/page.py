@@ -22,7 +22,7 @@ class Verdicts:
 
     Attributes:
         title: of the comparison.
-        sentences: a symbol, the verdict, the sentence, for each pair.
+        sentences: a symbol, the verdict, the sentence; no symbol and verdict for one about all pairs.
         notes: on the comparison.
     """
 
@@ -66,7 +66,7 @@ def verdicts(study: Study) -> list[Verdicts]:
     return [
         Verdicts(
             one.title,
-            tuple((SYMBOLS[pair.verdict], pair.verdict, pair.sentence) for pair in one.pairs),
+            tuple((SYMBOLS.get(c.verdict or "", ""), c.verdict or "", c.sentence) for c in one.conclusions),
             one.notes,
         )
         for one in study.comparisons

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ratelab.comparison import Comparison, Pair, Study, Summary, Tuned
+from ratelab.comparison import Comparison, Conclusion, Pair, Study, Summary, Tuned
 from ratelab.comparison.pairs import p_value, signed
 
 COLORS = {"better": "green", "worse": "red"}
@@ -70,7 +70,7 @@ def _parts(study: Study) -> Iterator[RenderableType]:
             yield _speed_table(comparison)
         if comparison.pairs:
             yield _pairs_table(comparison.pairs)
-            yield from (_verdict(pair) for pair in comparison.pairs)
+            yield from (_verdict(one) for one in comparison.conclusions)
         yield from (Text(f"* note: {note}") for note in comparison.notes)
     if not study.comparisons and not study.tuned:
         yield Text("no run has ended yet: there is nothing to compare")
@@ -136,13 +136,17 @@ def _rate(group: Summary) -> str:
 
 
 def _pairs_table(pairs: Sequence[Pair]) -> Table:
-    table = _table(
-        "Paired differences, first - second, over the seeds that both have", names=["first", "second"]
-    )
+    """Return a row for each pair; a second group that is always the same is named once, above."""
+    seconds = {pair.second for pair in pairs}
+    common = len(pairs) > 2 and len(seconds) == 1
+    what = f"from {pairs[0].second}" if common else "first - second"
+    title = f"Paired differences {what}, over the seeds that both have"
+    table = _table(title, names=["schedule"] if common else ["first", "second"])
     for heading in ("n", "mean", "95 % interval", "Holm p", "P(>)", "effect"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in pairs:
-        table.add_row(Text(pair.first), Text(pair.second), *_difference(pair))
+        names = [pair.first] if common else [pair.first, pair.second]
+        table.add_row(*map(Text, names), *_difference(pair))
     return table
 
 
@@ -158,12 +162,8 @@ def _difference(pair: Pair) -> list[str]:
     ]
 
 
-def _verdict(pair: Pair) -> Text:
-    return Text(f"* {pair.sentence}", _style(pair))
-
-
-def _style(pair: Pair) -> str:
-    return COLORS.get(pair.verdict, "")
+def _verdict(one: Conclusion) -> Text:
+    return Text(f"* {one.sentence}", COLORS.get(one.verdict or "", ""))
 
 
 def _tuning_table(tuned: Sequence[Tuned]) -> Table:

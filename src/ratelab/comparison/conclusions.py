@@ -1,0 +1,72 @@
+"""What a reader is told about the pairs: the sentence of each, but one for many that say the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ratelab.comparison import statistics
+from ratelab.comparison.pairs import Pair, Verdict, p_value
+
+FEW = 6  # pairs; of more their number is said, and those from which nothing follows share a sentence
+COUNTED: dict[Verdict, str] = {
+    "better": "better",
+    "worse": "worse",
+    "no difference shown": "with no difference shown",
+    "no conclusion": "without a conclusion",
+    "not compared": "not compared",
+}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A sentence, and the verdict that it gives; None for a sentence about all pairs."""
+
+    verdict: Verdict | None
+    sentence: str
+
+
+def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
+    """Return what to say of the pairs, in their order.
+
+    >>> names = ["cosine", "wsd", "rex", "cyclic", "staircase", "piecewise", "plateau"]
+    >>> pairs = [Pair(one, "fixed", (0,), verdict="no conclusion", sentence=f"{one}: ...") for one in names]
+    >>> print(*(one.sentence for one in conclusions(pairs[:2])))
+    cosine: ... wsd: ...
+    >>> print(*(one.sentence for one in conclusions(pairs)))
+    7 groups against fixed: 7 without a conclusion. no conclusion is possible from one seed, in 7 pairs: ...
+    """
+    if len(pairs) <= FEW:
+        return [_own(pair) for pair in pairs]
+    found = [Conclusion(None, _tally(pairs))]
+    open_ = [pair for pair in pairs if pair.verdict == "no conclusion"]
+    for pair in pairs:
+        alike = [other for other in open_ if len(other.seeds) == len(pair.seeds)]
+        if pair not in open_ or len(alike) == 1:
+            found.append(_own(pair))
+        elif pair is alike[0]:
+            found.append(Conclusion("no conclusion", _together(alike, pairs)))
+    return found
+
+
+def _own(pair: Pair) -> Conclusion:
+    return Conclusion(pair.verdict, pair.sentence)
+
+
+def _tally(pairs: Sequence[Pair]) -> str:
+    verdicts = [pair.verdict for pair in pairs]
+    counts = [f"{verdicts.count(one)} {words}" for one, words in COUNTED.items() if one in verdicts]
+    seconds = {pair.second for pair in pairs}
+    what = f"{len(pairs)} groups against {seconds.pop()}" if len(seconds) == 1 else f"{len(pairs)} pairs"
+    return f"{what}: {', '.join(counts)}."
+
+
+def _together(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
+    """Return one sentence for pairs with the same number of seeds, too few for a conclusion."""
+    seeds, tests = len(alike[0].seeds), sum(pair.p is not None for pair in pairs)
+    count = f"{seeds} seeds" if seeds > 1 else "one seed"
+    head = f"no conclusion is possible from {count}, in {len(alike)} pairs"
+    if seeds < 2:
+        return f"{head}: more seeds are needed, as seed='range(0,10)'."
+    return (
+        f"{head}: the smallest p-value that they can give is {p_value(statistics.smallest_p(seeds))}, times "
+        f"{tests} pairs; at least {statistics.pairs_needed(tests)} seeds are needed."
+    )

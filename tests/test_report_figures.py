@@ -10,9 +10,9 @@ import pytest
 
 from ratelab.comparison import study
 from ratelab.report import make_report, palette
-from ratelab.report.curves import Curves, band, changes, read_curves, window_width
+from ratelab.report.curves import Curve, Curves, band, changes, read_curves, window_width
 from ratelab.report.figures import draw_figures
-from ratelab.report.line_figures import draw_rates, simplified
+from ratelab.report.line_figures import draw_rates, draw_validation, simplified
 from ratelab.report.svg import standalone, style
 from ratelab.schedules import exponential, tabulate
 from ratelab.tracking import History, Tracker, histories, open_tracker, windows
@@ -184,8 +184,6 @@ def test_rates_over_more_than_two_decades_have_a_log_axis(tracker):
     def rates_of(*rates):
         histories = [History(np.arange(10), np.full(10, rate)) for rate in rates]
         empty = band([])
-        from ratelab.report.curves import Curve
-
         groups = tuple(Curve(f"g{n}", h, 0, empty, empty, empty, ()) for n, h in enumerate(histories))
         with style():
             return draw_rates(plain_study(["g0", "g1"]).comparisons[0], Curves(groups, 1), "rates")
@@ -315,6 +313,27 @@ def test_many_groups_get_a_panel_and_a_row_each(tracker):
             check_figure(figure)
             named = [word for word in texts(figure.svg) if re.search(r"schedule\d\d", word)]
             assert len(named) == (19 if figure.slug == "paired-differences" else 20)
+
+
+def test_each_of_many_groups_is_beside_the_one_that_all_are_compared_with(tracker):
+    names = [*(f"schedule{n:02}" for n in range(9)), "fixed"]
+    runs = [recorded_run(tracker, name, 0, tabulate(SCHEDULES["staircase"], 60), losses(0)) for name in names]
+    tracker.flush()
+    figures = drawn(study(runs), tracker.uri)
+    for slug in ("learning-rates", "training-loss", "validation-accuracy-by-steps"):
+        assert "Dotted in each panel: fixed." in figures[slug].caption
+
+
+@pytest.mark.parametrize(("epochs", "cut"), [(50, True), (5, False)])
+def test_the_first_tenth_of_a_run_does_not_set_the_axis_of_accuracies(epochs, cut):
+    accuracy = np.append(0.1, np.linspace(0.8, 0.9, epochs - 1))
+    own = band([History(np.arange(epochs), accuracy)])
+    curve = Curve("fixed", History(np.empty(0, np.int64), np.empty(0)), 0, band([]), own, own, ())
+    with style():
+        figure = draw_validation(Curves((curve,), 1), "accuracy", by_examples=False)
+    assert ("The axis leaves out what is below" in figure.caption) == cut
+    assert ("0.2" in texts(figure.svg)) != cut
+    assert float(table(figure)[0]["mean"]) == 0.1
 
 
 @pytest.mark.parametrize(("groups", "seeds"), [(["a", "b"], [0]), (["a"], [0, 1]), (["a"], [0])])

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ratelab.comparison import DEFAULT_BASELINE
 from ratelab.report import palette
 from ratelab.report.svg import WIDTH
 
@@ -36,7 +37,7 @@ LookAt = Callable[["Axes", int, Look], None]
 
 
 def lines(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Canvas":
-    """Return a figure with a curve for each group: together, or of many each beside the first one.
+    """Return a figure with a curve for each group: together, or of many a panel each.
 
     Args:
         title: of the figure.
@@ -86,14 +87,14 @@ def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "
         top=1 - (0.3 + head) / height,
     )
     grid = canvas.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    first = Look(palette.MUTED.stand_in, (0, (2, 1.5)), "")
+    common, dotted = _reference(names), Look(palette.MUTED.stand_in, (0, (2, 1.5)), "")
     own = Look(palette.series(0), palette.dash(0), palette.marker(0))
     for number, axes in enumerate(grid):
         if number >= len(names):
             axes.set_visible(False)
             continue
-        if number:
-            draw(axes, 0, first)
+        if number != common:
+            draw(axes, common, dotted)
         draw(axes, number, own)
         axes.set_title(labels[number], fontsize=7.5, fontweight="normal", pad=3)
         axes.tick_params(labelsize=7.5, labelbottom=number + _COLUMNS >= len(names))
@@ -116,8 +117,13 @@ def new_canvas(height: float, *, measured: bool = True) -> "Canvas":
 
 
 def beside(names: Sequence[str]) -> str:
-    """Return what a caption says of the first group where every other has a panel beside it."""
-    return f" Dotted in each panel: {names[0]}." if len(names) > MOST_TOGETHER else ""
+    """Return what a caption says of the group that is drawn in the panel of every other."""
+    return f" Dotted in each panel: {names[_reference(names)]}." if len(names) > MOST_TOGETHER else ""
+
+
+def _reference(names: Sequence[str]) -> int:
+    """Return the place of the group that many are compared with."""
+    return names.index(DEFAULT_BASELINE) if DEFAULT_BASELINE in names else 0
 
 
 def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:

@@ -191,10 +191,14 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     title = f"Validation accuracy by {'training examples seen' if by_examples else 'steps'}"
     x = "training examples seen" if by_examples else "step (updates, from 0)"
     canvas = lines(title, x, "accuracy (fraction correct)", [curve.name for curve in groups], draw)
+    bottom = _bottom(bands)
     for axes in every_axes(canvas):
+        axes.set_ylim(bottom=bottom)
         plain_numbers(axes, x="large" if by_examples else "count")
     what = "An example counts each time that it is seen. " if by_examples else "Measured after each epoch. "
     caption = what + _BAND + beside([curve.name for curve in groups])
+    if any(band.low.min() < bottom for band in bands):
+        caption += " The axis leaves out what is below all that is reached after a tenth of the run."
     if any(curve.diverged for curve in groups):
         caption += " A run that diverged counts as 0 from then on."
     rows = [
@@ -206,6 +210,13 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     return Figure(
         slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, rows)}
     )
+
+
+def _bottom(bands: Sequence[Band]) -> float:
+    """Return where an axis of accuracies begins: the start of a run would press all the rest into a line."""
+    lowest = min(float(band.low[len(band.low) // 10 :].min()) for band in bands)
+    highest = max(float(band.high.max()) for band in bands)
+    return lowest - 0.05 * (highest - lowest)
 
 
 def _draw_band(axes: "Axes", band: Band, look: Look, shift: float) -> None:

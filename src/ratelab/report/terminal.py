@@ -14,6 +14,7 @@ from ratelab.comparison.pairs import p_value, signed
 
 COLORS = {"better": "green", "worse": "red"}
 
+WIDTH_OF_PAIR = 58  # columns of the numbers of a pair
 WIDEST = 1000  # columns of a table in Markdown, which has no lines to break
 
 __all__ = ["print_markdown", "print_study", "schedule_lines"]
@@ -21,14 +22,14 @@ __all__ = ["print_markdown", "print_study", "schedule_lines"]
 
 def print_study(console: Console, study: Study) -> None:
     """Print the tables of every comparison, its verdicts and what must be known beside them."""
-    for renderable in _parts(study):
+    for renderable in _parts(study, console.width):
         console.print(renderable, highlight=False)
 
 
 def print_markdown(console: Console, study: Study) -> None:
     """Print the same as Markdown, for a page of documentation or an issue."""
     console = Console(file=console.file, width=WIDEST, color_system=None)
-    for renderable in _parts(study):
+    for renderable in _parts(study, WIDEST):
         if isinstance(renderable, Table):
             console.print(f"\n**{renderable.title}**\n", highlight=False)
             renderable.title, renderable.box, renderable.padding = None, box.MARKDOWN, (0, 1)
@@ -61,15 +62,16 @@ def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:
     return [f"{'step':>{width}}   learning_rate", *rows]
 
 
-def _parts(study: Study) -> Iterator[RenderableType]:
+def _parts(study: Study, width: int) -> Iterator[RenderableType]:
     if study.tuned:
         yield _tuning_table(study.tuned)
     for comparison in study.comparisons:
-        yield _groups_table(comparison)
+        numbered = _need_numbers(comparison, width)
+        yield _groups_table(comparison, numbered=numbered)
         if comparison.target is not None:
             yield _speed_table(comparison)
         if comparison.pairs:
-            yield _pairs_table(comparison.pairs)
+            yield _pairs_table(comparison, numbered=numbered)
             yield from (_verdict(one) for one in comparison.conclusions)
         yield from (Text(f"* note: {note}") for note in comparison.notes)
     if not study.comparisons and not study.tuned:
@@ -77,14 +79,27 @@ def _parts(study: Study) -> Iterator[RenderableType]:
     yield from (Text(f"* note: {note}") for note in study.notes)
 
 
-def _groups_table(comparison: Comparison) -> Table:
+def _need_numbers(comparison: Comparison, width: int) -> bool:
+    """Say whether two names do not fit beside the numbers of a pair, so that groups need numbers."""
+    longest = max(len(group.name) for group in comparison.groups)
+    return not _common(comparison.pairs) and 2 * longest + WIDTH_OF_PAIR > width
+
+
+def _common(pairs: Sequence[Pair]) -> str:
+    """Return the group that each of many pairs is compared with; empty if there is none."""
+    seconds = {pair.second for pair in pairs}
+    return seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
+
+
+def _groups_table(comparison: Comparison, *, numbered: bool) -> Table:
     """Return a row for each group."""
     table = _table(comparison.title, names=["schedule"])
     table.caption, table.caption_justify = _caption(comparison), "left"
     for heading in ("runs", "mean", "95 % interval", "sd", "IQM", "worst (seed)"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for group in comparison.groups:
-        table.add_row(Text(group.name), _runs(group), *_accuracy(group))
+    for number, group in enumerate(comparison.groups, 1):
+        name = f"{number}: {group.name}" if numbered else group.name
+        table.add_row(Text(name), _runs(group), *_accuracy(group))
     return table
 
 
@@ -135,18 +150,20 @@ def _rate(group: Summary) -> str:
     return "-" if group.final_rate is None else f"{group.final_rate:.3g}"
 
 
-def _pairs_table(pairs: Sequence[Pair]) -> Table:
+def _pairs_table(comparison: Comparison, *, numbered: bool) -> Table:
     """Return a row for each pair; a second group that is always the same is named once, above."""
-    seconds = {pair.second for pair in pairs}
-    common = len(pairs) > 2 and len(seconds) == 1
-    what = f"from {pairs[0].second}" if common else "first - second"
-    title = f"Paired differences {what}, over the seeds that both have"
-    table = _table(title, names=["schedule"] if common else ["first", "second"])
+    common = _common(comparison.pairs)
+    title = f"Paired differences {f'from {common}' if common else 'first - second'}, over the seeds of both"
+    names = ["schedule"] if common else ["first - second"] if numbered else ["first", "second"]
+    table = _table(title, names)
     for heading in ("n", "mean", "95 % interval", "Holm p", "P(>)", "effect"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for pair in pairs:
-        names = [pair.first] if common else [pair.first, pair.second]
-        table.add_row(*map(Text, names), *_difference(pair))
+    places = {group.name: number for number, group in enumerate(comparison.groups, 1)}
+    for pair in comparison.pairs:
+        cells = [pair.first] if common else [pair.first, pair.second]
+        if numbered:
+            cells = [f"{places[pair.first]} - {places[pair.second]}"]
+        table.add_row(*map(Text, cells), *_difference(pair))
     return table
 
 

@@ -1,6 +1,6 @@
 """What `ratelab lr-find` suggests, beside the best fixed rate of a grid of whole trainings.
 
-    python benchmarks/lr_find.py [--only NAME ...] [--quick]
+    python benchmarks/lr_find.py [--only NAME ...] [--quick] [--json FILE] [--figure FILE]
 
 For each setting: one `ratelab lr-find`; a sweep over a grid of fixed rates, three a decade, three seeds each,
 on the validation split; the same sweep at the suggested rates. Printed: the rates, the validation accuracy
@@ -15,9 +15,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
 FIND = [sys.executable, "-m", "ratelab", "lr-find"]
 SEEDS = "seed=10,11,12"  # none of those that lr-find uses
+LINES = (("#d62728", "-"), ("#2ca02c", "--"), ("#9467bd", ":"))
 RULES = ("steepest", "valley", "divergence")
 # What is trained, for how many epochs, and the ends of the grid.
 SETTINGS: dict[str, tuple[list[str], int, float, float]] = {
@@ -72,11 +75,28 @@ def accuracies(
     return dict(zip(tuned.rates, tuned.means, strict=True)), seconds
 
 
+def draw(numbers: dict[str, Any], path: Path) -> None:
+    """Draw each grid and the suggestions into one figure."""
+    figure = Figure(figsize=(9, 5.2), layout="constrained")
+    for axes, (name, found) in zip(figure.subplots(2, 3).flat, numbers.items(), strict=False):
+        rates = [float(rate) for rate in found["grid"]]
+        axes.plot(rates, list(found["grid"].values()), "o-", color="0.3", markersize=3, label="grid")
+        for (rule, rate), style in zip(found["suggested"].items(), LINES, strict=True):
+            axes.axvline(rate, label=rule, color=style[0], linestyle=style[1])
+        best = max(found["grid"].values())
+        axes.set(xscale="log", title=name, ylim=(best - 0.06, best + 0.005))
+    figure.supxlabel("fixed learning rate")
+    figure.supylabel("validation accuracy, mean of 3 seeds")
+    figure.axes[0].legend(fontsize="small")
+    figure.savefig(path, dpi=130)
+
+
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(SETTINGS)), help="Of the settings.")
 @click.option("--quick", is_flag=True, help="Two epochs: to see that it works.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Also write the numbers here.")
-def main(only: Sequence[str], quick: bool, file: Path | None) -> None:
+@click.option("--figure", type=click.Path(path_type=Path), help="Also draw them here.")
+def main(only: Sequence[str], quick: bool, file: Path | None, figure: Path | None) -> None:
     """Measure and print."""
     table, numbers = Table(title="fixed rate (validation accuracy, mean of 3 seeds)"), {}
     for heading in ("setting", "best of the grid", *RULES, "lr-find, s", "grid, s"):
@@ -97,6 +117,8 @@ def main(only: Sequence[str], quick: bool, file: Path | None) -> None:
     Console(width=140).print(table)
     if file is not None:
         file.write_text(json.dumps(numbers, indent=2))
+    if figure is not None:
+        draw(numbers, figure)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,24 @@ def test_a_row_a_pair_and_its_verdict():
     assert "* exponential is worse than fixed: accuracy -0.0200 (95 % interval -0.0200 to -0.0200)," in text
 
 
+def test_names_that_do_not_fit_beside_a_pair_are_numbered():
+    names = ["fixed batch=growing", "fixed batch=constant"]
+    made = [run for name in names for run in runs(name, [0.91, 0.92] * 4)]
+    narrow, wide = printed(made), printed(made, width=200)
+    assert any(line.startswith(" 2 - 1 ") for line in narrow)
+    assert any(line.startswith(" 1: fixed ") for line in narrow)
+    assert max(map(len, narrow)) <= 80
+    assert any("fixed batch=constant" in line and "fixed batch=growing" in line for line in wide[10:20])
+    assert not any("2 - 1" in line for line in wide)
+
+
+def test_a_group_that_all_are_compared_with_is_named_once():
+    made = [run for name in ("fixed", "a", "b", "c", "d", "e", "f") for run in runs(name, [0.91, 0.92] * 4)]
+    lines = printed(made)
+    assert any("Paired differences from fixed, over the seeds of both" in line for line in lines)
+    assert ["a", "8", "+0.0000"] in [line.split()[:3] for line in lines]
+
+
 def test_how_soon_each_group_was_good_enough():
     rows = [line.split() for line in printed(TWO)]
     assert any("Until 0.895 on the validation split (medians)" in line for line in printed(TWO))

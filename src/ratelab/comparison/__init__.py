@@ -1,6 +1,6 @@
 """Conclusions from finished runs: groups paired by seed, intervals, tests, verdicts; equal tuning."""
 
-from ratelab.comparison.comparing import DEFAULT_BASELINE, Comparison, Summary, compare
+from ratelab.comparison.comparing import Comparison, Summary, compare
 from ratelab.comparison.conclusions import Conclusion
 from ratelab.comparison.frames import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.comparison.groups import Group
@@ -12,7 +12,6 @@ from ratelab.comparison.study import Study, study
 from ratelab.comparison.tuning import Tuned, tune
 
 __all__ = [
-    "DEFAULT_BASELINE",
     "Comparison",
     "Conclusion",
     "Group",

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ratelab.comparison import DEFAULT_BASELINE
+from ratelab.comparison.comparing import DEFAULT_BASELINE
 from ratelab.report import palette
 from ratelab.report.svg import WIDTH
 

@@ -23,7 +23,10 @@ ORIGIN = {
 def result(group, seed, accuracy=0.5, *, steps=STEPS, run_id="", diverged_step=None, **settings):
     """A run that finished, or diverged in the middle of an epoch."""
     ends = np.arange(1, EPOCHS + 1) * (steps // EPOCHS) - 1
-    looks = [Measured(int(step), accuracy - 0.1 / (n + 1), n + 1.0) for n, step in enumerate(ends)]
+    looks = [
+        Measured(int(step), accuracy - 0.1 / (n + 1), n + 1.0, 24 * (int(step) + 1))
+        for n, step in enumerate(ends)
+    ]
     diverged = diverged_step is not None
     return Result(
         seed=seed,

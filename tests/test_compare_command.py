@@ -67,6 +67,25 @@ def test_another_process_prints_the_same_numbers(sweep):
     assert done.stdout in printed
 
 
+def test_batches_that_grow_are_compared_by_examples_seen(tmp_path):
+    growing = ["batch=growing", "batch.decay_steps=30,1000", "batch_size=20", "epochs=4", "seed=range(0,3)"]
+    done = train(tmp_path, "schedule=fixed", *growing)
+    assert (done.returncode, done.stderr) == (0, "")
+    again = compare(tmp_path)
+    assert again.stdout in done.stdout
+    runs = recorded(store(tmp_path)).runs
+    sizes = histories(store(tmp_path), [run.run_id for run in runs], "examples_seen")
+    for run, result in zip(runs, load(store(tmp_path), runs), strict=True):
+        seen = {look.step: look.examples for look in result.validation}
+        assert len(seen) == 4
+        if run.params["batch.decay_steps"] == "1000":  # the run is shorter, so its batch stays
+            assert run.run_id not in sizes
+            assert seen == {step: (step + 1) * 20 for step in seen}
+        else:
+            counted = dict(zip(sizes[run.run_id].steps, sizes[run.run_id].values, strict=True))
+            assert seen == {step: counted[step] for step in seen}
+
+
 def test_the_sweep_ends_with_its_verdict(sweep):
     assert "* exponential is worse than fixed: accuracy -" in sweep[1]
 

@@ -47,7 +47,8 @@ def run(
         data_digest=data,
         status=status,
         test_accuracy=accuracy if finished else None,
-        validation=tuple(Measured(*look) for look in looks) or (Measured(99, accuracy, 2.0),) * finished,
+        validation=tuple(Measured(*look) for look in looks)
+        or (Measured(99, accuracy, 2.0, 2400),) * finished,
         final_rate=0.1 if finished else None,
         diverged_step=7 if status == "diverged" else None,
     )
@@ -166,21 +167,23 @@ def test_a_schedule_that_always_diverges_is_worse():
     assert (pair.verdict, pair.mean) == ("worse", -0.9)
 
 
-def test_steps_and_seconds_to_a_target():
-    fast = [(9, 0.5, 1.0), (19, 0.8, 2.0), (29, 0.9, 3.0)]
-    slow = [(9, 0.1, 1.0), (19, 0.2, 2.0), (29, 0.8, 3.5)]
-    never = [(9, 0.1, 1.0), (19, 0.2, 2.0), (29, 0.3, 3.0)]
+def test_steps_seconds_and_examples_to_a_target():
+    fast = [(9, 0.5, 1.0, 20), (19, 0.8, 2.0, 60), (29, 0.9, 3.0, 140)]
+    slow = [(9, 0.1, 1.0, 20), (19, 0.2, 2.0, 60), (29, 0.8, 3.5, 140)]
+    never = [(9, 0.1, 1.0, 20), (19, 0.2, 2.0, 60), (29, 0.3, 3.0, 140)]
     sweep = [run(seed=seed, looks=looks) for seed, looks in enumerate([fast, slow, never])]
     [group] = compare(sweep, target=0.8).groups
     assert (group.reached, group.steps_to_target, group.seconds_to_target) == (2, 30, 3.5)
+    assert group.examples_to_target == 140
     [group] = compare(sweep, target=0.85).groups
     assert (group.reached, group.steps_to_target, group.seconds_to_target) == (1, None, None)
+    assert group.examples_to_target is None
 
 
 def test_the_target_is_what_the_lowest_group_reaches_at_its_end():
     sweep = [
-        run("a", looks=[(9, 0.95, 1.0), (19, 0.9876, 2.0)]),
-        run("b", looks=[(9, 0.9, 1.0), (19, 0.9129, 2.0)]),
+        run("a", looks=[(9, 0.95, 1.0, 10), (19, 0.9876, 2.0, 20)]),
+        run("b", looks=[(9, 0.9, 1.0, 10), (19, 0.9129, 2.0, 20)]),
     ]
     assert compare(sweep).target == 0.912
 
@@ -378,7 +381,7 @@ def test_a_repeated_run_counts_once():
 
 
 def test_runs_of_different_lengths_are_told():
-    sweep = [run("a", looks=[(9, 0.5, 1.0)]), run("b", looks=[(1999, 0.5, 1.0)])]
+    sweep = [run("a", looks=[(9, 0.5, 1.0, 10)]), run("b", looks=[(1999, 0.5, 1.0, 2000)])]
     assert "runs are of different lengths: 10, 2,000 steps" in compare(sweep).notes
 
 

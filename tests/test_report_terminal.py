@@ -23,7 +23,7 @@ def runs(schedule, accuracies, **settings):
             settings={key.replace("__", "."): str(value) for key, value in settings.items()},
             status="diverged" if accuracy is None else "finished",
             test_accuracy=accuracy,
-            validation=() if accuracy is None else (Measured(27_499, accuracy, 12.5),),
+            validation=() if accuracy is None else (Measured(27_499, accuracy, 12.5, 2_750_000),),
             final_rate=0.0055166,
         )
         for seed, accuracy in enumerate(accuracies)
@@ -74,9 +74,9 @@ def test_a_group_that_all_are_compared_with_is_named_once():
 
 def test_how_soon_each_group_was_good_enough():
     rows = [line.split() for line in printed(TWO)]
-    assert any("Until 0.895 on the validation split (medians)" in line for line in printed(TWO))
-    assert ["fixed", "8", "27,500", "12.50", "12.50", "0.00552"] in rows
-    assert ["exponential", "4", "27,500", "12.50", "12.50", "0.00552"] in rows
+    assert any("Until 0.895 is reached on the validation split (medians)" in line for line in printed(TWO))
+    assert ["fixed", "8", "27,500", "2,750,000", "12.50", "12.50", "0.00552"] in rows
+    assert ["exponential", "4", "27,500", "2,750,000", "12.50", "12.50", "0.00552"] in rows
 
 
 def test_diverged_runs_are_told_and_what_is_not_known_is_a_dash():
@@ -118,7 +118,7 @@ def test_the_tuning_table_marks_the_best_rate_and_an_edge():
             choices={"schedule": name},
             settings={"learning_rate": str(rate), "test": "False"},
             status="finished",
-            validation=(Measured(9, accuracy, 1.0),),
+            validation=(Measured(9, accuracy, 1.0, 1000),),
         )
         for name, accuracies in (("fixed", [0.5, 0.75, 0.25]), ("cosine", [0.25, 0.5, 0.75]))
         for rate, accuracy in zip((0.1, 1.0, 10.0), accuracies, strict=True)

@@ -44,7 +44,7 @@ class Recording:
         config = assignment.config
         self.result = unfinished(assignment)
         self.epochs = 0
-        self._config, self._chunks, self._seconds = config, list[Chunk](), 0.0
+        self._config, self._chunks, self._seconds, self._examples = config, list[Chunk](), 0.0, 0
         with contextlib.ExitStack() as stack:
             self._record = stack.enter_context(_opened(assignment, session))
             stack.enter_context(_steps_file(self._record, self._chunks))
@@ -81,7 +81,8 @@ class Recording:
         look = {**chunk.measured, "train_seconds": self._seconds}
         for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
-        measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds)
+        self._examples += int(chunk.batch_size.sum())
+        measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples)
         self.result = replace(self.result, validation=(*self.result.validation, measured))
 
     def finish(self, test: "tuple[float, float] | None", model: "keras.Model | None" = None) -> None:

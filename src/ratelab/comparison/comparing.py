@@ -38,6 +38,7 @@ class Summary:
         reached: how many runs reached the target on the validation split.
         steps_to_target: median over all runs; None if fewer than half reached it.
         seconds_to_target: the same in seconds of training.
+        examples_to_target: the same in training examples seen.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Summary:
     reached: int
     steps_to_target: float | None
     seconds_to_target: float | None
+    examples_to_target: float | None
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _summary(one: Group, target: float | None) -> Summary:
         reached=sum(look is not None for look in looks),
         steps_to_target=_median([np.inf if look is None else look.step + 1 for look in looks]),
         seconds_to_target=_median([np.inf if look is None else look.seconds for look in looks]),
+        examples_to_target=_median([np.inf if look is None else look.examples for look in looks]),
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.comparison.study import Study, study
 from ratelab.tracking import History, RecordedRun, histories, recorded
@@ -55,10 +57,18 @@ def load(uri: str, runs: Sequence[RecordedRun]) -> list[Result]:
     """
     ids = [run.run_id for run in runs]
     accuracy, seconds = (histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
-    return [_result(run, accuracy, seconds) for run in runs]
+    grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
+    places = {step for run_id in grown if run_id in accuracy for step in accuracy[run_id].steps.tolist()}
+    examples = histories(uri, grown, "examples_seen", at=sorted(places))
+    return [_result(run, accuracy, seconds, examples) for run in runs]
 
 
-def _result(run: RecordedRun, accuracy: Mapping[str, History], seconds: Mapping[str, History]) -> Result:
+def _result(
+    run: RecordedRun,
+    accuracy: Mapping[str, History],
+    seconds: Mapping[str, History],
+    examples: Mapping[str, History],
+) -> Result:
     groups = {key.partition(".")[0] for key in run.params if "." in key}
     status = _STATUS[run.status]
     diverged = run.tags.get("diverged_step")
@@ -72,14 +82,25 @@ def _result(run: RecordedRun, accuracy: Mapping[str, History], seconds: Mapping[
         run_id=run.run_id,
         status="diverged" if status == "failed" and diverged else status,
         test_accuracy=run.metrics.get("test_accuracy") if finished else None,
-        validation=_validation(accuracy.get(run.run_id), seconds.get(run.run_id)),
+        validation=_validation(run, accuracy, seconds, examples),
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=int(diverged) if diverged else None,
     )
 
 
-def _validation(accuracy: History | None, seconds: History | None) -> tuple[Measured, ...]:
-    if accuracy is None or seconds is None:
+def _validation(
+    run: RecordedRun,
+    accuracy: Mapping[str, History],
+    seconds: Mapping[str, History],
+    examples: Mapping[str, History],
+) -> tuple[Measured, ...]:
+    if run.run_id not in accuracy or run.run_id not in seconds:
         return ()
-    columns = (accuracy.steps.tolist(), accuracy.values.tolist(), seconds.values.tolist())
-    return tuple(Measured(*look) for look in zip(*columns, strict=True))
+    looks = accuracy[run.run_id]
+    if run.run_id in examples:
+        grown = examples[run.run_id]
+        seen = grown.values[np.searchsorted(grown.steps, looks.steps)].astype(np.int64)
+    else:
+        seen = (looks.steps + 1) * int(run.params["batch_size"])
+    columns = (looks.steps, looks.values, seconds[run.run_id].values, seen)
+    return tuple(Measured(*look) for look in zip(*(column.tolist() for column in columns), strict=True))

@@ -10,11 +10,12 @@ DIVERGED_ACCURACY = 0.0
 
 
 class Measured(NamedTuple):
-    """A look at the validation split: after which update, its accuracy, seconds of training until then."""
+    """A look at the validation split: after which update, its accuracy; seconds and examples until then."""
 
     step: int
     accuracy: float
     seconds: float
+    examples: int
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def tune(results: Sequence[Result]) -> list[Tuned]:
 
     >>> from ratelab.comparison.results import Measured
     >>> runs = [Result(0, {"schedule": "fixed"}, {"learning_rate": rate, "test": "False"}, status="finished",
-    ...                validation=(Measured(99, a, 1.0),)) for rate, a in (("0.1", 0.5), ("1.0", 0.75))]
+    ...                validation=(Measured(99, a, 1.0, 2400),)) for rate, a in (("0.1", 0.5), ("1.0", 0.75))]
     >>> tune(runs)[0].best, tune(runs)[0].at_edge
     (1.0, 'highest')
     """

@@ -87,19 +87,18 @@ def read_curves(uri: str, study: Study) -> list[Curves]:
     ids = list(dict.fromkeys(run.run_id for run in runs if run.run_id))
     width = window_width(runs)
     loss = windows(uri, ids, "train_loss", width)
-    seen = histories(uri, ids, "examples_seen")
     shown = {_shown(group).run_id: _NOTHING for group in members}
     for run_id in shown:
         shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NOTHING)
-    return [_curves(comparison, width, loss, seen, shown) for comparison in study.comparisons]
+    return [_curves(comparison, width, loss, shown) for comparison in study.comparisons]
 
 
 def window_width(runs: Sequence[Result]) -> int:
     """Return how many steps a window has: about 200 windows in all, each with equally many logged losses.
 
     >>> from ratelab.comparison import Measured
-    >>> run = Result(0, {}, {"tracking.train_loss_every": "10"}, validation=(Measured(27_499, 0.9, 1.0),))
-    >>> window_width([run])
+    >>> look = Measured(27_499, 0.9, 1.0, 2_750_000)
+    >>> window_width([Result(0, {}, {"tracking.train_loss_every": "10"}, validation=(look,))])
     140
     """
     every = max((int(run.settings.get("tracking.train_loss_every", 1)) for run in runs), default=1)
@@ -117,7 +116,6 @@ def _curves(
     comparison: Comparison,
     width: int,
     loss: Mapping[str, History],
-    seen: Mapping[str, History],
     rates: Mapping[str, History],
 ) -> Curves:
     groups = []
@@ -130,7 +128,7 @@ def _curves(
                 seed=shown.seed,
                 loss=band([loss[run.run_id] for run in runs if run.run_id in loss]),
                 accuracy=band(_accuracies(runs)),
-                by_examples=band([_by_examples(run, look, seen) for run, look in _looks(runs)]),
+                by_examples=band(_by_examples(runs)),
                 diverged=tuple(_steps(run) - 1 for run in runs if run.status == "diverged"),
             )
         )
@@ -165,7 +163,7 @@ def band(histories: Sequence[History]) -> Band:
     return Band(np.array(places, float), *columns)
 
 
-def _looks(runs: Sequence[Result]) -> list[tuple[Result, History]]:
+def _accuracies(runs: Sequence[Result]) -> list[History]:
     """Return the validation accuracies of each run; after it diverged, 0 wherever others were measured."""
     found = []
     places = sorted({look.step for run in runs for look in run.validation})
@@ -175,18 +173,14 @@ def _looks(runs: Sequence[Result]) -> list[tuple[Result, History]]:
         if run.status == "diverged":
             later = [step for step in places if step > max([-1, *steps])]
             steps, values = steps + later, values + [DIVERGED_ACCURACY] * len(later)
-        found.append((run, History(np.array(steps, np.int64), np.array(values, float))))
+        found.append(History(np.array(steps, np.int64), np.array(values, float)))
     return found
 
 
-def _accuracies(runs: Sequence[Result]) -> list[History]:
-    return [history for _, history in _looks(runs)]
-
-
-def _by_examples(run: Result, looks: History, seen: Mapping[str, History]) -> History:
+def _by_examples(runs: Sequence[Result]) -> list[History]:
     """Return the same with the number of training examples seen until then in the place of steps."""
-    metric = seen.get(run.run_id)
-    if metric is None:
-        return History((looks.steps + 1) * int(run.settings.get("batch_size", 1)), looks.values)
-    examples = np.interp(looks.steps, metric.steps, metric.values)
-    return History(np.rint(examples).astype(np.int64), looks.values)
+    seen = {look.step: look.examples for run in runs for look in run.validation}  # batches are not random
+    return [
+        History(np.array([seen[step] for step in own.steps.tolist()], np.int64), own.values)
+        for own in _accuracies(runs)
+    ]

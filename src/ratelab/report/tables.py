@@ -65,8 +65,10 @@ def _costs(comparison: Comparison) -> Table:
     headings: tuple[str, ...] = ("group", "final rate", "seconds a run")
     caption = "Learning rate at the end and seconds of training, mean over the runs."
     if target is not None:
-        headings += ("runs that reach it", "steps", "seconds")
-        caption += f" Target: accuracy {target:g} on the validation split; steps and seconds are medians."
+        headings += ("runs that reach it", "steps", "examples", "seconds")
+        caption += (
+            f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
+        )
     rows = tuple(_cost(group)[: len(headings)] for group in comparison.groups)
     return Table(caption, headings, rows)
 
@@ -78,6 +80,7 @@ def _cost(group: Summary) -> tuple[str, ...]:
         f"{group.seconds:.2f}",
         f"{group.reached}",
         _shown(group.steps_to_target, ",.0f"),
+        _shown(group.examples_to_target, ",.0f"),
         _shown(group.seconds_to_target, ".2f"),
     )
 

@@ -105,9 +105,12 @@ def _groups_table(comparison: Comparison, *, numbered: bool) -> Table:
 
 def _speed_table(comparison: Comparison) -> Table:
     """Return how soon each group was as good as the target, and what its runs cost."""
-    table = _table(f"Until {comparison.target:g} on the validation split (medians)", names=["schedule"])
-    for heading in ("runs that got there", "steps", "seconds", "seconds of a whole run", "final rate"):
-        table.add_column(heading, justify="right")
+    table = _table(
+        f"Until {comparison.target:g} is reached on the validation split (medians)", names=["schedule"]
+    )
+    headings = ["reached", "steps", "examples", "seconds", "s a run", "final rate"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=heading in {"steps", "examples"})
     for group in comparison.groups:
         table.add_row(Text(group.name), *_reached(group), f"{group.seconds:.2f}", _rate(group))
     return table
@@ -138,10 +141,11 @@ def _accuracy(group: Summary) -> list[str]:
 
 
 def _reached(group: Summary) -> list[str]:
-    steps, seconds = group.steps_to_target, group.seconds_to_target
+    steps, examples, seconds = group.steps_to_target, group.examples_to_target, group.seconds_to_target
     return [
         f"{group.reached}",
         "-" if steps is None else f"{steps:,.0f}",
+        "-" if examples is None else f"{examples:,.0f}",
         "-" if seconds is None else f"{seconds:.2f}",
     ]
 

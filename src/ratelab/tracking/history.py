@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _RUNS_A_QUERY = 500
+_STEPS_A_QUERY = 10_000  # SQLite takes 32,766 values
 _FINITE = 1e308  # MLflow stores an infinity as the largest float64
 _OURS = "tags.schedule LIKE '%'"  # a run that trained; not a sweep as a whole, nor a run of another program
 
@@ -159,8 +160,10 @@ def _plain(run: "MlflowRun") -> RecordedRun:
     return RecordedRun(*what, started=info.start_time, ended=info.end_time)
 
 
-def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
-    """Return one metric of many runs, every point of it, by the id of the run; runs without it are left out.
+def histories(
+    uri: str, run_ids: Sequence[str], key: str, at: Sequence[int] | None = None
+) -> dict[str, History]:
+    """Return one metric of many runs, by the id of the run; runs without it are left out.
 
     A SQL store answers one query for 500 runs; a server is asked run by run.
 
@@ -168,15 +171,25 @@ def histories(uri: str, run_ids: Sequence[str], key: str) -> dict[str, History]:
         uri: what `prepare_store` returned.
         run_ids: which runs.
         key: the name of the metric.
+        at: the steps that are wanted; None: every point.
     """
     client, engine = _opened(uri)
     if engine is None:
         found = {run_id: _asked(client, run_id, key) for run_id in run_ids}
     else:
         found = {}
+        wanted = at if at is None or len(at) <= _STEPS_A_QUERY else None
         for first in range(0, len(run_ids), _RUNS_A_QUERY):
-            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key)
+            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key, at=wanted)
+    if at is not None:
+        found = {run_id: _picked(history, at) for run_id, history in found.items()}
     return {run_id: history for run_id, history in found.items() if len(history.steps)}
+
+
+def _picked(history: History, at: Sequence[int]) -> History:
+    """Return the points at these steps."""
+    kept = np.isin(history.steps, at)
+    return History(history.steps[kept], history.values[kept])
 
 
 def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str, History]:
@@ -222,14 +235,20 @@ def _averaged(history: History, width: int) -> History:
 
 
 def _queried(
-    engine: "Engine", run_ids: Sequence[str], key: str, width: int | None = None
+    engine: "Engine",
+    run_ids: Sequence[str],
+    key: str,
+    width: int | None = None,
+    at: Sequence[int] | None = None,
 ) -> dict[str, History]:
-    """Return the points, or with a width the means over windows."""
+    """Return the points, perhaps at some steps only, or with a width the means over windows."""
     from mlflow.store.tracking.dbmodels.models import SqlMetric
     from sqlalchemy import Table, false, func, select
 
     table: Table = SqlMetric.__table__
-    wanted = (table.c.run_uuid.in_(run_ids), table.c.key == key)
+    wanted = [table.c.run_uuid.in_(run_ids), table.c.key == key]
+    if at is not None:
+        wanted.append(table.c.step.in_(at))
     if width is None:
         rows = select(table.c.run_uuid, table.c.step, table.c.value, table.c.is_nan).where(*wanted)
         rows = rows.order_by(table.c.run_uuid, table.c.step)

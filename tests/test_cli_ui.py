@@ -133,7 +133,7 @@ def test_help_names_every_command(tmp_path):
     done = ratelab(tmp_path, "--help")
     assert done.returncode == 0
     assert commands.commands
-    assert set(commands.commands) <= set(re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE))
+    assert set(commands.commands) <= set(re.findall(r"^  ([\w-]+)  ", done.stdout, re.MULTILINE))
 
 
 def test_sigterm_ends_it(server):

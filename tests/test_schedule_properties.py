@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -129,13 +129,17 @@ def test_a_warm_up_climbs_in_front_of_every_schedule(name, rate, steps, share):
 
 
 @given(steps=st.integers(2, 3000), pct=st.floats(0, 0.99))
+@example(steps=101, pct=0.5)
 def test_the_momentum_goes_down_where_the_rate_goes_up(steps, pct):
     both = schedules.one_cycle(1.0, steps, pct_start=pct)
     t = np.arange(steps)
     momenta = momentum_of(both)(t)
     assert ((momenta >= 0.85 - 1e-12) & (momenta <= 0.95 + 1e-12)).all()
     assert momenta[-1] == pytest.approx(0.95)
-    assert (np.diff(both(t)) * np.diff(momenta) <= 1e-15).all()
+    peak = pct * steps - 1
+    within = (t[1:] <= peak) | (t[:-1] >= peak)  # a step across the peak goes up and down
+    assert within.sum() >= steps - 2
+    assert (np.diff(both(t)) * np.diff(momenta) <= 1e-15)[within].all()
 
 
 def test_most_schedules_leave_the_momentum_alone():

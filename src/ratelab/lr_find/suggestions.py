@@ -101,9 +101,9 @@ def steepest(curve: LossCurve) -> float:
         fast.ai's `steep`; PyTorch Lightning's `lr_find().suggestion()`.
 
     >>> rates = np.geomspace(0.001, 1, 7)
-    >>> losses = np.array([3, 3, 2.9, 1, 0.9, 0.9, 2])
-    >>> float(steepest(LossCurve(rates, losses, losses, True)))
-    0.1
+    >>> losses = np.array([3, 3, 2.9, 2, 0.9, 0.8, 2])
+    >>> round(steepest(LossCurve(rates, losses, losses, True)), 4)
+    0.0316
     """
     slopes = np.gradient(curve.losses, np.log(curve.rates))
     return float(curve.rates[int(np.argmin(slopes[: int(np.argmin(curve.losses)) + 1]))])

@@ -157,7 +157,7 @@ def _rate(group: Summary) -> str:
 def _pairs_table(comparison: Comparison, *, numbered: bool) -> Table:
     """Return a row for each pair; a second group that is always the same is named once, above."""
     common = _common(comparison.pairs)
-    title = f"Paired differences {f'from {common}' if common else 'first - second'}, over the seeds of both"
+    title = f"Paired differences{f' from {common}' if common else ', first - second'}, over the seeds of both"
     names = ["schedule"] if common else ["first - second"] if numbered else ["first", "second"]
     table = _table(title, names)
     for heading in ("n", "mean", "95 % interval", "Holm p", "P(>)", "effect"):

@@ -136,6 +136,15 @@ def test_help_names_every_command(tmp_path):
     assert set(commands.commands) <= set(re.findall(r"^  ([\w-]+)  ", done.stdout, re.MULTILINE))
 
 
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path, name):
+    done = ratelab(tmp_path, name, "--help")
+    assert done.returncode == 0
+    assert "\\b" not in done.stdout
+    examples = [line for line in done.stdout.splitlines() if line.startswith("  ratelab ")]
+    assert len(examples) == {"lr-find": 2, "preview": 2}.get(name, 0)
+
+
 def test_sigterm_ends_it(server):
     process, port, _ = server
     process.terminate()

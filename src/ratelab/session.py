@@ -166,11 +166,9 @@ def awaiting(results: Awaited) -> Iterator[None]:
 def print_links(
     console: Console, uri: str, experiment_id: str, run_ids: list[str], sweep_id: str | None
 ) -> None:
-    """Print how to see exactly these runs side by side in MLflow."""
+    """Print how to see exactly these runs in MLflow, side by side."""
     served = uri.startswith(("http://", "https://"))
-    if not served:
-        console.print("See them side by side in MLflow: start `ratelab ui`, then open")
-    else:
-        console.print("See them side by side in MLflow:")
+    what = "See it in MLflow:" if len(run_ids) == 1 else "See them side by side in MLflow:"
+    console.print(what if served else f"{what} start `ratelab ui`, then open")
     for link in comparison_links(without_password(uri) if served else UI, experiment_id, run_ids, sweep_id):
         console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)

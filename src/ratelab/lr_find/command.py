@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     help="The figure, a .png or .svg file.",
 )
 def lr_find(overrides: tuple[str, ...], lowest: float, highest: float, steps: int, output: Path) -> None:
-    r"""Let the rate rise from step to step, and suggest base rates from the losses.
+    """Let the rate rise from step to step, and suggest base rates from the losses.
 
     OVERRIDES are those of training, but for the schedule; seeds 0 to 4 are used unless others are given.
 
     \b
     ratelab lr-find
     ratelab lr-find model=mlp optimizer=adam seed='range(0,10)' --output adam.svg
-    """
+    """  # noqa: D301 - click looks for the character itself
     if not 0 < lowest < highest < float("inf"):
         raise UserError(f"--lowest must be above 0 and below --highest, got {lowest:g} and {highest:g}")
     from ratelab.lr_find.figure import save

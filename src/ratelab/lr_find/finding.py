@@ -77,8 +77,8 @@ def find(question: Question, console: Console) -> Answer:
     devices.configure(assignment.config.device)
     progress = for_terminal(console)
     try:
-        progress.begin(len(jobs), len(jobs) * question.steps)
-        progress.start(0, "range test", len(jobs) * question.steps)
+        progress.begin(1, len(jobs) * question.steps)
+        progress.start(0, f"range test, {len(jobs)} seed{'s' * (len(jobs) > 1)}", len(jobs) * question.steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)
         test = range_test(jobs, batches, rates, lambda steps: progress.advance(0, steps))
     finally:

@@ -20,12 +20,12 @@ from ratelab.figure_files import checked_path
     help="A .png or .svg file; by default the terminal.",
 )
 def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) -> None:
-    r"""Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
+    """Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
 
     \b
     ratelab preview schedule=cosine,wsd warmup=linear
     ratelab preview 'schedule=glob(*)' learning_rate=0.1 --output curves.svg
-    """
+    """  # noqa: D301 - click looks for the character itself
     from ratelab.preview.curves import curves
 
     drawn, left_out = curves(overrides, steps)

@@ -16,11 +16,13 @@ from rich.console import Console
 
 from conftest import ROOT
 from ratelab.data import epoch_order
+from ratelab.lr_find.command import next_command
 from ratelab.lr_find.figure import save
 from ratelab.lr_find.finding import Question, find
 from ratelab.lr_find.range_test import RangeTest, range_test, rising_rates
 from ratelab.lr_find.suggestions import (
     LossCurve,
+    Suggestion,
     divergence,
     loss_curve,
     steepest,
@@ -261,6 +263,17 @@ def test_it_prints_suggestions_and_what_to_do_next(found):
     )
     assert re.search(command + r"hydra.sweeper.tuning.lowest=\S+ hydra.sweeper.tuning.highest=\S+\n", printed)
     assert max(map(len, printed.partition("Next:")[0].splitlines())) <= 80
+
+
+def test_what_to_do_next_shows_no_password():
+    one = Suggestion("steepest", 0.1, None, None, "")
+    uri = "tracking.uri=postgresql://me:hush@host/db"
+    line = next_command([one], ["model=mlp", "seed=0,1", uri])
+    assert line == (
+        "python src/train.py experiment=tuned schedule=fixed,exponential model=mlp "
+        "'tracking.uri=postgresql://me:***@host/db' "
+        "hydra.sweeper.tuning.lowest=0.03 hydra.sweeper.tuning.highest=0.3"
+    )
 
 
 def test_every_rate_and_loss_is_recorded(found):

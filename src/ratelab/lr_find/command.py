@@ -14,6 +14,7 @@ from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from ratelab.lr_find.finding import Answer
+    from ratelab.lr_find.suggestions import Suggestion
 
 
 @click.command()
@@ -52,7 +53,7 @@ def lr_find(overrides: tuple[str, ...], lowest: float, highest: float, steps: in
     if not answer.curve.diverged:
         console.print(f"The loss did not break up to {highest:g}: raise --highest to see where it does.")
     console.print(f"figure: {output}", soft_wrap=True, markup=False)
-    console.print(f"Next: {_tuning(answer, overrides)}", soft_wrap=True, markup=False)
+    console.print(f"Next: {next_command(answer.suggested, overrides)}", soft_wrap=True, markup=False)
     record(answer, question, output, console)
 
 
@@ -68,14 +69,15 @@ def _table(answer: "Answer") -> Table:
     return table
 
 
-def _tuning(answer: "Answer", overrides: Sequence[str]) -> str:
+def next_command(suggested: "Sequence[Suggestion]", overrides: Sequence[str]) -> str:
     """Return the command that tries base rates around the suggestions."""
     from ratelab.overrides import override_key
+    from ratelab.passwords import without_password
 
-    rates = [one.rate for one in answer.suggested]
+    rates = [one.rate for one in suggested]
     grid = {"lowest": min(rates) / 3, "highest": max(rates) * 3}
     words = [f"hydra.sweeper.tuning.{key}={rate:.1g}" for key, rate in grid.items()]
-    kept = [word for word in overrides if override_key(word) != "seed"]
+    kept = [without_password(word) for word in overrides if override_key(word) != "seed"]
     return shlex.join(
         ["python", "src/train.py", "experiment=tuned", "schedule=fixed,exponential", *kept, *words]
     )

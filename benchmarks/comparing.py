@@ -59,7 +59,8 @@ def fill(folder: Path, runs: int) -> str:
     with open_tracker("sqlite:///mlruns/mlflow.db", "benchmark", folder) as tracker:
         for number in track(range(runs), "filling the store", transient=True):
             schedule, seed = SCHEDULES[number % 3], str(number // 3)
-            params = {"seed": seed, "test": "True", "learning_rate": "0.1", "schedule._target_": schedule}
+            params = {"seed": seed, "test": "True", "learning_rate": "0.1", "batch_size": "100"}
+            params["schedule._target_"] = schedule
             tags = {"schedule": schedule, "sweep_id": "benchmark", "job": str(number), "data_digest": "none"}
             with tracker.run(f"{schedule} {seed}", params=params, tags=tags) as run:
                 now = int(time.time() * 1000)

@@ -28,6 +28,17 @@ def tensorflow():
     return tf
 
 
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory):
+    """A tracker over a new SQLite store, one for a test file."""
+    from ratelab.tracking import Tracker, open_tracker
+
+    folder = tmp_path_factory.mktemp("a store")
+    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", folder) as tracker:
+        assert isinstance(tracker, Tracker)
+        yield tracker
+
+
 @pytest.fixture
 def train_py():
     """The command line up to its overrides."""

@@ -16,7 +16,7 @@ from ratelab.report.figures import draw_figures
 from ratelab.report.line_figures import draw_rates, draw_validation, simplified
 from ratelab.report.svg import standalone, style
 from ratelab.schedules import exponential, tabulate
-from ratelab.tracking import History, Tracker, histories, open_tracker, windows
+from ratelab.tracking import History, histories, windows
 from ratelab.tracking.history import _averaged
 from report_examples import (
     SCHEDULES,
@@ -35,14 +35,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def tracker(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("a store")
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", folder) as tracker:
-        assert isinstance(tracker, Tracker)
-        yield tracker
 
 
 @pytest.fixture(scope="module")

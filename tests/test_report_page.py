@@ -18,7 +18,7 @@ from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.facts import without_paths
 from ratelab.session import Plan, Session
-from ratelab.tracking import NullRun, Recorded, Tracker, open_tracker
+from ratelab.tracking import NullRun, Recorded
 from report_examples import found, plain_study, recorded_study, result, tuned_study
 
 pytestmark = [
@@ -60,14 +60,6 @@ class Page(HTMLParser):
 
     def place(self, tag, text):
         return next(n for n, e in enumerate(self.elements) if e["tag"] == tag and text in e["text"])
-
-
-@pytest.fixture(scope="module")
-def tracker(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("a store")
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", folder) as tracker:
-        assert isinstance(tracker, Tracker)
-        yield tracker
 
 
 @pytest.fixture(scope="module")

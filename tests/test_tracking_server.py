@@ -142,7 +142,7 @@ def test_a_run_that_the_server_made_twice_is_kept_once(
 
         monkeypatch.setattr(MlflowClient, "create_run", create_twice)
         with tracker.run("once", params={}, tags={}) as run:
-            pass  # the number of runs made is asserted below
+            assert run.name == "once"
         found = MlflowClient(server).search_runs([tracker.experiment_id])
     assert [(found_run.info.run_id, found_run.info.status) for found_run in found] == [(run.id, "FINISHED")]
 
@@ -163,7 +163,7 @@ class Refusal(BaseHTTPRequestHandler):
         return int(self.path.split("/")[1])
 
     def log_message(self, *_: Any) -> None:
-        pass  # quiet: requests are not what the test prints
+        """Print nothing about requests."""
 
 
 @pytest.fixture(scope="module")

@@ -282,6 +282,18 @@ def train(jobs):
     return epochs, training.test()
 
 
+def stacked_and_alone(jobs):
+    """Each chunk of a job in a stack, and that of the job alone; losses and results are compared here."""
+    epochs, results = train(jobs)
+    for place, job in enumerate(jobs):
+        alone, (result,) = train([job])
+        for chunks, (chunk,) in zip(epochs, alone, strict=True):
+            # float32, and a product for three jobs adds up in another order than that for one
+            np.testing.assert_allclose(chunks[place].train_loss, chunk.train_loss, rtol=1e-3)
+            yield chunks[place], chunk
+        assert results[place] == pytest.approx(result, rel=1e-3, abs=1 / 297)
+
+
 OPTIMIZERS = [
     (optimizers.sgd, [{}, {}, {}]),
     (optimizers.sgd, [{"momentum": m} for m in (0.9, 0.5, 0.8)]),
@@ -298,17 +310,12 @@ OPTIMIZERS = [
 @pytest.mark.parametrize(("make_optimizer", "settings"), OPTIMIZERS)
 @pytest.mark.parametrize("build", [softmax, partial(models.mlp, (8, 8), 10, hidden=[16, 12])])
 def test_a_job_in_a_stack_equals_the_same_job_alone(tensorflow, build, make_optimizer, settings, xla):
-    jobs = [replace(job, xla=xla) for job in stack_of(build, make_optimizer, settings)]
-    epochs, results = train(jobs)
-    for place, job in enumerate(jobs):
-        alone, (result,) = train([job])
-        for chunks, (chunk,) in zip(epochs, alone, strict=True):
-            # float32, and a product for three jobs adds up in another order than that for one
-            np.testing.assert_allclose(chunks[place].train_loss, chunk.train_loss, rtol=1e-3)
-            np.testing.assert_array_equal(chunks[place].learning_rate, chunk.learning_rate)
-            assert chunks[place].val_loss == pytest.approx(chunk.val_loss, rel=1e-3)
-            assert chunks[place].epoch == chunk.epoch
-        assert results[place] == pytest.approx(result, rel=1e-3, abs=1 / 297)
+    for stacked, alone in stacked_and_alone(
+        [replace(job, xla=xla) for job in stack_of(build, make_optimizer, settings)]
+    ):
+        np.testing.assert_array_equal(stacked.learning_rate, alone.learning_rate)
+        assert stacked.val_loss == pytest.approx(alone.val_loss, rel=1e-3)
+        assert stacked.epoch == alone.epoch
 
 
 def test_a_job_that_diverges_leaves_the_others_of_its_stack_as_they_are(tensorflow):

@@ -144,7 +144,8 @@ def test_diverged_killed_and_running_runs_are_each_named(mishaps):
     assert "* note: killed, not counted: fixed learning_rate=0.1 seed=6" in text
     assert "* note: running, not counted: fixed learning_rate=0.1 seed=7" in text
     assert "fixed learning_rate=1e+38 is worse than fixed learning_rate=0.1" in text
-    [group, diverged] = read_study(store(folder)).comparisons[0].groups
+    _, found = read_study(store(folder))
+    [group, diverged] = found.comparisons[0].groups
     assert (len(group.seeds), len(diverged.seeds), diverged.diverged) == (6, 8, 8)
 
 

@@ -126,16 +126,14 @@ def _selected(
     **options: Any,
 ) -> "tuple[str, Recorded, Study]":
     """Return the store, the runs that the options name, and what they say."""
-    from ratelab.comparison import load, study
-    from ratelab.tracking import recorded
+    from ratelab.comparison import read_study
 
     _refuse_absent(uri)
     if sum(bool(one) for one in (run_ids, sweep_id, experiment)) > 1:
         raise click.UsageError("give run ids, --sweep or --experiment, one of them.")
     store = prepare_store(uri, Path.cwd())
-    runs = recorded(store, sweep_id, experiment=experiment, run_ids=run_ids)
     keys = None if by is None else by.split(",")
-    return store, runs, study(load(store, runs.runs), by=keys, **options)
+    return store, *read_study(store, sweep_id, experiment=experiment, run_ids=run_ids, by=keys, **options)
 
 
 def main() -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison import statistics
-from ratelab.comparison.pairs import Pair, Verdict, p_value
+from ratelab.comparison.pairs import Pair, Verdict, shortage
 
 FEW = 6  # pairs; of more their number is said, and those from which nothing follows share a sentence
 COUNTED: dict[Verdict, str] = {
@@ -66,7 +65,4 @@ def _together(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     head = f"no conclusion is possible from {count}, in {len(alike)} pairs"
     if seeds < 2:
         return f"{head}: more seeds are needed, as seed='range(0,10)'."
-    return (
-        f"{head}: the smallest p-value that they can give is {p_value(statistics.smallest_p(seeds))}, times "
-        f"{tests} pairs; at least {statistics.pairs_needed(tests)} seeds are needed."
-    )
+    return f"{head}: {shortage(seeds, tests)}"

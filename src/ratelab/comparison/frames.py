@@ -19,8 +19,7 @@ def groups_frame(study: Study) -> "pd.DataFrame":
     """Return a row for each group of each comparison.
 
     Columns: comparison, group, n, mean, sd, low, high, interval, iqm, worst, worst_seed, diverged,
-    final_rate, seconds, target, reached, steps_to_target, seconds_to_target,
-    examples_to_target.
+    final_rate, seconds, target, reached, steps_to_target, seconds_to_target, examples_to_target.
     """
     return _frame([_group(one, group) for one in study.comparisons for group in one.groups])
 

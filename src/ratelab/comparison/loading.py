@@ -6,7 +6,7 @@ import numpy as np
 
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.comparison.study import Study, study
-from ratelab.tracking import History, RecordedRun, histories, recorded
+from ratelab.tracking import History, Recorded, RecordedRun, histories, recorded
 
 _STATUS: dict[str, Status] = {
     "FINISHED": "finished",
@@ -29,8 +29,8 @@ def read_study(
     by: Sequence[str] | None = None,
     baseline: str | None = None,
     target: float | None = None,
-) -> Study:
-    """Return the study of recorded runs: of a sweep, of an experiment, or of those named.
+) -> tuple[Recorded, Study]:
+    """Return recorded runs, those of a sweep, of an experiment or those named, and what they say.
 
     Args:
         uri: what `prepare_store` returned.
@@ -44,8 +44,8 @@ def read_study(
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
-    runs = recorded(uri, sweep_id, experiment=experiment, run_ids=run_ids).runs
-    return study(load(uri, runs), by=by, baseline=baseline, target=target)
+    found = recorded(uri, sweep_id, experiment=experiment, run_ids=run_ids)
+    return found, study(load(uri, found.runs), by=by, baseline=baseline, target=target)
 
 
 def load(uri: str, runs: Sequence[RecordedRun]) -> list[Result]:

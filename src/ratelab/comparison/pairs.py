@@ -129,8 +129,19 @@ def _too_few(pair: Pair, tests: int) -> str:
     count = len(pair.seeds)
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: accuracy "
-        f"{signed(pair.mean)}, but the smallest p-value that they can give is "
-        f"{p_value(statistics.smallest_p(count))}{f', times {tests} pairs' if tests > 1 else ''}; "
+        f"{signed(pair.mean)}, but {shortage(count, tests)}"
+    )
+
+
+def shortage(seeds: int, tests: int) -> str:
+    """Return why so few seeds, in that many pairs, allow no conclusion, and how many would.
+
+    >>> shortage(5, 3)
+    'the smallest p-value that they can give is 0.062, times 3 pairs; at least 7 seeds are needed.'
+    """
+    return (
+        f"the smallest p-value that they can give is {p_value(statistics.smallest_p(seeds))}"
+        f"{f', times {tests} pairs' if tests > 1 else ''}; "
         f"at least {statistics.pairs_needed(tests)} seeds are needed."
     )
 

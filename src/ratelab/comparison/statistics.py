@@ -157,9 +157,8 @@ def sign_flip_tests(differences: npt.ArrayLike) -> Numbers:
     n = data.shape[1]
     if n == 0:
         return np.ones(len(data))
-    sizes = np.sort(
-        np.abs(data), 1
-    )  # neither the order of the seeds nor which of the two comes first matters
+    # neither the order of the seeds nor which of the two comes first matters
+    sizes = np.sort(np.abs(data), 1)
     observed = np.abs(data.sum(1)) - 1e-12 * sizes.sum(1)  # up to the rounding of sums in another order
     as_far = (np.abs(sizes @ _signs(n)) >= observed[:, None]).sum(1)
     p: Numbers = as_far / 2 ** (n - 1) if n <= EXACT_PAIRS else (as_far + 1) / 2**EXACT_PAIRS

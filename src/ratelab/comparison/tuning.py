@@ -1,7 +1,7 @@
 """Equal tuning: which base rate is best for each schedule, by runs that never saw the test split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,6 +91,4 @@ def without_rate(results: Sequence[Result]) -> Mapping[int, str]:
 
 
 def _without_rate(result: Result) -> Result:
-    from dataclasses import replace
-
     return replace(result, settings={k: v for k, v in result.settings.items() if k != RATE})

@@ -1,7 +1,5 @@
 """From overrides to suggested base rates, with a figure and a run in the store."""
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ratelab.lr_find.suggestions import LossCurve, Suggestion, loss_curve, sugge
 from ratelab.overrides import OverriddenJob, jobs_of, override_key
 from ratelab.planning import batches_of, plan
 from ratelab.progress import for_terminal
+from ratelab.report.figure import csv_text
 from ratelab.session import print_links
 from ratelab.tracking import NullRun, Run, Tracker, now_ms, open_tracker
 from ratelab.validation import UserError
@@ -143,9 +142,9 @@ def _log_metrics(run: Run | NullRun, answer: Answer) -> None:
 
 def _as_csv(test: RangeTest) -> str:
     """Return a row a step: its rate and the loss of each seed, empty where it was not finite."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["step", "learning_rate", *(f"loss_seed_{seed}" for seed in test.seeds)])
-    for step, (rate, losses) in enumerate(zip(test.rates, test.losses.T, strict=True)):
-        rows.writerow([step, repr(float(rate)), *("" if np.isnan(x) else repr(float(x)) for x in losses)])
-    return text.getvalue()
+    columns = zip(test.rates.tolist(), test.losses.T.tolist(), strict=True)
+    rows = [
+        [step, rate, *(None if np.isnan(loss) else loss for loss in losses)]
+        for step, (rate, losses) in enumerate(columns)
+    ]
+    return csv_text(["step", "learning_rate", *(f"loss_seed_{seed}" for seed in test.seeds)], rows)

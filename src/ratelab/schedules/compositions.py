@@ -1,12 +1,19 @@
 """Schedules made of schedules: a warm-up in front, one after another, a multiple."""
 
-import inspect
 from collections.abc import Sequence
 
 import numpy as np
 
 from ratelab.schedules.durations import Duration, OptionalDuration, whole_steps
-from ratelab.schedules.interface import Build, Rates, Schedule, Steps, WithMomentum, momentum_of
+from ratelab.schedules.interface import (
+    Build,
+    Rates,
+    Schedule,
+    Steps,
+    WithMomentum,
+    build_schedule,
+    momentum_of,
+)
 from ratelab.validation import Count, Fraction, Rate, UserError, checked
 
 
@@ -53,7 +60,7 @@ def warmup(
         raise UserError(
             f"warmup: warmup_steps must be less than the {steps} steps of the run, got {warmup_steps}"
         )
-    then = _made(schedule, learning_rate, steps - climb)
+    then = build_schedule(schedule, learning_rate, steps - climb)
     if climb == 0:
         return then
     if not callable(then):
@@ -113,7 +120,8 @@ def join(
     if (lengths <= 0).any():
         raise UserError(f"join: boundaries must rise within the {steps} steps of the run, got {boundaries}")
     parts = [
-        _made(build, learning_rate, int(length)) for build, length in zip(schedules, lengths, strict=True)
+        build_schedule(build, learning_rate, int(length))
+        for build, length in zip(schedules, lengths, strict=True)
     ]
     return _in_turn(parts, starts, steps)
 
@@ -143,20 +151,13 @@ def scale(learning_rate: Rate, steps: Count, *, schedule: Build, factor: Rate) -
     >>> scale(1.0, 4, schedule=linear_to_zero, factor=0.1)(np.arange(4))
     array([0.1  , 0.075, 0.05 , 0.025])
     """
-    made = _made(schedule, learning_rate, steps)
+    made = build_schedule(schedule, learning_rate, steps)
     momentum = momentum_of(made)
 
     def rate(step: Steps) -> Rates:
         return factor * made(step)
 
     return rate if momentum is None else WithMomentum(rate, momentum)
-
-
-def _made(build: Build, learning_rate: float, steps: int) -> Schedule:
-    """Call `build` with those of the two that its signature names."""
-    supplied = {"learning_rate": learning_rate, "steps": steps}
-    names = inspect.signature(build).parameters
-    return build(**{name: value for name, value in supplied.items() if name in names})
 
 
 def _in_turn(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Schedule:

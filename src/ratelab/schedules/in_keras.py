@@ -1,11 +1,10 @@
 """Our schedules as Keras' own kind. Keras is imported when it is asked for, not before."""
 
 import functools
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from ratelab.schedules.interface import Build, tabulate
+from ratelab.schedules.interface import Build, build_schedule, tabulate
 from ratelab.validation import UserError, unknown_key
 
 OWN = "ratelab.schedules"
@@ -46,11 +45,7 @@ def keras_class() -> type:
 
         def __init__(self, schedule: Mapping[str, Any], learning_rate: float, steps: int) -> None:
             self.described, self.learning_rate, self.steps = schedule, learning_rate, steps
-            build = restored(schedule)
-            lengths = {"learning_rate": learning_rate, "steps": steps}
-            names = inspect.signature(build).parameters
-            made = build(**{name: value for name, value in lengths.items() if name in names})
-            self.table = tabulate(made, steps)
+            self.table = tabulate(build_schedule(restored(schedule), learning_rate, steps), steps)
 
         def __call__(self, step: Any) -> Any:
             index = keras.ops.clip(keras.ops.cast(step, "int32"), 0, self.steps - 1)

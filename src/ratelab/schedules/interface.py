@@ -1,5 +1,6 @@
 """What a schedule is, and the table that is made of it before training."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,17 @@ def momentum_of(schedule: Callable[..., Any]) -> Schedule | None:
     True
     """
     return getattr(schedule, "momentum", None)
+
+
+def build_schedule(build: Build, learning_rate: float, steps: int) -> Schedule:
+    """Call `build` with those of the two that its signature names.
+
+    >>> build_schedule(lambda steps: lambda step: step / steps, 0.1, 4)(np.array([1.0, 2.0]))
+    array([0.25, 0.5 ])
+    """
+    supplied = {"learning_rate": learning_rate, "steps": steps}
+    names = inspect.signature(build).parameters
+    return build(**{name: value for name, value in supplied.items() if name in names})
 
 
 @checked

@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from ratelab.comparison import load, study
+from ratelab.commands.recorded_study import load
+from ratelab.comparison import study
 from ratelab.tracking import prepare_store, recorded
 
 ROOT = Path(__file__).parents[1]

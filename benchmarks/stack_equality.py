@@ -22,7 +22,8 @@ import numpy as np
 
 from peers.ours_training import BASE, DECAY, SCHEDULES
 from ratelab import config
-from ratelab.workers import Ended, Epoch, Member, Processes, Stack
+from ratelab.sweeps.processes import Processes
+from ratelab.sweeps.stacks import Ended, Epoch, Member, Stack
 
 OPTIMIZERS: dict[str, tuple[float, dict[str, Any]]] = {
     "sgd": (0.1, {"_target_": "ratelab.optimizers.sgd"}),

@@ -301,10 +301,11 @@ def torch_loop(work: Workload) -> Epoch:
 
 def ours(work: Workload) -> Epoch:
     """Set up `ratelab.training` as one run of `src/train.py` has it."""
-    from ratelab import devices, models, optimizers
-    from ratelab.batches import constant, plan_batches
+    from ratelab import models, optimizers
+    from ratelab.batch_sizes import constant, plan_batches
     from ratelab.config import Device
     from ratelab.data import Dataset, Split
+    from ratelab.runtime import devices
     from ratelab.training import Hyperparameters, Job, Program, Segment, Tabulated
 
     devices.configure(

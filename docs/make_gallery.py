@@ -17,8 +17,8 @@ import numpy.typing as npt
 from omegaconf import OmegaConf
 
 from ratelab import schedules
-from ratelab.plateau import Reactive
-from ratelab.targets import locate
+from ratelab.config.targets import locate
+from ratelab.schedules.plateau import Reactive
 
 ROOT = Path(__file__).parents[1]
 STEPS, EXAMPLE_SEED = 1000, 0

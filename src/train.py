@@ -4,7 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import register_resolvers
-from ratelab.interruption import plain_endings
+from ratelab.runtime.signals import plain_endings
 
 register_resolvers()
 
@@ -12,9 +12,9 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def main(cfg: DictConfig) -> object:
     """Do one run; with `-m`, the launcher calls this once for each job of the sweep."""
-    from ratelab import experiment  # --help and a misspelt key need not wait for it
+    from ratelab.runs import single  # --help and a misspelt key need not wait for it
 
-    return experiment.run(cfg)
+    return single.run(cfg)
 
 
 if __name__ == "__main__":

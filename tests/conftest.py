@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).parents[1]
+from support import ROOT
+
+TIERS = Path(__file__).parent
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 settings.register_profile("untimed", deadline=None)  # a busy machine is no error
@@ -17,8 +19,8 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def tensorflow():
     """TensorFlow on one thread of the CPU, as every test that trains wants it."""
-    from ratelab import devices
     from ratelab.config import Device
+    from ratelab.runtime import devices
 
     devices.configure(
         Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
@@ -43,3 +45,10 @@ def tracker(tmp_path_factory):
 def train_py():
     """The command line up to its overrides."""
     return [sys.executable, str(ROOT / "src" / "train.py")]
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test with its tier, the folder that it lies in; doctests are units."""
+    for item in items:
+        inside = item.path.is_relative_to(TIERS)
+        item.add_marker(item.path.relative_to(TIERS).parts[0] if inside else "unit")

@@ -15,7 +15,8 @@ import time
 import numpy as np
 
 from ratelab import config
-from ratelab.workers import Epoch, Member, Processes, Stack
+from ratelab.sweeps.processes import Processes
+from ratelab.sweeps.stacks import Epoch, Member, Stack
 
 BASE = {
     "epochs": 50,
@@ -28,7 +29,7 @@ BASE = {
     "allow_targets": [],
     "model": {"_target_": "ratelab.models.softmax"},
     "optimizer": {"_target_": "ratelab.optimizers.sgd"},
-    "batch": {"_target_": "ratelab.batches.constant"},
+    "batch": {"_target_": "ratelab.batch_sizes.constant"},
     "data": {"name": "mnist", "dir": None, "validation_size": 5000},
     "device": {
         "kind": "cpu",

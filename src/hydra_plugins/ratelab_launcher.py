@@ -1,4 +1,4 @@
-"""Hydra's launcher `ratelab`: a thin adapter over ratelab.sweep."""
+"""Hydra's launcher `ratelab`: a thin adapter over ratelab.sweeps.sweep."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from ratelab.assignments import Assignment
-    from ratelab.session import Session
+    from ratelab.runs.planned import Assignment
+    from ratelab.runs.session import Session
+    from ratelab.sweeps.resources import Team
 
 
 @dataclass
@@ -42,8 +43,6 @@ ConfigStore.instance().store(
 class RatelabLauncher(Launcher):
     """Runs the jobs of a sweep as one session: one parent run, one comparison."""
 
-    team_name = "Team"
-
     def __init__(self, **options: object) -> None:
         """Keep the options: a mistake in them is told by `check`, with one message.
 
@@ -57,16 +56,22 @@ class RatelabLauncher(Launcher):
         """Keep what Hydra hands over."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
+    def read_team(self) -> "Team":
+        """Check the options."""
+        from ratelab.sweeps.resources import Team
+
+        return Team.read(self.options)
+
     def check(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int = 0) -> None:
         """Refuse a sweep with a job that cannot run; a sweeper may call it before it writes anything."""
-        from ratelab import sweep, workers  # plugins are imported at every start, also for --help
+        from ratelab.sweeps import sweep  # plugins are imported at every start, also for --help
 
-        self.team = getattr(workers, self.team_name).read(self.options)
+        self.team = self.read_team()
         self.checked = sweep.check(self.hydra_context, self.config, job_overrides, initial_job_idx)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; a job that fails does not keep the others from running."""
-        from ratelab import sweep
+        from ratelab.sweeps import sweep
 
         if self.checked is None:
             self.check(job_overrides, initial_job_idx)

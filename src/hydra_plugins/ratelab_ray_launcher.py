@@ -1,10 +1,14 @@
 """Hydra's launcher `ray`: the launcher `ratelab` with its stacks on a Ray cluster."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 
 from hydra_plugins.ratelab_launcher import RatelabLauncher
+
+if TYPE_CHECKING:
+    from ratelab.sweeps.ray import RayTeam
 
 
 @dataclass
@@ -39,4 +43,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLaunche
 class RayLauncher(RatelabLauncher):
     """Trains on a Ray cluster, records in the process that was started."""
 
-    team_name = "RayTeam"
+    def read_team(self) -> "RayTeam":
+        """Check the options."""
+        from ratelab.sweeps.ray import RayTeam
+
+        return RayTeam.read(self.options)

@@ -39,14 +39,14 @@ class RatelabSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all jobs, then run them."""
-        from ratelab import sweep  # plugins are imported at every start, also for --help
+        from ratelab.sweeps import sweep  # plugins are imported at every start, also for --help
 
         assert self.hydra_context is not None and self.config is not None  # noqa: S101, PT018 - by setup
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         (jobs,) = self.split_arguments(overrides, self.max_batch_size)
         if self.tuning is not None:
-            from ratelab.tuned_sweep import sweep_tuned
+            from ratelab.sweeps.tuned import sweep_tuned
 
             return sweep_tuned(self.launcher, self.config, jobs, self.tuning)
         if isinstance(self.launcher, RatelabLauncher):

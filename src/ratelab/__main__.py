@@ -1,6 +1,6 @@
 """`python -m ratelab` is the command `ratelab`."""
 
-from ratelab.cli import main
+from ratelab.commands.cli import main
 
 if __name__ == "__main__":
     main()

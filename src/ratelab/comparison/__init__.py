@@ -4,7 +4,6 @@ from ratelab.comparison.comparing import Comparison, Summary, compare
 from ratelab.comparison.conclusions import Conclusion
 from ratelab.comparison.frames import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.comparison.groups import Group
-from ratelab.comparison.loading import load, read_study
 from ratelab.comparison.pairs import Pair
 from ratelab.comparison.results import Measured, Result
 from ratelab.comparison.statistics import Interval
@@ -26,9 +25,7 @@ __all__ = [
     "as_json",
     "compare",
     "groups_frame",
-    "load",
     "pairs_frame",
-    "read_study",
     "study",
     "tune",
     "tuning_frame",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ratelab.comparison import Result, Study
-from ratelab.passwords import without_password
+from ratelab.runtime.passwords import without_password
 from ratelab.tracking import Recorded
 
 _MOST_LETTERS = 90  # of the names in a heading

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ratelab.comparison import Study
-from ratelab.report import palette
-from ratelab.report.dot_figures import SYMBOLS
 from ratelab.report.facts import facts, heading, when
-from ratelab.report.figure import Figure
+from ratelab.report.figures import palette
+from ratelab.report.figures.dots import SYMBOLS
+from ratelab.report.figures.figure import Figure
 from ratelab.report.tables import tables
 from ratelab.tracking import Recorded
 

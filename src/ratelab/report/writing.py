@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from ratelab.comparison import Study
-from ratelab.report.curves import read_curves
-from ratelab.report.figure import Figure
-from ratelab.report.figures import draw_figures
+from ratelab.report.figures.curves import read_curves
+from ratelab.report.figures.draw import draw_figures
+from ratelab.report.figures.figure import Figure
+from ratelab.report.figures.svg import standalone
 from ratelab.report.page import page
-from ratelab.report.svg import standalone
 from ratelab.tracking import Recorded
 
 

@@ -9,7 +9,6 @@ Whatever lasts, such as `decay_steps`, is a number of steps (a whole number, or 
 of the run (a float up to 1.0): `decay_steps=1000` and `decay_steps=0.25`.
 """
 
-from ratelab.plateau import plateau
 from ratelab.schedules.compositions import join, scale, warmup
 from ratelab.schedules.constant import fixed, piecewise
 from ratelab.schedules.cooldowns import wsd
@@ -20,6 +19,7 @@ from ratelab.schedules.durations import Duration, OptionalDuration, in_steps
 from ratelab.schedules.in_keras import as_keras, keras_class
 from ratelab.schedules.interface import Build, Schedule, WithMomentum, momentum_of, tabulate
 from ratelab.schedules.linear_cosines import linear_cosine, noisy_linear_cosine
+from ratelab.schedules.plateau import plateau
 from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex
 
 __all__ = [

@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratelab.tracking.history import History, Recorded, RecordedRun, histories, recorded, windows
     from ratelab.tracking.links import comparison_links
-    from ratelab.tracking.null import NullRun, NullTracker
+    from ratelab.tracking.mlflow_runs import Diverged, Run, Tracker, now_ms
+    from ratelab.tracking.none import NullRun, NullTracker
     from ratelab.tracking.opening import open_tracker
-    from ratelab.tracking.runs import Diverged, Run, Tracker, now_ms
-    from ratelab.tracking.store import prepare_store
+    from ratelab.tracking.reading import History, Recorded, RecordedRun, histories, recorded, windows
+    from ratelab.tracking.stores import prepare_store
     from ratelab.tracking.writer import MetricWriter
 
 __all__ = [
@@ -32,22 +32,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Diverged": "runs",
-    "History": "history",
+    "Diverged": "mlflow_runs",
+    "History": "reading",
     "MetricWriter": "writer",
-    "NullRun": "null",
-    "NullTracker": "null",
-    "Recorded": "history",
-    "RecordedRun": "history",
-    "Run": "runs",
-    "Tracker": "runs",
+    "NullRun": "none",
+    "NullTracker": "none",
+    "Recorded": "reading",
+    "RecordedRun": "reading",
+    "Run": "mlflow_runs",
+    "Tracker": "mlflow_runs",
     "comparison_links": "links",
-    "histories": "history",
-    "now_ms": "runs",
+    "histories": "reading",
+    "now_ms": "mlflow_runs",
     "open_tracker": "opening",
-    "prepare_store": "store",
-    "recorded": "history",
-    "windows": "history",
+    "prepare_store": "stores",
+    "recorded": "reading",
+    "windows": "reading",
 }
 
 

@@ -59,7 +59,7 @@ class Client:
         if self.uri.startswith("http"):
             return None
         if artifacts is None and self.uri.startswith("sqlite"):
-            from ratelab.tracking.store import sqlite_path
+            from ratelab.tracking.stores import sqlite_path
 
             artifacts = sqlite_path(self.uri, Path("/")).parent / "artifacts"
         return (artifacts.absolute() / safe_name(name).replace("/", "_")).as_uri() if artifacts else None

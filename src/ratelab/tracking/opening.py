@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ratelab.tracking.null import NullTracker
-from ratelab.tracking.runs import Tracker
-from ratelab.tracking.store import prepare_store
+from ratelab.tracking.mlflow_runs import Tracker
+from ratelab.tracking.none import NullTracker
+from ratelab.tracking.stores import prepare_store
 
 
 def open_tracker(uri: str | None, experiment: str, directory: Path) -> Tracker | NullTracker:

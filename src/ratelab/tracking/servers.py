@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from ratelab.passwords import without_password
+from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
 from ratelab.validation import UserError
 

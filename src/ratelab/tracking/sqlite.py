@@ -81,7 +81,7 @@ def _build(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ratelab.tracking.store import sqlite_uri
+    from ratelab.tracking.stores import sqlite_uri
 
     temporary = path.with_name(f".{path.name}.new")
     try:

@@ -1,14 +1,14 @@
 """Training: jobs, and the compiled loop that runs them, alone or in stacks."""
 
-from ratelab.training.ahead import ahead
+from ratelab.training.background import ahead
 from ratelab.training.chunks import Chunk
 from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.jobs import Job
+from ratelab.training.job import Job
 from ratelab.training.program import CannotStack, Program
 from ratelab.training.programs import Programs, bytes_of_job
 from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of
-from ratelab.training.runs import Training
 from ratelab.training.segments import Segment
+from ratelab.training.training import Training
 
 __all__ = [
     "CannotStack",

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.training.accepted import check_model, is_by_example, is_dense
 from ratelab.training.device_data import DeviceData
 from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.jobs import Job, seeded_model
+from ratelab.training.job import Job, seeded_model
 from ratelab.training.loop import Loop
+from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network
 from ratelab.training.segments import Segment
 

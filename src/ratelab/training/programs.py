@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ratelab.training.device_data import EVALUATION_BATCH, DeviceData
-from ratelab.training.jobs import Job, seeded_model
+from ratelab.training.job import Job, seeded_model
 from ratelab.training.program import Program
 
 __all__ = ["Programs", "bytes_of_job"]

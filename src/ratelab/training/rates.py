@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.plateau import Reactive
 from ratelab.schedules import Schedule, tabulate
+from ratelab.schedules.plateau import Reactive
 from ratelab.validation import UserError
 
 Rate32 = npt.NDArray[np.float32]

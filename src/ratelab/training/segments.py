@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.batches import BatchPlan
+from ratelab.batch_sizes import BatchPlan
 from ratelab.validation import UserError
 
 MOST_SHAPES = 64

@@ -1,0 +1,1 @@
+"""The command `ratelab`: what is done before runs and after them."""

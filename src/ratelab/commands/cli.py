@@ -1,0 +1,167 @@
+"""The command `ratelab`: what is done before runs and after them. Training is `python src/train.py`."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from ratelab.commands.lr_find import lr_find
+from ratelab.commands.preview import preview
+from ratelab.runtime.signals import plain_endings
+from ratelab.tracking import prepare_store
+from ratelab.validation import UserError
+
+if TYPE_CHECKING:
+    from ratelab.comparison import Study
+    from ratelab.tracking import Recorded
+
+__all__ = ["main"]
+
+STORE = "sqlite:///mlruns/mlflow.db"
+FORMATS = ("table", "json", "csv", "markdown")
+WRITABLE = click.Path(dir_okay=False, writable=True, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+TABLES = ("groups", "pairs", "tuning")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Look at recorded runs and at schedules. To train: python src/train.py --help."""
+
+
+commands.add_command(preview)
+commands.add_command(lr_find)
+
+
+@commands.command()
+@click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri.")
+@click.option(
+    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Where to listen."
+)
+@click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
+def ui(uri: str, port: int, sweep_id: str | None) -> None:
+    """Start MLflow's UI on this machine only, and print the links that open the comparison."""
+    from ratelab.tracking import comparison_links, recorded
+
+    _refuse_taken(port)
+    _refuse_absent(uri)
+    store = prepare_store(uri, Path.cwd())
+    runs = recorded(store, sweep_id)
+    console = Console()
+    console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
+    ui = f"http://127.0.0.1:{port}"
+    for link in comparison_links(ui, runs.experiment_id, runs.run_ids, runs.sweep_id):
+        console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
+    console.print("Ctrl-C ends the server.")
+    sys.stdout.flush()
+    _serve(store, port)
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments that say which runs are compared, and how."""
+    reach = click.FloatRange(0, 1, min_open=True)
+    for add in reversed(
+        [
+            click.argument("run_ids", nargs=-1, metavar="[RUN_ID]..."),
+            click.option("--uri", default=STORE, show_default=True, help="The store, as in tracking.uri."),
+            click.option("--sweep", "sweep_id", help="The sweep to compare; by default the newest."),
+            click.option("--experiment", help="Compare all runs of an experiment of MLflow's."),
+            click.option(
+                "--by", help="Keys that make the groups, as schedule,epochs; default: all that varied."
+            ),
+            click.option("--baseline", help="Compare every group with this one."),
+            click.option("--target", type=reach, help="Validation accuracy to reach."),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
+@commands.command()
+@_selection
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
+)
+@click.option(
+    "--table", type=click.Choice(TABLES), default="groups", show_default=True, help="For --format csv."
+)
+def compare(form: str, table: str, **selection: Any) -> None:
+    """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
+    from ratelab.comparison import as_csv, as_json
+    from ratelab.report import print_markdown, print_study
+
+    _, _, found = _selected(**selection)
+    if form == "json":
+        click.echo(as_json(found))
+    elif form == "csv":
+        click.echo(as_csv(found, table), nl=False)
+    else:
+        (print_study if form == "table" else print_markdown)(Console(), found)
+
+
+@commands.command()
+@_selection
+@click.option("--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file.")
+@click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
+def report(output: Path, figures: Path | None, **selection: Any) -> None:
+    """Write the comparison as one HTML file: verdicts, tables, figures with their numbers."""
+    from ratelab.report import make_report
+
+    store, runs, found = _selected(**selection)
+    make_report(found, runs, store, output, figures)
+    click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
+
+
+def _selected(
+    uri: str,
+    run_ids: Sequence[str],
+    sweep_id: str | None,
+    experiment: str | None,
+    by: str | None,
+    **options: Any,
+) -> "tuple[str, Recorded, Study]":
+    """Return the store, the runs that the options name, and what they say."""
+    from ratelab.commands.recorded_study import read_study
+
+    _refuse_absent(uri)
+    if sum(bool(one) for one in (run_ids, sweep_id, experiment)) > 1:
+        raise click.UsageError("give run ids, --sweep or --experiment, one of them.")
+    store = prepare_store(uri, Path.cwd())
+    keys = None if by is None else by.split(",")
+    return store, *read_study(store, sweep_id, experiment=experiment, run_ids=run_ids, by=keys, **options)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends with one message and status 1."""
+    with plain_endings():
+        commands(prog_name="ratelab")
+
+
+def _refuse_taken(port: int) -> None:
+    """Raise UsageError if something already listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
+
+
+def _refuse_absent(uri: str) -> None:
+    """Raise UserError if there is no SQLite store yet: to look is not to make one."""
+    from ratelab.tracking.stores import sqlite_path
+
+    if uri.startswith("sqlite:") and not (path := sqlite_path(uri, Path.cwd())).exists():
+        raise UserError(f"there is no store at {path}; run `python src/train.py` here first, or give --uri.")
+
+
+def _serve(store: str, port: int) -> None:
+    """Become MLflow's server, on loopback, for no other host name."""
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # for traces and judges, which are not ours
+    hosts = f"127.0.0.1:{port},localhost:{port}"
+    words = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", *words, "--allowed-hosts", hosts, "--workers", "1"]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed words

@@ -1,0 +1,77 @@
+"""From the overrides of a sweep to the rates and batches of its jobs: no data, no TensorFlow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.config import Config, make_schedule
+from ratelab.config.overrides import OverriddenJob, jobs_of
+from ratelab.data import training_examples
+from ratelab.runs.job_of import batches_of
+from ratelab.runs.preflight import read
+from ratelab.training import rates_of
+from ratelab.validation import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The rates of one job.
+
+    Attributes:
+        name: the schedule, and whatever else differs between the jobs.
+        rates: float32[steps].
+        batch_sizes: int32[steps], where the batch grows; else None.
+    """
+
+    name: str
+    rates: npt.NDArray[np.float32]
+    batch_sizes: npt.NDArray[np.int32] | None = None
+
+
+def curves(overrides: Sequence[str], steps: int | None = None) -> tuple[list[Curve], list[str]]:
+    """Compose the jobs of `overrides` as `-m` does and tabulate their schedules.
+
+    Args:
+        overrides: as for training; comma lists, range and glob give several jobs.
+        steps: the length of the run; by default what epochs, batch size and data make of it.
+
+    Returns:
+        The curves, and the names of the jobs whose schedule depends on more than the step.
+
+    Raises:
+        UserError: for whatever Hydra or the schema refuses.
+    """
+    drawn: list[Curve] = []
+    left_out: list[str] = []
+    jobs = jobs_of(overrides)
+    for job in jobs:
+        name, config = _name(job, jobs), read(job.config)
+        batches = batches_of(config, _examples(config), steps)
+        schedule = make_schedule(config, batches.steps)
+        if callable(schedule):
+            table = rates_of(schedule, batches.rate_factors).table
+            assert table is not None  # noqa: S101 - only a schedule that reacts has none
+            drawn.append(Curve(name, table, None if batches.is_constant else batches.sizes))
+        else:
+            left_out.append(name)
+    return drawn, left_out
+
+
+def _name(job: OverriddenJob, jobs: Sequence[OverriddenJob]) -> str:
+    """Name a job after its schedule and the other words that not all jobs have."""
+    others = [
+        word
+        for word in job.words
+        if not word.startswith("schedule=") and any(word not in other.words for other in jobs)
+    ]
+    return " ".join([str(job.config.hydra.runtime.choices["schedule"]), *others])
+
+
+def _examples(config: Config) -> int:
+    """Return the number of training examples of the run."""
+    examples = training_examples(config.data.name) - config.data.validation_size
+    if examples < 1:
+        raise UserError(f"validation_size must leave training examples, got {config.data.validation_size}.")
+    return examples

@@ -1,0 +1,25 @@
+"""The configuration: its typed schema, the functions that it names, and how it is composed."""
+
+from ratelab.config.schema import (
+    Config,
+    Data,
+    Device,
+    Target,
+    Tracking,
+    Warmup,
+    make_schedule,
+    read,
+    register_resolvers,
+)
+
+__all__ = [
+    "Config",
+    "Data",
+    "Device",
+    "Target",
+    "Tracking",
+    "Warmup",
+    "make_schedule",
+    "read",
+    "register_resolvers",
+]

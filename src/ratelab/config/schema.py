@@ -1,0 +1,192 @@
+"""The typed schema of the configuration: every key, its type and its bounds. No TensorFlow here."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ratelab import schedules
+from ratelab.config.targets import call, locate, refuse_foreign, targets
+from ratelab.runtime.devices import Device
+from ratelab.schedules.plateau import Reactive
+from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
+
+SEED_LIMIT = 2**32
+
+__all__ = [
+    "Config",
+    "Data",
+    "Device",
+    "Target",
+    "Tracking",
+    "Warmup",
+    "make_schedule",
+    "read",
+    "register_resolvers",
+]
+
+
+class _Strict(BaseModel):
+    """Nothing is converted, nothing unknown is accepted, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Target(BaseModel):
+    """A function named in YAML by `_target_`, with its arguments beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    target: str = Field(alias="_target_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as written in the configuration."""
+        return dict(self.model_extra or {})
+
+
+class Data(_Strict):
+    """Which data, and how much of the training part is for validation."""
+
+    name: str
+    dir: str | None
+    validation_size: Count
+
+
+class Tracking(_Strict):
+    """Where the runs are recorded; see conf/tracking."""
+
+    uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+    train_loss_every: Count
+    log_model: bool | None
+
+
+class Warmup(_Strict):
+    """How the rate climbs to the schedule's first one; see conf/warmup."""
+
+    steps: schedules.OptionalDuration
+    start_factor: Fraction
+
+
+class Config(_Strict):
+    """The whole configuration of one run."""
+
+    seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    validation_size: Count
+    test: bool
+    print_schedule: bool
+    allow_targets: list[str]
+    schedule: Target
+    warmup: Warmup
+    model: Target
+    optimizer: Target
+    batch: Target
+    data: Data
+    device: Device
+    tracking: Tracking
+
+
+def read(values: Mapping[str, Any]) -> Config:
+    """Check a resolved configuration, keys, types, bounds and the arguments of every `_target_`.
+
+    Args:
+        values: plain mappings, lists and scalars, as `OmegaConf.to_container(cfg, resolve=True)` makes them.
+
+    Raises:
+        UserError: naming each key that is wrong, its rule and its value.
+    """
+    try:
+        config = Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explain(error) from None
+    for place, target in targets(dict(values)):
+        refuse_foreign(target, place, config.allow_targets)
+    _check_own_target("model", config.model, {"input_shape", "classes"})
+    _check_own_target("optimizer", config.optimizer, set())
+    _check_schedule("schedule", config.schedule.model_dump(by_alias=True))
+    _check_own_target("batch", config.batch, {"batch_size", "examples"})
+    return config
+
+
+def register_resolvers() -> None:
+    """Make `${ratelab.unique:}` known to OmegaConf: 8 hexadecimal digits, the same throughout one config."""
+    OmegaConf.register_new_resolver(
+        "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
+    )
+
+
+def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
+    """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
+
+    A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each
+    schedule among its arguments.
+    """
+    build = _parts(config.schedule.model_dump(by_alias=True))
+    return schedules.warmup(
+        config.learning_rate,
+        steps,
+        schedule=build,
+        warmup_steps=config.warmup.steps,
+        start_factor=config.warmup.start_factor,
+    )
+
+
+def _parts(node: Any) -> Any:
+    """Return `node` with every schedule in it as a function of its base rate and its length."""
+    if isinstance(node, list):
+        return [_parts(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return arguments
+
+    def build(learning_rate: float, steps: int) -> schedules.Schedule:
+        supplied = {"learning_rate": learning_rate, "steps": steps}
+        schedule: schedules.Schedule = call(locate(node["_target_"]), arguments, supplied)
+        return schedule
+
+    return build
+
+
+def _check_schedule(place: str, node: Any) -> None:
+    """Check the arguments of our own schedules, of those inside others as well."""
+    if isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_schedule(f"{place}[{index}]", value)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            _check_schedule(f"{place}.{key}", value)
+        if "_target_" in node:
+            arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
+            _check_own(place, str(node["_target_"]), arguments, {"learning_rate", "steps"})
+
+
+def _check_own_target(group: str, target: Target, supplied: set[str]) -> None:
+    _check_own(group, target.target, target.arguments, supplied)
+
+
+def _check_own(place: str, target: str, arguments: Mapping[str, Any], supplied: set[str]) -> None:
+    """Check what can be known before TensorFlow: the arguments of our own functions."""
+    if target.startswith("ratelab."):
+        try:
+            check_arguments(locate(target), arguments, supplied)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+
+
+def _explain(error: ValidationError) -> UserError:
+    """Return the error for keys that are wrong; the first that is not known gets a hint."""
+    for entry in error.errors(include_url=False):
+        if entry["type"] == "extra_forbidden":
+            *above, key = map(str, entry["loc"])
+            model: Any = Config
+            for part in above:
+                model = model.model_fields[part].annotation
+            return unknown_key(".".join(above) or "configuration", key, model.model_fields)
+    return UserError(explain(error))

@@ -1,0 +1,232 @@
+"""Figures with a dot for each seed: final accuracies, paired differences, the choice of base rates."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
+from ratelab.report.figures import palette
+from ratelab.report.figures.drawing import Look, beside, every_axes, lines, new_canvas, plain_numbers
+from ratelab.report.figures.figure import Figure, csv_text
+from ratelab.report.figures.svg import as_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+SYMBOLS = {
+    "better": "▲",
+    "worse": "▼",
+    "no difference shown": "≈",
+    "no conclusion": "?",
+    "not compared": "/",
+}
+_ROW_LETTERS = 64
+_LANE = 0.17  # half the height that the dots of a row are spread over
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a dot figure; places are None where a run diverged and is no dot but a cross."""
+
+    label: str
+    dots: tuple[float | None, ...]
+    mean: float
+    interval: Interval | None
+
+
+def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
+    """Return the figure of the final accuracy of every seed."""
+    rows = [_accuracy_row(*both) for both in zip(comparison.groups, comparison.members, strict=True)]
+    title = f"{comparison.title.partition(',')[0]} of every seed"
+    canvas = _rows_figure(title, "accuracy (fraction correct)", rows, zero=False)
+    caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
+    if any(group.diverged for group in comparison.groups):
+        caption += (
+            " A cross at the edge is a run that diverged; it counts as 0, the axis does not reach there."
+        )
+    table = [
+        [group.name, seed, accuracy, _fallen(members, seed), group.mean, *_ends(group.interval)]
+        for group, members in zip(comparison.groups, comparison.members, strict=True)
+        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+    ]
+    headings = ["group", "seed", "accuracy", "diverged", "group_mean", "group_low", "group_high"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _accuracy_row(group: Summary, members: Group) -> _Row:
+    dots = tuple(
+        None if _fallen(members, seed) else accuracy
+        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+    )
+    label = group.name
+    if group.diverged:
+        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {group.mean:.4f}"  # noqa: RUF001
+    return _Row(label, dots, group.mean, group.interval)
+
+
+def _fallen(members: Group, seed: int) -> int:
+    """Return how many runs of a seed diverged."""
+    return sum(run.status == "diverged" for run in members.by_seed[seed])
+
+
+def _methods(groups: Sequence[Summary]) -> str:
+    methods = sorted({one.interval.method for one in groups if one.interval})
+    return f"95 % interval ({' or '.join(methods)} bootstrap)" if methods else "95 % interval, if it has one"
+
+
+def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
+    """Return the figure of the paired differences, None where no pair has a common seed."""
+    pairs = [pair for pair in comparison.pairs if pair.seeds and pair.mean is not None]
+    if not pairs:
+        return None
+    seconds = {pair.second for pair in comparison.pairs}
+    common = seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
+    rows = [_Row(_label(p, common), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None]
+    title = "Paired differences, seed by seed"
+    canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
+    methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
+    first = f"the group named minus {common}" if common else "the first minus the second"
+    caption = (
+        f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % "
+        f"interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
+    )
+    table = [
+        [pair.first, pair.second, seed, difference, pair.mean, *_ends(pair.interval)]
+        for pair in pairs
+        for seed, difference in zip(pair.seeds, pair.differences, strict=True)
+    ]
+    headings = ["first", "second", "seed", "difference", "mean", "low", "high"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _label(pair: Pair, common: str) -> str:
+    second = "" if common else f" − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
+    return f"{SYMBOLS[pair.verdict]} {pair.first}{second}"
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (interval.low, interval.high) if interval else (None, None)
+
+
+def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Canvas":
+    """Return a row for each group or pair: its name, below it the dots, mean and interval."""
+    labels = [textwrap.fill(row.label, _ROW_LETTERS) for row in rows]
+    heights = [1.0 + 0.3 * label.count("\n") for label in labels]
+    canvas = new_canvas(0.75 + 0.47 * sum(heights))
+    axes, limits = canvas.add_subplot(), _limits(rows, zero)
+    top = 0.0
+    for number, (row, label, height) in enumerate(zip(rows, labels, heights, strict=True)):
+        middle = top + height - 0.38
+        axes.axhline(top + height, color=palette.GRID.stand_in, linewidth=0.7)
+        _write(axes, label, top + 0.06)
+        _draw_row(axes, row, middle, number, limits)
+        top += height
+    axes.set(title=title, xlabel=x, ylim=(top, 0), yticks=[])
+    axes.set_xlim(*limits)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    if zero:
+        axes.axvline(0, color=palette.INK.stand_in, linewidth=1, zorder=1)
+    return canvas
+
+
+def _write(axes: "Axes", label: str, top: float) -> None:
+    """Write the name of a row on paper, so that no line runs through it."""
+    paper = {"facecolor": palette.PAPER.stand_in, "edgecolor": "none", "pad": 0.6}
+    across = axes.get_yaxis_transform()
+    axes.text(0, top, label, transform=across, va="top", fontsize=8.5, bbox=paper, zorder=1.5)
+
+
+def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple[float, float]) -> None:
+    color, count = palette.series(number), len(row.dots)
+    lanes = [middle + _LANE * (2 * place / max(count - 1, 1) - 1) * (count > 1) for place in range(count)]
+    shown = [(dot, lane) for dot, lane in zip(row.dots, lanes, strict=True) if dot is not None]
+    crosses = [lane for dot, lane in zip(row.dots, lanes, strict=True) if dot is None]
+    if shown:
+        x, y = zip(*shown, strict=True)
+        axes.plot(x, y, "o", color=color, markersize=3.6, markeredgewidth=0, alpha=0.75, zorder=2)
+    ink = palette.INK.stand_in
+    if row.interval:
+        axes.plot([row.interval.low, row.interval.high], [middle] * 2, "-", color=ink, linewidth=2, zorder=3)
+    if count > 1 and limits[0] < row.mean < limits[1]:
+        axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
+    if crosses:
+        edge = axes.get_yaxis_transform()
+        x_edge = [0.012] * len(crosses)
+        axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=edge, zorder=3)
+
+
+def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
+    """Return the ends of the x axis: all dots, and means and intervals unless a diverged run is in them."""
+    values = [dot for row in rows for dot in row.dots if dot is not None]
+    for row in rows:
+        if None not in row.dots:
+            values += [row.mean, *(end for end in _ends(row.interval) if end is not None)]
+    values = values + [0.0] * zero or [0.0]
+    margin = 0.05 * (max(values) - min(values)) or 0.01
+    return min(values) - margin, max(values) + margin
+
+
+def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
+    """Return the figure of each schedule's validation accuracy against its base rate."""
+
+    def draw(axes: "Axes", number: int, look: Look) -> None:
+        _draw_tuned(axes, tuned[number], look)
+
+    title = "Validation accuracy by base rate"
+    edge = ", an edge of the grid"
+    names = [f"{one.name}: best {one.best:.4g}{edge if one.at_edge else ''}" for one in tuned]
+    canvas = lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
+    for axes in every_axes(canvas):
+        axes.set_xscale("log")
+        plain_numbers(axes, x="log")
+    caption = (
+        "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
+        "marks the best rate of each schedule, a square one that it is an edge of the grid: a better one may "
+        "lie beyond. A diverged run, a cross, counts as 0."
+    )
+    caption += beside([one.name for one in tuned])
+    table = [
+        [
+            one.name,
+            rate,
+            number,
+            accuracy,
+            one.means[place],
+            place == one.place,
+            one.at_edge * (place == one.place),
+        ]
+        for one in tuned
+        for place, rate in enumerate(one.rates)
+        for number, accuracy in enumerate(one.accuracy[place], 1)
+    ]
+    headings = ["group", "learning_rate", "run", "accuracy", "mean", "best", "edge"]
+    return Figure(
+        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
+    )
+
+
+def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
+    axes.plot(one.rates, one.means, **look.line(1))
+    if not look.marker:
+        return
+    for rate, values, diverged in zip(one.rates, one.accuracy, one.diverged, strict=True):
+        crossed = sorted(values)[:diverged]  # a diverged run counts as 0, and nothing is less
+        dots = sorted(values)[diverged:]
+        dot: dict[str, Any] = {"color": look.color, "alpha": 0.5}
+        axes.plot([rate] * len(dots), dots, "o", markersize=2.6, markeredgewidth=0, **dot)
+        axes.plot([rate] * len(crossed), crossed, "x", markersize=4.5, **dot)
+    ring: dict[str, Any] = {
+        "color": look.color,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.6,
+        "markersize": 10,
+    }
+    axes.plot([one.best], [one.means[one.place]], "s" if one.at_edge else "o", **ring)

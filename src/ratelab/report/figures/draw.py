@@ -1,0 +1,36 @@
+"""All figures of a report, comparison by comparison."""
+
+from collections.abc import Sequence
+
+from ratelab.comparison import Study
+from ratelab.report.figures.curves import Curves
+from ratelab.report.figures.dots import draw_accuracy, draw_differences, draw_tuning
+from ratelab.report.figures.figure import Figure
+from ratelab.report.figures.lines import draw_loss, draw_rates, draw_validation
+from ratelab.report.figures.svg import style
+
+
+def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list[Figure]]]:
+    """Return the figures of each comparison, and that of the base rates, under their titles.
+
+    Args:
+        study: what the report is about.
+        curves: of each of its comparisons.
+    """
+    sections: list[tuple[str, list[Figure]]] = []
+    with style():
+        for number, (comparison, own) in enumerate(zip(study.comparisons, curves, strict=True), 1):
+            suffix = f"-{number}" if len(study.comparisons) > 1 else ""
+            drawn = [
+                draw_rates(comparison, own, f"learning-rates{suffix}"),
+                draw_loss(own, f"training-loss{suffix}"),
+                draw_validation(own, f"validation-accuracy-by-steps{suffix}", by_examples=False),
+                draw_validation(own, f"validation-accuracy-by-examples{suffix}", by_examples=True),
+                draw_accuracy(comparison, f"final-accuracy{suffix}"),
+                draw_differences(comparison, f"paired-differences{suffix}"),
+            ]
+            sections.append((comparison.title, [figure for figure in drawn if figure is not None]))
+        if study.tuned:
+            tuning = draw_tuning(study.tuned, "base-rates")
+            sections.append(("The choice of the base rates", [tuning]))
+    return sections

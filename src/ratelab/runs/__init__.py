@@ -1,0 +1,1 @@
+"""One run: planned once, trained, recorded."""

@@ -1,0 +1,55 @@
+"""What a run says about itself in the store: parameters, tags, and files about where it comes from."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ratelab.config import Config
+from ratelab.runs.planned import Assignment
+from ratelab.runtime import provenance
+from ratelab.tracking import NullRun, Run
+
+__all__ = ["log_files", "params", "tags"]
+
+
+def params(config: Config) -> dict[str, Any]:
+    """Return every key of the configuration and its value, flat."""
+    return provenance.flatten(_public(config))
+
+
+def tags(assignment: Assignment) -> dict[str, str]:
+    """Return what runs are found and grouped by: options, seed, digests, the sweep, where it comes from."""
+    config, labels = assignment.config, assignment.labels
+    described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
+    swept = {"sweep_id": labels.sweep_id, "job": str(assignment.number)} if labels.sweep_id else {}
+    return {
+        **labels.choices,
+        "seed": str(config.seed),
+        "config_digest": provenance.digest(described),
+        "data_digest": assignment.data_digest,
+        **swept,
+        **provenance.collect().tags,
+    }
+
+
+def log_files(record: Run | NullRun, assignment: Assignment) -> None:
+    """Record what made this run: configuration, overrides, local changes, packages."""
+    origin = provenance.collect()
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))),
+        "overrides.txt": "\n".join(assignment.labels.overrides) + "\n",
+        "packages.txt": origin.packages,
+        "git.diff": origin.diff,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            if text:
+                (Path(folder) / name).write_text(text)
+        record.artifact(Path(folder))
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """Return the configuration without the URI of the store: it may hold a password."""
+    return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})

@@ -1,0 +1,104 @@
+"""From a typed configuration to a job: arrays, functions and counts. No TensorFlow yet."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from ratelab import config as configuration
+from ratelab import data
+from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
+from ratelab.config import Config, Target, targets
+from ratelab.optimizers import Optimizer
+from ratelab.training import Job, momenta_of, rates_of
+from ratelab.validation import UserError
+
+T = TypeVar("T")
+
+__all__ = ["batches_of", "plan"]
+
+
+def plan(config: Config) -> Job:
+    """Turn a configuration into a job: arrays, functions and counts.
+
+    Raises:
+        UserError: if the schedule gives a rate that is negative or not finite, or if a batch is larger than
+            the training split.
+    """
+    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
+    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
+    batches = batches_of(config, len(dataset.train.labels))
+    schedule = configuration.make_schedule(config, batches.steps)
+    optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
+    momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
+    return Job(
+        seed=config.seed,
+        rates=rates_of(schedule, batches.rate_factors),
+        batches=batches,
+        build_model=partial(_build_model, config, shape, dataset.classes),
+        data=dataset,
+        optimizer=optimizer,
+        xla=config.device.xla,
+        program_key=_program_key(config, optimizer),
+        momenta=momenta,
+        test=config.test,
+    )
+
+
+def batches_of(config: Config, examples: int, steps: int | None = None) -> BatchPlan:
+    """Plan the batches of a run.
+
+    Args:
+        config: of the run.
+        examples: in the training split.
+        steps: how many updates; None: as many as `config.epochs` have.
+
+    Raises:
+        UserError: if a batch is larger than the training split, or smaller than 1.
+    """
+    if config.batch_size > examples:
+        raise UserError(
+            f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
+        )
+    supplied = {"batch_size": config.batch_size, "examples": examples}
+    size = _make(BatchSize, "batch", config.batch, supplied)
+    if steps is None:
+        return plan_batches(size, examples, config.epochs)
+    return plan_steps(size, examples, steps)
+
+
+def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]) -> T:
+    """Call the function of a group, which must return something of this kind."""
+    made = targets.call(targets.locate(target.target), target.arguments, supplied)
+    if not isinstance(made, kind):
+        raise UserError(
+            f"{group}: {target.target} must return a {kind.__module__}.{kind.__name__}, "
+            f"got {type(made).__name__}; docs/your_own.md shows one."
+        )
+    return made
+
+
+def _program_key(config: Config, optimizer: Optimizer) -> str:
+    """Describe what is compiled: all but what runs of one program may differ in."""
+    own = {"seed", "schedule", "warmup", "learning_rate", "epochs", "tracking", "print_schedule", "test"}
+    shared = config.model_dump(by_alias=True, exclude=own)
+    for name in optimizer.hyperparameters:
+        shared["optimizer"].pop(name, None)
+    shared["hyperparameters"] = sorted(optimizer.hyperparameters)
+    return json.dumps(shared, sort_keys=True)
+
+
+def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
+    """Call the model's `_target_`; layers inside its arguments may be targets too.
+
+    Raises:
+        UserError: if Keras refuses the arguments of a layer.
+    """
+    supplied = {"input_shape": shape, "classes": classes}
+    try:
+        arguments = targets.build(config.model.arguments)
+        return targets.call(targets.locate(config.model.target), arguments, supplied)
+    except (TypeError, ValueError) as error:
+        if not config.model.target.startswith("keras."):
+            raise
+        raise UserError(f"model: {config.model.target}: {error}") from None

@@ -1,0 +1,167 @@
+"""The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ratelab.comparison import Measured, Result
+from ratelab.runs import description
+from ratelab.runs.job_of import plan
+from ratelab.runs.planned import Assignment
+from ratelab.runs.session import Session
+from ratelab.runtime import provenance
+from ratelab.tracking import Diverged, NullRun, Run, now_ms
+from ratelab.training import Chunk
+
+if TYPE_CHECKING:
+    import keras
+
+Recorder = Run | NullRun
+
+__all__ = ["Recording", "unfinished"]
+
+
+class Recording:
+    """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.
+
+    As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
+
+    Args:
+        assignment: the run.
+        session: where it belongs.
+
+    Attributes:
+        result: how the run ended; "failed" until it is known better.
+        epochs: how many chunks it took.
+    """
+
+    def __init__(self, assignment: Assignment, session: Session) -> None:
+        config = assignment.config
+        self.result = unfinished(assignment)
+        self.epochs = 0
+        self._config, self._chunks, self._seconds, self._examples = config, list[Chunk](), 0.0, 0
+        with contextlib.ExitStack() as stack:
+            self._record = stack.enter_context(_opened(assignment, session))
+            stack.enter_context(_steps_file(self._record, self._chunks))
+            description.log_files(self._record, assignment)
+            self._stack = stack.pop_all()
+        self.result = replace(self.result, run_id=self._record.id)
+
+    @property
+    def steps(self) -> int:
+        """How many updates it has recorded."""
+        return sum(len(chunk.train_loss) for chunk in self._chunks)
+
+    def add(self, chunk: Chunk) -> None:
+        """Record an epoch: every rate, some losses, the validation at the step where it was measured.
+
+        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` once, and the
+        examples seen after a step are (step + 1) * batch_size.
+
+        Raises:
+            Diverged: if the loss is not finite at its end; all of it has been recorded.
+        """
+        self.epochs += 1
+        self._chunks.append(chunk)
+        self._seconds += chunk.seconds
+        shown = chunk.steps % self._config.tracking.train_loss_every == 0
+        metrics = self._record.metrics
+        for key, values in chunk.applied.items():
+            metrics(key, chunk.steps, values, chunk.timestamps)
+        if chunk.first_step == 0 and chunk.examples_seen is None:  # all batches have this size
+            metrics("batch_size", chunk.steps[:1], chunk.batch_size[:1], chunk.timestamps[:1])
+        metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
+        if chunk.diverged_step is not None:
+            raise Diverged(chunk.diverged_step)
+        look = {**chunk.measured, "train_seconds": self._seconds}
+        for key, value in look.items():
+            metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+        self._examples += int(chunk.batch_size.sum())
+        measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples)
+        self.result = replace(self.result, validation=(*self.result.validation, measured))
+
+    def finish(self, test: "tuple[float, float] | None", model: "keras.Model | None" = None) -> None:
+        """Record loss and accuracy on the test split, if known, and the model, if given; then close."""
+        last = self._chunks[-1]
+        for key, value in zip(("test_loss", "test_accuracy"), test or (), strict=False):
+            self._record.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
+        if model is not None:
+            data = plan(self._config).data
+            example = (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
+            self._record.log_keras_model(model, example)
+        self._stack.close()
+        final_rate = float(last.learning_rate[-1])
+        self.result = replace(
+            self.result, status="finished", test_accuracy=test and test[1], final_rate=final_rate
+        )
+
+    def close(self, error: BaseException) -> None:
+        """Record that `error` ended the run; nothing if it has been closed before."""
+        if isinstance(error, Diverged):
+            self.result = replace(self.result, status="diverged", diverged_step=error.step)
+        self._stack.pop_all().__exit__(type(error), error, error.__traceback__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self.close(error)
+        return isinstance(error, Diverged)
+
+
+@contextlib.contextmanager
+def _opened(assignment: Assignment, session: Session) -> Iterator[Recorder]:
+    session.open(assignment.config)
+    params, tags = description.params(assignment.config), description.tags(assignment)
+    opened = session.tracker.run(assignment.name, params=params, tags=tags, parent_id=session.parent_id)
+    with opened as record:
+        yield record
+
+
+@contextlib.contextmanager
+def _steps_file(record: Recorder, chunks: list[Chunk]) -> Iterator[None]:
+    """Log the chunks collected as steps.parquet, however the block ends."""
+    try:
+        yield
+    finally:
+        if chunks:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "steps.parquet"
+                _write_parquet(chunks, path)
+                record.artifact(path)
+
+
+def _write_parquet(chunks: list[Chunk], path: Path) -> None:
+    """Write a row a step: step, batch_size, the rest as float32, timestamp in milliseconds.
+
+    There is a column `momentum` where the schedule changes it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = ["learning_rate", "train_loss", "batch_size", "timestamps", "steps"]
+    if chunks[0].momentum is not None:
+        columns.append("momentum")
+    arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in columns}
+    arrays["step"], arrays["timestamp"] = arrays.pop("steps"), arrays.pop("timestamps")
+    pa.parquet.write_table(pa.table(arrays), path)
+
+
+def unfinished(assignment: Assignment) -> Result:
+    """Return the result of a run that has just begun: "failed" until it is known better."""
+    return Result(
+        seed=assignment.config.seed,
+        choices=assignment.labels.choices,
+        settings={key: str(value) for key, value in description.params(assignment.config).items()},
+        data_digest=assignment.data_digest,
+        origin=provenance.collect().tags,
+    )

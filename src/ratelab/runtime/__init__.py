@@ -1,0 +1,1 @@
+"""The process that a program runs in: devices, imports, signals, provenance, progress."""

@@ -1,0 +1,99 @@
+"""Where a result comes from: commit, local changes, versions of the packages, command."""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ratelab.runtime.passwords import without_password
+
+__all__ = ["Provenance", "collect", "digest", "flatten"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The state of the program when it ran.
+
+    Attributes:
+        commit: of the git checkout, or "" outside one.
+        diff: local changes to tracked files, as `git diff HEAD` prints them.
+        packages: one "name==version" a line, sorted.
+        command: the command line.
+    """
+
+    commit: str
+    diff: str
+    packages: str
+    command: str
+
+    @property
+    def versions(self) -> str:
+        """Python and the packages that numbers depend on, with their versions."""
+        wanted = {"keras", "mlflow", "numpy", "ratelab", "tensorflow"}
+        named = [line.partition("==")[::2] for line in self.packages.splitlines()]
+        found = [f"{name} {version}" for name, version in named if name in wanted]
+        return ", ".join([f"python {platform.python_version()}", *found])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The MLflow tags that say the same in short."""
+        return {
+            "mlflow.source.git.commit": self.commit,
+            "git_dirty": str(bool(self.diff)).lower(),
+            "command": self.command,
+            "versions": self.versions,
+        }
+
+
+@functools.cache
+def collect() -> Provenance:
+    """Look at the checkout that holds this program, and at the environment; once a process."""
+    installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
+    return Provenance(
+        commit=_git("rev-parse", "HEAD").strip(),
+        diff=_git("diff", "HEAD"),
+        packages="\n".join(sorted(installed, key=str.lower)) + "\n",
+        command=without_password(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+    )
+
+
+def digest(values: Any) -> str:
+    """Return the SHA-256 of plain values, independent of the order of keys.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level with dotted keys.
+
+    >>> flatten({"seed": 0, "data": {"name": "mnist"}})
+    {'seed': 0, 'data.name': 'mnist'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _git(*arguments: str) -> str:
+    """Return what git prints about the checkout of this file; "" where there is no git or no checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10)  # noqa: S603 - fixed words
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,1 @@
+"""Many runs: cut into stacks, trained by workers, recorded by the program that was started."""

@@ -1,0 +1,107 @@
+"""What a worker does with a stack: train it together if it can be, in smaller parts if not."""
+
+import functools
+import itertools
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+
+from ratelab.runs.job_of import plan
+from ratelab.runtime import devices
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
+from ratelab.training import CannotStack, Chunk, Job, Programs, Training, bytes_of_job
+from ratelab.validation import UserError
+
+__all__ = ["StackTrainer", "trainer_of_process"]
+
+Jobs = Mapping[int, Job]
+
+
+@functools.cache
+def trainer_of_process(memory: int) -> "StackTrainer":
+    """Return the trainer that all tasks of this process share, with its compiled programs."""
+    return StackTrainer(0, memory)
+
+
+class StackTrainer:
+    """Trains stacks in this process, one after another.
+
+    Args:
+        worker: its number, which every event carries.
+        memory: bytes that the runs of a stack may take, besides the data.
+    """
+
+    def __init__(self, worker: int, memory: int) -> None:
+        self._worker, self._memory = worker, memory
+        self._programs = Programs()
+        self._bytes: dict[str, int] = {}
+
+    def train(self, stack: Stack) -> Iterator[Event]:
+        """Yield an event for every epoch and every end of a run.
+
+        A stack that cannot be compiled or allocated is halved; a run that cannot begin by itself is broken.
+        """
+        try:
+            devices.configure(stack.members[0].config.device)
+            jobs = {member.number: plan(member.config) for member in stack.members}
+        except Exception as error:
+            yield from (self._broke(number, error) for number in stack.numbers)
+            return
+        models = {m.number for m in stack.members if m.config.tracking.log_model}
+        yield from self._train(jobs, models)
+
+    def _train(self, jobs: Jobs, models: set[int]) -> Iterator[Event]:
+        try:
+            training, epochs = self._begin(list(jobs.values()))
+        except Exception as error:
+            if len(jobs) == 1:
+                yield from (self._broke(number, error) for number in jobs)
+                return
+            parts = len(jobs) if isinstance(error, CannotStack) else 2
+        else:
+            yield from self._finish(training, epochs, list(jobs), models)
+            return
+        numbers = list(jobs)
+        size = -(-len(numbers) // parts)
+        for first in range(0, len(numbers), size):
+            part = {number: jobs[number] for number in numbers[first : first + size]}
+            yield from self._train(part, models)
+
+    def _begin(self, jobs: Sequence[Job]) -> tuple[Training, Iterator[list[Chunk | None]]]:
+        """Train the first epoch: whatever is wrong with a stack is wrong from the beginning."""
+        if len(jobs) > 1 and len(jobs) * self._bytes_of(jobs[0]) > self._memory:
+            raise MemoryError
+        training = Training(jobs, self._programs.get(jobs[0], len(jobs)))
+        epochs = iter(training)
+        return training, itertools.chain([next(epochs)], epochs)
+
+    def _finish(
+        self,
+        training: Training,
+        epochs: Iterator[list[Chunk | None]],
+        numbers: Sequence[int],
+        models: set[int],
+    ) -> Iterator[Event]:
+        left = dict(enumerate(numbers))
+        try:
+            for chunks in epochs:
+                for place, chunk in enumerate(chunks):
+                    if chunk is not None:
+                        yield Epoch(self._worker, numbers[place], chunk)
+                        if chunk.diverged_step is not None:
+                            del left[place]
+            results = training.test() if left else []
+            for place, number in list(left.items()):
+                weights = training.model(place).get_weights() if number in models else None
+                del left[place]
+                yield Ended(self._worker, number, results[place], weights)
+        except Exception as error:
+            yield from (self._broke(number, error) for number in left.values())
+
+    def _bytes_of(self, job: Job) -> int:
+        if job.program_key not in self._bytes:
+            self._bytes[job.program_key] = bytes_of_job(job)
+        return self._bytes[job.program_key]
+
+    def _broke(self, number: int, error: Exception) -> Broke:
+        text = "" if isinstance(error, UserError) else "".join(traceback.format_exception(error))
+        return Broke(self._worker, number, str(error) or type(error).__name__, text)

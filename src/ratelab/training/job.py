@@ -1,0 +1,75 @@
+"""A job: all that one run needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.batch_sizes import BatchPlan
+from ratelab.data import Dataset
+from ratelab.optimizers import Optimizer
+from ratelab.training.rates import Rates
+
+__all__ = ["Job", "seeded_model"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one run needs; nothing in it knows where the configuration came from.
+
+    Attributes:
+        seed: weights and batch order come from independent streams of it.
+        rates: the learning rate of every update of the run.
+        batches: the size of the batch of every update.
+        build_model: makes the Keras model, its weights drawn from Keras' global seed.
+        data: the three splits.
+        optimizer: the update rule.
+        xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
+        program_key: jobs with equal keys differ only in seed, rates, momenta, epochs and the hyperparameters
+            of the optimizer, and share one compiled program.
+        momenta: float32[steps], the momentum of every update; None: that of the optimizer.
+        test: look at the test split at the end; a run that is made to choose something does not.
+    """
+
+    seed: int
+    rates: Rates
+    batches: BatchPlan
+    build_model: Callable[[], Any]
+    data: Dataset
+    optimizer: Optimizer
+    xla: bool | None
+    program_key: str
+    momenta: npt.NDArray[np.float32] | None = None
+    test: bool = True
+
+    @property
+    def hyperparameters(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Of the optimizer: float32[] those that do not change, float32[steps] those that do."""
+        numbers = dict(self.optimizer.hyperparameters)
+        follow = self.optimizer.numbers_of_momenta
+        changing = {} if self.momenta is None or follow is None else follow(self.momenta)
+        return {name: np.asarray(value, np.float32) for name, value in {**numbers, **changing}.items()}
+
+    def noise_scale(self, step: int, rate: float) -> float | None:
+        """Return rate * N / (batch * (1 - momentum)) at an update, N the number of training examples.
+
+        It is the scale of the noise that a batch adds to the gradient, derived for gradient descent; None
+        for other optimizers. Smith & Le 2018, arXiv 1710.06451.
+        """
+        momentum = self.optimizer.momentum
+        if momentum is None:
+            return None
+        if self.momenta is not None:
+            momentum = float(self.momenta[step])
+        examples, batch = len(self.data.train.labels), int(self.batches.sizes[step])
+        return rate * examples / (batch * (1 - momentum))
+
+
+def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
+    """Build a Keras model, its weights and its dropout drawn from `seed`."""
+    import keras
+
+    keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
+    return build_model()

@@ -1,0 +1,120 @@
+"""The training of a stack of runs, an epoch at a time."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.data import epoch_order
+from ratelab.training.chunks import Chunk
+from ratelab.training.hyperparameters import Hyperparameters
+from ratelab.training.job import Job, seeded_model
+from ratelab.training.segments import Segments
+
+if TYPE_CHECKING:
+    from ratelab.training.program import Program
+
+__all__ = ["Training"]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The updates of one epoch of all runs; arrays by step have the axis of the runs behind."""
+
+    epoch: int
+    place: slice
+    rates: npt.NDArray[np.float32]
+    losses: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.int64]
+    seconds: float
+
+
+class Training:
+    """A stack of runs that share their batches: iterate over it for the chunks, then ask for the results.
+
+    A single run is a stack of one.
+
+    Args:
+        jobs: what to train; seed, batches and `program_key` are the same in all.
+        program: compiled for this `program_key` and this number of jobs.
+
+    Raises:
+        UserError: if the batches have more sizes than can be compiled for this model.
+    """
+
+    def __init__(self, jobs: Sequence[Job], program: "Program") -> None:
+        self.jobs, self._program = list(jobs), program
+        first = self.jobs[0]
+        weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
+        self._model = seeded_model(first.build_model, weights_seed)
+        self._state = program.initial_state(self._model)
+        self._segments = Segments(first.batches, exact=not program.by_example)
+        self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])
+
+    def __iter__(self) -> Iterator[list[Chunk | None]]:
+        """Yield one list an epoch, a chunk for each job; None for a job that diverged before."""
+        going = [True for _ in self.jobs]
+        val_losses: list[list[float]] = [[] for _ in self.jobs]
+        for epoch in range(self.jobs[0].batches.epochs):
+            trained = self._train(epoch, val_losses)
+            validation = self._program.evaluate(self._state, "validation")
+            for losses, (loss, _) in zip(val_losses, validation, strict=True):
+                losses.append(loss)
+            chunks = [self._chunk(i, trained, validation[i]) if going[i] else None for i in range(len(going))]
+            going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
+            yield chunks
+            if not any(going):
+                return
+
+    def test(self) -> list[tuple[float, float] | None]:
+        """Return loss and accuracy on the test split of each run that looks at it: once, at the end."""
+        if not any(job.test for job in self.jobs):
+            return [None for _ in self.jobs]
+        results = self._program.evaluate(self._state, "test")
+        return [result if job.test else None for job, result in zip(self.jobs, results, strict=True)]
+
+    def model(self, number: int = 0) -> Any:
+        """Return the Keras model with the weights of job `number`; it is one model for all jobs."""
+        self._program.assign(self._state, number, self._model)
+        return self._model
+
+    def _train(self, epoch: int, val_losses: Sequence[Sequence[float]]) -> _Trained:
+        """Do the updates of an epoch, segment by segment."""
+        job = self.jobs[0]
+        place = slice(*job.batches.first_steps[epoch : epoch + 2].tolist())
+        rates = [own.rates.segment(place, seen) for own, seen in zip(self.jobs, val_losses, strict=True)]
+        by_step, parts = np.stack(rates, 1), []
+        examples = epoch_order(self._order_seed, epoch, len(job.data.train.labels), 1).ravel()
+        begin = time.time()
+        for segment in self._segments.of_epoch(epoch, examples):
+            first = segment.first_step - place.start
+            part = by_step[first : first + segment.steps]
+            self._state, losses = self._program.run(self._state, segment, part, self._hyperparameters)
+            parts.append(losses)
+        seconds = time.time() - begin
+        stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(by_step)).astype(np.int64)
+        return _Trained(epoch, place, by_step, np.concatenate(parts), stamps, seconds)
+
+    def _chunk(self, i: int, trained: _Trained, validation: tuple[float, float]) -> Chunk:
+        """Return what run `i` gave in an epoch, up to and with the first loss that is not finite."""
+        job, losses = self.jobs[i], trained.losses[:, i]
+        bad = ~np.isfinite(losses)
+        steps = int(bad.argmax()) + 1 if bad.any() else len(losses)
+        place = slice(trained.place.start, trained.place.start + steps)
+        rates = trained.rates[:steps, i].copy()
+        return Chunk(
+            trained.epoch,
+            place.start,
+            rates,
+            losses[:steps].copy(),
+            trained.timestamps[:steps],
+            *validation,
+            seconds=trained.seconds / len(self.jobs),
+            batch_size=job.batches.sizes[place],
+            examples_seen=None if job.batches.is_constant else job.batches.examples_seen[place],
+            momentum=None if job.momenta is None else job.momenta[place],
+            noise_scale=job.noise_scale(place.stop - 1, float(rates[-1])),
+        )

@@ -1,0 +1,152 @@
+"""`ratelab ui` on a real store: the links of the newest sweep; a server for this machine only."""
+
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+
+import pytest
+
+from ratelab.commands.cli import commands
+from support import ROOT
+
+RATELAB = [sys.executable, "-m", "ratelab"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+LINKS = re.compile(r"^  (http://\S+)$", re.MULTILINE)
+
+
+def ratelab(folder, *arguments):
+    command = [*RATELAB, *arguments]
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def accepts(address, port):
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((address, port)) == 0
+
+
+def status(port, **headers):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/", headers=headers)
+        with connection.getresponse() as response:
+            return response.status
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A folder with the store of one sweep, and what the sweep printed."""
+    folder = tmp_path_factory.mktemp("ui")
+    command = [
+        sys.executable,
+        str(ROOT / "src" / "train.py"),
+        "-m",
+        "experiment=quick",
+        "seed=0,1",
+        "epochs=1",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(sweep):
+    """A running `ratelab ui`: its process, its port and what it printed before it served."""
+    folder, port = sweep[0], free_port()
+    command = [*RATELAB, "ui", "--port", str(port)]
+    with (folder / "said").open("w") as said, (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=said, stderr=log)
+    try:
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end and not accepts("127.0.0.1", port):
+            time.sleep(0.1)
+        assert accepts("127.0.0.1", port), (folder / "log").read_text()
+        yield process, port, (folder / "said").read_text()
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        process.wait(timeout=20)
+
+
+def test_it_prints_the_links_that_the_sweep_printed(sweep, server):
+    _, port, said = server
+    assert [link.replace(str(port), "5000", 1) for link in LINKS.findall(said)] == LINKS.findall(sweep[1])
+    assert re.match(r"sweep [\d-]{19}-[0-9a-f]{8}, 2 runs:\n", said)
+
+
+def test_it_serves_this_machine_and_no_other(server):
+    _, port, _ = server
+    assert status(port) == 200
+    assert not accepts("127.0.0.2", port)
+
+
+def test_it_refuses_a_foreign_host_name(server):
+    """A page in the browser of the user could otherwise reach it by rebinding its own name to 127.0.0.1."""
+    _, port, _ = server
+    assert status(port, Host="evil.example") == 403
+    assert status(port, Host=f"localhost:{port}") == 200
+
+
+def test_a_taken_port_is_one_message(sweep, server):
+    done = ratelab(sweep[0], "ui", "--port", str(server[1]))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"--port: {server[1]} is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_store_is_one_message(tmp_path):
+    done = ratelab(tmp_path, "ui", "--port", str(free_port()))
+    assert (done.returncode, done.stdout) == (1, "")
+    store = tmp_path / "mlruns" / "mlflow.db"
+    advice = "run `python src/train.py` here first, or give --uri"
+    assert done.stderr == f"there is no store at {store}; {advice}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sweep_id", ["it's", "a b", ""])
+def test_a_sweep_id_that_cannot_be_one_is_one_message(sweep, sweep_id):
+    done = ratelab(sweep[0], "ui", "--port", str(free_port()), f"--sweep={sweep_id}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.\n"
+
+
+def test_a_sweep_that_is_not_there_is_one_message(sweep):
+    done = ratelab(sweep[0], "ui", "--port", str(free_port()), "--sweep", "none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no run of sweep 'none'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_names_every_command(tmp_path):
+    done = ratelab(tmp_path, "--help")
+    assert done.returncode == 0
+    assert commands.commands
+    assert set(commands.commands) <= set(re.findall(r"^  ([\w-]+)  ", done.stdout, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path, name):
+    done = ratelab(tmp_path, name, "--help")
+    assert done.returncode == 0
+    assert "\\b" not in done.stdout
+    examples = [line for line in done.stdout.splitlines() if line.startswith("  ratelab ")]
+    assert len(examples) == {"lr-find": 2, "preview": 2}.get(name, 0)
+
+
+def test_sigterm_ends_it(server):
+    process, port, _ = server
+    process.terminate()
+    process.wait(timeout=20)
+    assert not accepts("127.0.0.1", port)

@@ -1,0 +1,172 @@
+"""The rules of docs/architecture.md that a program can check."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+PACKAGE = SRC / "ratelab"
+
+# Each package or module imports only from the layers before its own.
+LAYERS = [
+    ["validation"],
+    ["batch_sizes", "models", "optimizers", "runtime", "schedules"],
+    ["comparison", "config", "data", "tracking"],
+    ["report", "training"],
+    ["runs"],
+    ["sweeps"],
+    ["commands"],
+    ["__main__"],
+]
+
+LINES_OF_A_MODULE = 300
+LINES_OF_A_FUNCTION = 60
+HEAVY = {"tensorflow", "keras", "mlflow"}
+# Hydra imports the plugins, and the callback in preflight, at every start.
+STARTS = [
+    "train",
+    "ratelab.commands.cli",
+    "ratelab.runs.preflight",
+    *sorted(f"hydra_plugins.{path.stem}" for path in (SRC / "hydra_plugins").glob("*.py")),
+]
+
+
+def layer(name):
+    """The number of the layer of a module or a package directly in ratelab."""
+    found = [number for number, names in enumerate(LAYERS) if name in names]
+    assert found, f"{name} is in no layer: add it to LAYERS and to docs/architecture.md"
+    return found[0]
+
+
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+def files_of(name):
+    path = PACKAGE / name
+    return sorted(path.glob("**/*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def imported(path):
+    """The modules of ratelab that a file imports, at its top or in a function."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("ratelab."))
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def own_public(tree):
+    """The public functions and classes of a module; click's commands are reached through its main."""
+
+    def is_command(node):
+        return any(
+            isinstance(call, ast.Call) and getattr(call.func, "attr", "") in {"command", "group"}
+            for call in node.decorator_list
+        )
+
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    nodes = [node for node in tree.body if isinstance(node, kinds)]
+    return {node.name for node in nodes if not node.name.startswith("_") and not is_command(node)}
+
+
+def declared(tree):
+    """The literal `__all__` of a module, None if it has none."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return ast.literal_eval(node.value)
+    return None
+
+
+def module_name(path):
+    return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.glob("**/*.py")})
+MODULES.remove("__init__")
+FILES = sorted(PACKAGE.glob("**/*.py"))
+SOURCES = [*FILES, *sorted((SRC / "hydra_plugins").glob("*.py")), SRC / "train.py"]
+
+
+def test_every_layer_is_of_modules_that_exist():
+    assert sorted(name for names in LAYERS for name in names) == MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_from_its_left(name):
+    others = {other for path in files_of(name) for other in imported(path)} - {name}
+    assert {other for other in others if layer(other) >= layer(name)} == set()
+
+
+def test_the_package_imports_neither_the_entry_point_nor_the_plugins():
+    for path in FILES:
+        text = path.read_text()
+        assert "import train\n" not in text
+        assert "from train import" not in text
+        assert "import hydra_plugins" not in text
+        assert "from hydra_plugins" not in text
+
+
+def test_the_plugins_folder_is_a_namespace_that_others_can_share():
+    assert not (SRC / "hydra_plugins" / "__init__.py").exists()
+
+
+def loaded_by(*modules):
+    """The heavy packages that a fresh interpreter has loaded after importing `modules`."""
+    script = f"import sys, {', '.join(modules)}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(SRC)}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("module", STARTS)
+def test_a_start_waits_neither_for_tensorflow_nor_for_mlflow(module):
+    assert loaded_by(module) == []
+
+
+def test_no_module_imports_them_before_they_are_used():
+    assert loaded_by(*(module_name(path) for path in FILES if path.name != "__main__.py")) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_module_is_short(path):
+    assert len(path.read_text().splitlines()) <= LINES_OF_A_MODULE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_its_functions_are_short(path):
+    lengths = {node.name: node.end_lineno - node.lineno + 1 for node in functions(parsed(path))}
+    assert {name: lines for name, lines in lengths.items() if lines > LINES_OF_A_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_a_module_declares_what_it_offers(path):
+    tree = parsed(path)
+    names = declared(tree)
+    inside = len(path.relative_to(PACKAGE).parts) > 1 and path.name != "__init__.py"
+    if names is None:
+        # what lies inside a package is offered, or not, by the package
+        assert inside or own_public(tree) == set()
+    else:
+        assert names == sorted(set(names))
+        assert own_public(tree) - set(names) == set()
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if declared(parsed(path))], ids=module_name)
+def test_what_a_module_declares_exists(path):
+    module = importlib.import_module(module_name(path))
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []

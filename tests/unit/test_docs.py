@@ -1,0 +1,71 @@
+"""What the documentation says exists, and what exists is documented."""
+
+import re
+import shlex
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from ratelab.commands.cli import commands
+from ratelab.config import register_resolvers
+from ratelab.runs.preflight import read
+from support import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_make_targets_in_the_pages_exist():
+    named = {name for page in PAGES for name in re.findall(r"^make (\w+)", page.read_text(), re.MULTILINE)}
+    assert {"sweep", "test", "check"} <= named
+    assert named <= set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
+
+
+def test_every_make_target_says_what_it_is_for():
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+    for target in phony:
+        assert re.search(rf"^{target}:.*## \S", MAKEFILE, re.MULTILINE), target
+
+
+def test_every_command_is_in_the_readme():
+    for name in commands.commands:
+        assert f"ratelab {name}" in README
+
+
+def test_every_group_and_option_is_in_the_readme():
+    for group in (path for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"):
+        row = re.search(rf"^\| `{group.name}` \|(.*)$", README, re.MULTILINE)[1]
+        for option in group.glob("*.yaml"):
+            assert f"`{option.stem}`" in row
+
+
+def training_commands():
+    pages = [page.read_text().replace("\\\n", " ") for page in PAGES]  # a backslash continues the line
+    lines = [line.partition("#")[0] for page in pages for line in page.splitlines()]
+    found = [line.partition("src/train.py")[2] for line in lines if line.startswith("python src/train.py")]
+    return [shlex.split(words) for words in found]
+
+
+def test_the_readme_has_training_commands():
+    assert len(training_commands()) >= 5
+
+
+@pytest.mark.parametrize("words", training_commands(), ids=" ".join)
+def test_training_commands_in_the_pages_compose(words):
+    register_resolvers()
+    firsts = [re.sub(r"=range\((\d+),.*\)", r"=\1", word) for word in words]  # of each sweep, the first job
+    overrides = [word.partition(",")[0] for word in firsts if not word.startswith("-")]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        assert read(compose("config", overrides=overrides)).epochs >= 1
+
+
+def test_the_package_has_one_changelog_entry_to_be_released():
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()

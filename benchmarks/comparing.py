@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ratelab.tracking import open_tracker
+from ratelab.tracking import open_tracker, prepare_store
 
 SCHEDULES, EPOCHS, EPOCH_STEPS, EVERY = ("fixed", "exponential", "staircase"), 50, 550, 10
 STEPS = EPOCHS * EPOCH_STEPS
@@ -56,7 +56,8 @@ def metrics(rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, np.ndar
 def fill(folder: Path, runs: int) -> str:
     """Make a store with finished runs; return its URI."""
     rng = np.random.default_rng(0)
-    with open_tracker("sqlite:///mlruns/mlflow.db", "benchmark", folder) as tracker:
+    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    with open_tracker(store, "benchmark", folder) as tracker:
         for number in track(range(runs), "filling the store", transient=True):
             schedule, seed = SCHEDULES[number % 3], str(number // 3)
             params = {"seed": seed, "test": "True", "learning_rate": "0.1", "batch_size": "100"}

@@ -33,11 +33,11 @@ def tensorflow():
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory):
     """A tracker over a new SQLite store, one for a test file."""
-    from ratelab.tracking import Tracker, open_tracker
+    from ratelab.tracking import open_tracker, prepare_store
 
     folder = tmp_path_factory.mktemp("a store")
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", folder) as tracker:
-        assert isinstance(tracker, Tracker)
+    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    with open_tracker(store, "ratelab", folder) as tracker:
         yield tracker
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratelab.tracking import MetricWriter, Tracker, open_tracker, prepare_store, windows
+from ratelab.tracking import MetricWriter, open_tracker, prepare_store, windows
+from ratelab.tracking.mlflow_runs import MlflowTracker
 from ratelab.validation import UserError
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -94,7 +95,7 @@ def test_a_server_and_a_file_have_the_same_means_over_windows(server: str, tmp_p
     values[[1, 20, 30]] = np.nan, np.inf, -np.inf
     read = []
     for uri in (prepare_store(server, tmp_path), prepare_store("sqlite:///mlruns/mlflow.db", tmp_path)):
-        with Tracker(uri, "windows") as tracker, tracker.run("one", params={}, tags={}) as run:
+        with open_tracker(uri, "windows", tmp_path) as tracker, tracker.run("one", params={}, tags={}) as run:
             run.metrics("train_loss", steps, values, steps)
             tracker.flush()
             read.append(windows(uri, [run.id], "train_loss", 70)[run.id])
@@ -109,7 +110,6 @@ def test_a_run_on_a_server_has_its_texts_status_and_artifacts(
 
     params = {f"p{number}": number for number in range(250)}
     with open_tracker(server, "on a server", tmp_path) as tracker:
-        assert isinstance(tracker, Tracker)
         with tracker.run("good", params=params, tags={"a": "b"}) as run:
             run.metrics("m", np.arange(3), np.arange(3), np.arange(3))
             run.artifact_text("hello", "notes/hello.txt")
@@ -134,6 +134,7 @@ def test_a_run_that_the_server_made_twice_is_kept_once(
     from mlflow import MlflowClient
 
     with open_tracker(server, "twice", tmp_path) as tracker:
+        assert isinstance(tracker, MlflowTracker)
         create = MlflowClient.create_run
 
         def create_twice(*args: Any, **kwargs: Any) -> Any:
@@ -231,7 +232,8 @@ def test_postgresql_reads_back_every_step(tmp_path: Path) -> None:
     steps = np.arange(60_000)
     values = np.random.default_rng(0).normal(size=60_000)
     values[[10, 20, 30]] = np.nan, np.inf, -np.inf
-    with open_tracker(POSTGRESQL, "ratelab", tmp_path) as tracker:
+    with open_tracker(prepare_store(POSTGRESQL, tmp_path), "ratelab", tmp_path) as tracker:
+        assert isinstance(tracker, MlflowTracker)
         client = MlflowClient(tracker.uri)
         with tracker.run("one", params={"a": 1}, tags={}) as run:
             for _ in range(2):

@@ -280,7 +280,7 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(recorded, tracker, t
         raise RuntimeError("no paper\nat all")
 
     monkeypatch.setattr("ratelab.runs.session.make_report", fail)
-    monkeypatch.setattr("ratelab.runs.session.recorded", lambda *_: found())
+    monkeypatch.setattr(tracker, "recorded", lambda _: found())
     session = session_in(tmp_path, tracker)
     session.parent = NullRun("sweep")
     session.results = list(recorded.results)

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,10 @@ from ratelab.tracking import (
     now_ms,
     open_tracker,
     prepare_store,
+    sqlite_path,
 )
+from ratelab.tracking.links import links_to_print
+from ratelab.tracking.mlflow_runs import MlflowRun, MlflowTracker
 from ratelab.tracking.names import safe_texts
 from ratelab.validation import UserError
 
@@ -42,7 +44,7 @@ import numpy as np
 from ratelab.tracking import now_ms, open_tracker
 
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", Path(sys.argv[1])) as tracker:
+with open_tracker(sys.argv[1], "ratelab", Path.cwd()) as tracker:
     with tracker.run("stopped", params={}, tags={}) as run:
         run.metrics("a", np.arange(200_000), np.ones(200_000), np.full(200_000, now_ms()))
         print(run.id, flush=True)
@@ -51,15 +53,9 @@ with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", Path(sys.argv[1])) as
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("a project with 100% ü")
-
-
-@pytest.fixture(scope="module")
-def tracker(project: Path) -> Iterator[Tracker]:
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", project) as tracker:
-        assert isinstance(tracker, Tracker)
-        yield tracker
+def folder(tracker: Tracker) -> Path:
+    """The folder of the store."""
+    return sqlite_path(tracker.uri, Path.cwd()).parent
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def test_a_finished_run_has_all_that_was_logged(tracker: Tracker, client: Any, t
     with tracker.run("exponential seed=0", params={"rate": 0.1}, tags={"schedule": "exponential"}) as run:
         run.metrics("a", np.arange(5), np.arange(5), np.arange(5))
         run.params({"more": None})
-        run.tag("note", 3)
+        run.tags({"note": 3})
         run.artifact_text("hello", "notes/hello.txt")
         run.artifact(tmp_path / "folder" / "file.txt", "files")
         run.artifact(tmp_path / "folder", "whole")
@@ -98,11 +94,11 @@ def test_a_finished_run_has_all_that_was_logged(tracker: Tracker, client: Any, t
     assert artifact(client, run.id, "whole/file.txt") == "content"
 
 
-def test_artifacts_lie_beside_the_database(tracker: Tracker, project: Path) -> None:
+def test_artifacts_lie_beside_the_database(tracker: Tracker, folder: Path) -> None:
     with tracker.run("run", params={}, tags={}) as run:
         run.artifact_text("hello", "hello.txt")
-    folder = project / "mlruns" / "artifacts" / "ratelab" / run.id / "artifacts"
-    assert [path.name for path in folder.iterdir()] == ["hello.txt"]
+    artifacts = folder / "artifacts" / "ratelab" / run.id / "artifacts"
+    assert [path.name for path in artifacts.iterdir()] == ["hello.txt"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -147,8 +143,8 @@ def test_the_status_is_what_happened(
     assert stored.data.tags.get("diverged_step") == ("17" if isinstance(error, Diverged) else None)
 
 
-def test_sigterm_stores_everything_and_marks_the_run_as_killed(project: Path, client: Any) -> None:
-    command = [sys.executable, "-c", STOPPED, str(project)]
+def test_sigterm_stores_everything_and_marks_the_run_as_killed(tracker: Tracker, client: Any) -> None:
+    command = [sys.executable, "-c", STOPPED, tracker.uri]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         run_id = process.stdout.readline().strip()
@@ -156,14 +152,14 @@ def test_sigterm_stores_everything_and_marks_the_run_as_killed(project: Path, cl
         assert process.wait(timeout=10) == 143
     assert client.get_run(run_id).info.status == "KILLED"
     assert client.get_run(run_id).data.metrics == {"a": 1.0}
-    with closing(sqlite3.connect(project / "mlruns" / "mlflow.db")) as connection:
+    with closing(sqlite3.connect(sqlite_path(tracker.uri, Path.cwd()))) as connection:
         query = "SELECT count(*) FROM metrics WHERE run_uuid = ?"
         assert connection.execute(query, [run_id]).fetchone() == (200_000,)
 
 
-def test_metrics_that_cannot_be_stored_fail_the_run(project: Path, client: Any) -> None:
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", project) as lost:
-        assert isinstance(lost, Tracker)
+def test_metrics_that_cannot_be_stored_fail_the_run(tracker: Tracker, client: Any) -> None:
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as lost:
+        assert isinstance(lost, MlflowTracker)
         with pytest.raises(LookupError, match="no such run"), lost.run("run", params={}, tags={}) as run:
             lost._writer.write("f" * 32, "a", np.arange(1), np.arange(1), np.arange(1))
     assert client.get_run(run.id).info.status == "FAILED"
@@ -201,7 +197,9 @@ def test_runs_in_the_environment_do_not_matter(
         tracker.run("child", params={}, tags={}, parent_id=parent.id) as child,
     ):
         assert child.id != parent.id
-    assert client.get_run(child.id).info.experiment_id == tracker.experiment_id
+    assert (
+        client.get_run(child.id).info.experiment_id == client.get_experiment_by_name("ratelab").experiment_id
+    )
     assert client.get_run(child.id).data.tags["mlflow.parentRunId"] == parent.id
 
 
@@ -235,7 +233,8 @@ def test_many_trackers_make_one_experiment(tracker: Tracker) -> None:
     ids = []
 
     def open_it() -> None:
-        with Tracker(tracker.uri, "raced for") as another:
+        with open_tracker(tracker.uri, "raced for", Path.cwd()) as another:
+            assert isinstance(another, MlflowTracker)
             ids.append(another.experiment_id)
 
     threads = [threading.Thread(target=open_it) for _ in range(8)]
@@ -252,7 +251,7 @@ def test_a_deleted_experiment_says_what_to_do(tracker: Tracker, client: Any) -> 
     with pytest.raises(
         UserError, match=r"tracking\.experiment: 'gone' was deleted.*mlflow experiments restore"
     ):
-        Tracker(tracker.uri, "gone")
+        open_tracker(tracker.uri, "gone", Path.cwd())
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorFlow's and Keras' own, at their import
@@ -284,16 +283,37 @@ def test_a_keras_model_is_loaded_back_and_predicts_the_same(
     assert client.get_run(run.id).outputs.model_outputs
 
 
-def test_a_tracker_that_is_off_has_the_same_interface_and_keeps_nothing(tmp_path: Path) -> None:
-    for real, null in ((Tracker, NullTracker), (Run, NullRun)):
-        for name, method in inspect.getmembers(real, inspect.isfunction):
-            if not name.startswith("_"):
-                ours, theirs = (inspect.signature(f).parameters for f in (method, getattr(null, name)))
-                assert list(ours.values()) == list(theirs.values()), name
+def public_methods(kind: type) -> dict[str, list[inspect.Parameter]]:
+    """The methods that a class defines itself, and their parameters."""
+    own = {name: method for name, method in vars(kind).items() if inspect.isfunction(method)}
+    return {
+        name: list(inspect.signature(method).parameters.values())
+        for name, method in own.items()
+        if not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("interface", "implementation"),
+    [(Tracker, MlflowTracker), (Tracker, NullTracker), (Run, MlflowRun), (Run, NullRun)],
+)
+def test_what_stands_behind_an_interface_offers_that_and_no_more(
+    interface: type, implementation: type
+) -> None:
+    assert public_methods(implementation) == public_methods(interface)
+
+
+def test_a_tracker_that_is_off_keeps_nothing(tmp_path: Path) -> None:
     with open_tracker(None, "ratelab", tmp_path) as tracker:
         with tracker.run("run", params={"a": 1}, tags={}) as run:
             run.metrics("a", np.arange(1), np.arange(1), np.arange(1))
             run.fail("reason", "traceback")
+        assert (tracker.uri, run.id, tracker.links([run.id], None), tracker.recorded("abc")) == (
+            "",
+            "",
+            [],
+            None,
+        )
         with pytest.raises(ValueError, match="mine"), tracker.run("run", params={}, tags={}):
             raise ValueError("mine")
     assert not any(tmp_path.iterdir())
@@ -315,6 +335,26 @@ def test_the_links_name_the_runs_in_the_way_that_the_ui_reads() -> None:
     ]
 
 
+def test_a_tracker_says_where_its_runs_are_seen_and_reads_them_back(tracker: Tracker) -> None:
+    with tracker.run("one", params={}, tags={"sweep_id": "abc", "schedule": "fixed", "job": "0"}) as run:
+        run.metrics("a", np.arange(3), np.arange(3), np.arange(3))
+        found = tracker.recorded("abc")
+    assert found is not None
+    assert [(one.name, one.metrics) for one in found.runs] == [("one", {"a": 2.0})]
+    links = comparison_links("http://127.0.0.1:5000", found.experiment_id, [run.id])
+    assert tracker.links([run.id], None) == [
+        "See it in MLflow: start `ratelab ui`, then open",
+        *(f"  {link}" for link in links),
+    ]
+    assert tracker.links([run.id] * 2, None)[0].startswith("See them side by side in MLflow: start")
+
+
+def test_a_server_has_its_own_links_without_its_password() -> None:
+    first, *links = links_to_print("https://me:hush@host/mlflow", "1", ["a1", "b2"], None)
+    assert first == "See them side by side in MLflow:"
+    assert [link.partition("/#/")[0] for link in links] == ["  https://me:***@host/mlflow"] * 2
+
+
 def test_the_address_of_a_large_sweep_names_the_sweep_and_not_its_runs() -> None:
     ids = [f"{number:032}" for number in range(31)]
     (link,) = comparison_links("http://127.0.0.1:5000", "1", ids, "2026-01-31-ab")
@@ -326,5 +366,5 @@ def test_the_clock_counts_milliseconds() -> None:
     assert 1_700_000_000_000 < now_ms() < 10_000_000_000_000
 
 
-def test_a_store_that_was_prepared_is_opened_again(tracker: Tracker, project: Path) -> None:
-    assert prepare_store(tracker.uri, project) == tracker.uri
+def test_a_store_that_was_prepared_is_opened_again(tracker: Tracker, tmp_path: Path) -> None:
+    assert prepare_store(tracker.uri, tmp_path) == tracker.uri

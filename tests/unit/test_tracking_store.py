@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ratelab.runtime.passwords import without_password
-from ratelab.tracking import prepare_store
+from ratelab.tracking import prepare_store, resolve_store
 from ratelab.validation import UserError
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -27,10 +27,12 @@ FIRST_STARTS = """
 import os, sys
 from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store  # imported once: so the starts fall into the same moment
-from ratelab.tracking import open_tracker
+from ratelab.tracking import open_tracker, prepare_store
 
 def start(name):
-    with open_tracker("sqlite:///mlruns/mlflow.db", "ratelab", Path(sys.argv[1])) as tracker:
+    folder = Path(sys.argv[1])
+    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    with open_tracker(store, "ratelab", folder) as tracker:
         with tracker.run(name, params={"a": 1}, tags={}):
             pass
 
@@ -333,3 +335,19 @@ def test_a_check_leaves_the_locks_of_this_process_alone(tmp_path):
         with closing(sqlite3.connect(path)) as reader:
             names = {name for (name,) in reader.execute("SELECT name FROM experiments")}
     assert {"a", "b"} <= names
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (None, None),
+        ("sqlite:///mlruns/mlflow.db", "sqlite:////project/mlruns/mlflow.db"),
+        ("sqlite:////elsewhere/a.db", "sqlite:////elsewhere/a.db"),
+        ("http://host:5000/", "http://host:5000"),
+        ("https://host/path", "https://host/path"),
+        ("postgresql+psycopg://me@host/db", "postgresql+psycopg://me@host/db"),
+    ],
+)
+def test_a_store_is_resolved_by_its_text_alone_and_to_itself(uri: str | None, expected: str | None) -> None:
+    assert resolve_store(uri, Path("/project")) == expected
+    assert resolve_store(expected, Path("/another")) == expected

@@ -152,7 +152,7 @@ def _refuse_taken(port: int) -> None:
 
 def _refuse_absent(uri: str) -> None:
     """Raise UserError if there is no SQLite store yet: to look is not to make one."""
-    from ratelab.tracking.stores import sqlite_path
+    from ratelab.tracking import sqlite_path
 
     if uri.startswith("sqlite:") and not (path := sqlite_path(uri, Path.cwd())).exists():
         raise UserError(f"there is no store at {path}; run `python src/train.py` here first, or give --uri.")

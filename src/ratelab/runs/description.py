@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from ratelab.config import Config
 from ratelab.runs.planned import Assignment
 from ratelab.runtime import provenance
-from ratelab.tracking import NullRun, Run
+from ratelab.tracking import Run
 
 __all__ = ["log_files", "params", "tags"]
 
@@ -34,7 +34,7 @@ def tags(assignment: Assignment) -> dict[str, str]:
     }
 
 
-def log_files(record: Run | NullRun, assignment: Assignment) -> None:
+def log_files(record: Run, assignment: Assignment) -> None:
     """Record what made this run: configuration, overrides, local changes, packages."""
     origin = provenance.collect()
     texts = {

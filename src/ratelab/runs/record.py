@@ -16,13 +16,11 @@ from ratelab.runs.job_of import plan
 from ratelab.runs.planned import Assignment
 from ratelab.runs.session import Session
 from ratelab.runtime import provenance
-from ratelab.tracking import Diverged, NullRun, Run, now_ms
+from ratelab.tracking import Diverged, Run, now_ms
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
     import keras
-
-Recorder = Run | NullRun
 
 __all__ = ["Recording", "unfinished"]
 
@@ -119,7 +117,7 @@ class Recording:
 
 
 @contextlib.contextmanager
-def _opened(assignment: Assignment, session: Session) -> Iterator[Recorder]:
+def _opened(assignment: Assignment, session: Session) -> Iterator[Run]:
     session.open(assignment.config)
     params, tags = description.params(assignment.config), description.tags(assignment)
     opened = session.tracker.run(assignment.name, params=params, tags=tags, parent_id=session.parent_id)
@@ -128,7 +126,7 @@ def _opened(assignment: Assignment, session: Session) -> Iterator[Recorder]:
 
 
 @contextlib.contextmanager
-def _steps_file(record: Recorder, chunks: list[Chunk]) -> Iterator[None]:
+def _steps_file(record: Run, chunks: list[Chunk]) -> Iterator[None]:
     """Log the chunks collected as steps.parquet, however the block ends."""
     try:
         yield

@@ -14,12 +14,9 @@ from ratelab.comparison import Result, Study, study
 from ratelab.config import Config
 from ratelab.report import make_report, print_study
 from ratelab.runtime import provenance
-from ratelab.runtime.passwords import without_password
 from ratelab.runtime.progress import Reporter, Silence, for_terminal
 from ratelab.runtime.quick_imports import quick_imports
-from ratelab.tracking import NullRun, NullTracker, Run, Tracker, comparison_links, open_tracker, recorded
-
-UI = "http://127.0.0.1:5000"
+from ratelab.tracking import NullTracker, Run, Tracker, open_tracker
 
 __all__ = ["Plan", "Session", "awaited", "awaiting", "print_links"]
 
@@ -60,9 +57,9 @@ class Session:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.console = plan, Console()
-        self.tracker: Tracker | NullTracker = NullTracker()
+        self.tracker: Tracker = NullTracker()
         self.progress: Reporter = Silence()
-        self.parent: Run | NullRun | None = None
+        self.parent: Run | None = None
         self.results: list[Result] = []
         self._opened = False
         self._stack = contextlib.ExitStack()
@@ -113,22 +110,20 @@ class Session:
         found = study(self.results) if self.plan.sweep_id is not None and self.results else None
         if found is not None:
             print_study(self.console, found)
-        if isinstance(self.tracker, Tracker):
-            run_ids = [result.run_id for result in self.results if result.run_id]
-            print_links(
-                self.console, self.tracker.uri, self.tracker.experiment_id, run_ids, self.plan.sweep_id
-            )
+        run_ids = [result.run_id for result in self.results if result.run_id]
+        print_links(self.console, self.tracker.links(run_ids, self.plan.sweep_id))
         if found is not None:
             self._report(found)
 
     def _report(self, found: Study) -> None:
         """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
-        if self.plan.folder is None or not isinstance(self.tracker, Tracker) or self.parent is None:
+        if self.plan.folder is None or self.plan.sweep_id is None or self.parent is None:
             return
-        self.tracker.flush()
         path = self.plan.folder.absolute() / "report.html"
         try:
-            runs = recorded(self.tracker.uri, self.plan.sweep_id)
+            runs = self.tracker.recorded(self.plan.sweep_id)
+            if runs is None:
+                return
             make_report(found, runs, self.tracker.uri, path)
             self.parent.artifact(path)
         except Exception as error:
@@ -138,7 +133,7 @@ class Session:
             self.console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def _open_parent(self, sweep_id: str) -> Iterator[Run | NullRun]:
+    def _open_parent(self, sweep_id: str) -> Iterator[Run]:
         tags = {"sweep_id": sweep_id, "kind": "sweep", **provenance.collect().tags}
         params: dict[str, Any] = {"varied": ", ".join(sorted(self.plan.varied))}
         if self.plan.jobs is not None:
@@ -163,12 +158,7 @@ def awaiting(results: Awaited) -> Iterator[None]:
         _awaited = None
 
 
-def print_links(
-    console: Console, uri: str, experiment_id: str, run_ids: list[str], sweep_id: str | None
-) -> None:
-    """Print how to see exactly these runs in MLflow, side by side."""
-    served = uri.startswith(("http://", "https://"))
-    what = "See it in MLflow:" if len(run_ids) == 1 else "See them side by side in MLflow:"
-    console.print(what if served else f"{what} start `ratelab ui`, then open")
-    for link in comparison_links(without_password(uri) if served else UI, experiment_id, run_ids, sweep_id):
-        console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
+def print_links(console: Console, lines: list[str]) -> None:
+    """Print what `Tracker.links` returned."""
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

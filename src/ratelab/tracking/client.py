@@ -35,34 +35,32 @@ class Client:
     def experiment(self, name: str, artifacts: Path | None) -> str:
         """Return the id of the experiment `name`; whoever comes first makes it.
 
+        Args:
+            name: MLflow's name of it.
+            artifacts: the absolute folder for its artifacts; None: the server chooses.
+
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
         from mlflow.exceptions import MlflowException
 
-        if not (found := self._patiently(self.mlflow.get_experiment_by_name, name)):
-            location = self._location(name, artifacts)
+        found = self._patiently(self.mlflow.get_experiment_by_name, name)
+        if found is None:
+            location = None
+            if artifacts is not None:
+                location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
             try:
                 return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            found = self._patiently(self.mlflow.get_experiment_by_name, name)
-        if found and found.lifecycle_stage != "active":
-            advice = (
-                f"Restore it (mlflow experiments restore -x {found.experiment_id}) or choose another name."
-            )
+            # another process was faster: this asks again, and finds what that one made
+            return self.experiment(name, artifacts)
+        experiment_id: str = found.experiment_id
+        if found.lifecycle_stage != "active":
+            advice = f"Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
             raise UserError(f"tracking.experiment: {name!r} was deleted in this store. {advice}")
-        return str(found and found.experiment_id)
-
-    def _location(self, name: str, artifacts: Path | None) -> str | None:
-        if self.uri.startswith("http"):
-            return None
-        if artifacts is None and self.uri.startswith("sqlite"):
-            from ratelab.tracking.stores import sqlite_path
-
-            artifacts = sqlite_path(self.uri, Path("/")).parent / "artifacts"
-        return (artifacts.absolute() / safe_name(name).replace("/", "_")).as_uri() if artifacts else None
+        return experiment_id
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind."""

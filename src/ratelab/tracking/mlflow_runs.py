@@ -1,9 +1,8 @@
 """The life of a run: FINISHED only if its block finished, and everything is stored before that is said."""
 
 import signal
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,10 @@ import numpy as np
 
 from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
+from ratelab.tracking.interface import Diverged, Run, Tracker
+from ratelab.tracking.links import links_to_print
 from ratelab.tracking.names import as_json, clipped, safe_params, safe_tags
+from ratelab.tracking.reading import Recorded, recorded
 from ratelab.tracking.writer import MetricWriter
 
 if TYPE_CHECKING:
@@ -22,20 +24,8 @@ if TYPE_CHECKING:
 _ERROR_LENGTH = 500
 
 
-class Diverged(Exception):  # noqa: N818 - it names what happened to the run
-    """The loss of a run became NaN or infinite.
-
-    Args:
-        step: the first step where it was so.
-    """
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}")
-        self.step = step
-
-
-class Run:
-    """One run of MLflow's; made by `Tracker.run`.
+class MlflowRun(Run):
+    """One run of MLflow's; made by `MlflowTracker.run`.
 
     Args:
         client: the store's.
@@ -52,7 +42,7 @@ class Run:
         self._failures: list[str] = []
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
-        """Log points of one metric, as `MetricWriter.write` does."""
+        """Hand points of one metric over, as `MetricWriter.write` does."""
         self._writer.write(self.id, key, steps, values, timestamps)
 
     def params(self, params: Mapping[str, Any]) -> None:
@@ -69,10 +59,6 @@ class Run:
         if changed:
             self.artifact_text(as_json(changed), "tags_full.json")
 
-    def tag(self, key: str, value: Any) -> None:
-        """Set one tag."""
-        self.tags({key: value})
-
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
         self._client.log_text(self.id, text, path)
@@ -88,9 +74,13 @@ class Run:
         log_keras_model(self._client.mlflow, self.id, model, example)
 
     def fail(self, reason: str, traceback_text: str) -> None:
-        """Mark the run as failed although its block goes on; it becomes FAILED when the block ends."""
+        """Mark the run as failed although its block goes on; it becomes FAILED when the block ends.
+
+        Returns when the tag and the traceback are stored. Called again, the tag has the last reason and the
+        artifact all tracebacks.
+        """
         self._failures.append(traceback_text)
-        self.tag("error", clipped(reason, _ERROR_LENGTH))
+        self.tags({"error": clipped(reason, _ERROR_LENGTH)})
         self.artifact_text("\n".join(self._failures), "traceback.txt")
 
     def _end(self) -> None:
@@ -110,7 +100,7 @@ class Run:
 
     def _describe(self, error: BaseException) -> None:
         if isinstance(error, Diverged):
-            self.tag("diverged_step", error.step)
+            self.tags({"diverged_step": error.step})
         self.fail(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
@@ -136,16 +126,19 @@ def _attempt(error: BaseException, action: Callable[[], None]) -> bool:
     return True
 
 
-class Tracker:
-    """The way to the store, one a process; use it with `with`, which stores everything before it ends.
+class MlflowTracker(Tracker):
+    """The way to one experiment of a store of MLflow's, with a thread for the metrics.
 
     Args:
         uri: what `prepare_store` returned.
         experiment: the name of MLflow's experiment, made if there is none.
-        artifacts: the folder for artifacts; a server chooses its own. None: beside the SQLite file.
+        artifacts: the folder for artifacts; None: a server chooses its own.
+
+    Raises:
+        UserError: the experiment has been deleted, and MLflow keeps its name.
     """
 
-    def __init__(self, uri: str, experiment: str, artifacts: Path | None = None) -> None:
+    def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         self.uri = uri
         self._client = Client(uri)
         self.experiment_id = self._client.experiment(experiment, artifacts)
@@ -159,22 +152,13 @@ class Tracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         parent_id: str | None = None,
-    ) -> Iterator[Run]:
-        """Open a run for a `with` block.
-
-        Args:
-            name: shown in MLflow's UI.
-            params: logged at once.
-            tags: set when the run is made, besides those of MLflow's own.
-            parent_id: the run that this one is a child of.
-
-        Raises:
-            BaseException: whatever left the block, after the run's status has been set to FAILED or KILLED.
-        """
+    ) -> Iterator[MlflowRun]:
+        """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
         safe, changed = safe_tags(tags)
         if parent_id:
             safe["mlflow.parentRunId"] = parent_id
-        run = Run(self._client, self._writer, self._client.create_run(self.experiment_id, name, safe), name)
+        run_id = self._client.create_run(self.experiment_id, name, safe)
+        run = MlflowRun(self._client, self._writer, run_id, name)
         try:
             run.params(params)
             if changed:
@@ -186,13 +170,18 @@ class Tracker:
             raise
         run._end()
 
+    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
+        """Return how to see these runs in MLflow's UI, side by side."""
+        return links_to_print(self.uri, self.experiment_id, run_ids, sweep_id)
+
+    def recorded(self, sweep_id: str) -> Recorded:
+        """Store everything written so far, then return the runs of the sweep as they can be read."""
+        self.flush()
+        return recorded(self.uri, sweep_id)
+
     def flush(self) -> None:
         """Return when every metric written so far is stored."""
         self._writer.flush()
-
-    def close(self) -> None:
-        """Store the rest and stop."""
-        self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,12 +189,8 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Store the rest and stop."""
         if error is None:
-            self.close()
+            self._writer.close()
         else:
-            _attempt(error, self.close)
-
-
-def now_ms() -> int:
-    """Return the time as MLflow counts it, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+            _attempt(error, self._writer.close)

@@ -1,6 +1,6 @@
-"""Tracking switched off: the interface of `Tracker` and `Run`, nothing behind it."""
+"""Tracking switched off: a tracker and runs with nothing behind them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.tracking.interface import Run, Tracker
+
 if TYPE_CHECKING:
     import keras
 
 
-class NullRun:
+class NullRun(Run):
     """A run that nobody records.
 
     Args:
-        name: as in `Run`.
+        name: what people see.
     """
 
     def __init__(self, name: str) -> None:
@@ -32,9 +34,6 @@ class NullRun:
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Do nothing."""
 
-    def tag(self, key: str, value: Any) -> None:
-        """Do nothing."""
-
     def artifact_text(self, text: str, path: str) -> None:
         """Do nothing."""
 
@@ -48,28 +47,31 @@ class NullRun:
         """Do nothing."""
 
 
-class NullTracker:
+class NullTracker(Tracker):
     """A tracker that keeps nothing, for `tracking=none`."""
 
     uri = ""
-    experiment_id = ""
 
     @contextmanager
     def run(
         self,
         name: str,
         *,
-        params: Mapping[str, Any],  # noqa: ARG002 - the interface of Tracker
+        params: Mapping[str, Any],  # noqa: ARG002 - the interface
         tags: Mapping[str, str],  # noqa: ARG002 - the same
         parent_id: str | None = None,  # noqa: ARG002 - the same
-    ) -> Iterator[NullRun]:
+    ) -> Iterator[Run]:
         """Let the block run; its exceptions pass."""
         yield NullRun(name)
 
-    def flush(self) -> None:
-        """Do nothing."""
+    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:  # noqa: ARG002 - the same
+        """Return nothing: nobody can see these runs."""
+        return []
 
-    def close(self) -> None:
+    def recorded(self, sweep_id: str) -> None:
+        """Return None: no run was recorded."""
+
+    def flush(self) -> None:
         """Do nothing."""
 
     def __enter__(self) -> Self:

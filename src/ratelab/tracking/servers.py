@@ -22,19 +22,17 @@ _ADVICE = {
 }
 
 
-def check_server(uri: str) -> str:
-    """Return `uri` without a slash at its end if an MLflow server answers there and accepts us.
+def check_server(uri: str) -> None:
+    """Return if an MLflow server answers there and accepts us.
 
     Raises:
         UserError: it does not answer within seconds, or refuses.
     """
-    uri = uri.rstrip("/")
     _ask(uri, "GET", "/health")
     search = {"max_results": 1}
     answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", search)
     if not isinstance(answer, dict):
         _refuse(uri, "answers, but not as MLflow does", _ADVICE[404])
-    return uri
 
 
 def _ask(uri: str, method: str, endpoint: str, body: dict[str, int] | None = None) -> object:
@@ -65,8 +63,8 @@ def _port(uri: str) -> int:
     return urlsplit(uri).port or 5000
 
 
-def prepare_postgresql(uri: str, artifacts: Path) -> str:
-    """Return `uri` once its database holds the schema of this MLflow's; an empty database is given it.
+def prepare_postgresql(uri: str, artifacts: Path) -> None:
+    """Return once the database of `uri` holds the schema of this MLflow's; an empty database is given it.
 
     Args:
         uri: `tracking.uri`.
@@ -92,7 +90,6 @@ def prepare_postgresql(uri: str, artifacts: Path) -> str:
         _refuse(uri, f"cannot be used: {reason}", "Check host, port, database, user and password.")
     finally:
         engine.dispose()
-    return uri
 
 
 def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:

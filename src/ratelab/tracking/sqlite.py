@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.uris import sqlite_uri
 from ratelab.validation import UserError
 
 _NEW = "Move it away to start a new store, or choose another path."
@@ -25,8 +26,10 @@ _DAMAGE_SEARCH_SECONDS = 0.5
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
 
 
-def prepare_sqlite(path: Path, uri: str) -> str:
-    """Return `uri` once the file at `path` is a store of this MLflow's, which is made if there is none.
+def prepare_sqlite(path: Path, uri: str) -> None:
+    """Return once the file at `path` is a store of this MLflow's, which is made if there is none.
+
+    Waits for another process that makes it, two minutes at most.
 
     Raises:
         UserError: the file, or the folder it should be made in, cannot be used.
@@ -35,7 +38,6 @@ def prepare_sqlite(path: Path, uri: str) -> str:
         _check_creatable(path)
         _create(path)
     _check(path, uri)
-    return uri
 
 
 def _refuse(path: Path, reason: str, advice: str) -> NoReturn:
@@ -80,8 +82,6 @@ def _build(path: Path) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
-
-    from ratelab.tracking.stores import sqlite_uri
 
     temporary = path.with_name(f".{path.name}.new")
     try:

@@ -1,67 +1,60 @@
-"""Where runs are stored: `tracking.uri` is resolved, checked and made ready before MLflow sees it."""
+"""The store of the runs: checked and made ready once, before MLflow sees it, then opened."""
 
-import os
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
 
-from ratelab.runtime.passwords import without_password
-from ratelab.validation import UserError
-
-_WANTED = "Use sqlite:///PATH, postgresql://USER@HOST/DATABASE or http(s)://HOST:PORT."
+from ratelab.tracking.interface import Tracker
+from ratelab.tracking.mlflow_runs import MlflowTracker
+from ratelab.tracking.none import NullTracker
+from ratelab.tracking.servers import check_server, prepare_postgresql
+from ratelab.tracking.sqlite import prepare_sqlite
+from ratelab.tracking.uris import is_served, kind_of, resolve_store, sqlite_path
 
 
 def prepare_store(uri: str | None, directory: Path) -> str:
     """Return the absolute URI of a store that is known to work; make a local one where there is none.
+
+    It reads an SQLite file and MLflow's migrations, and asks a server twice: once a run is enough.
 
     Args:
         uri: `tracking.uri`; a relative SQLite path counts from `directory`. None is tracking switched off.
         directory: the project's folder.
 
     Returns:
-        The URI to give to `Tracker`; empty for None.
+        The URI to give to `open_tracker`; empty for None.
 
     Raises:
         UserError: the store cannot be used; the message has the reason and what to do. Nothing was written.
     """
-    if uri is None:
+    store = resolve_store(uri, directory)
+    if store is None:
         return ""
-    scheme = urlsplit(uri).scheme.partition("+")[0]
-    if scheme == "sqlite":
-        from ratelab.tracking.sqlite import prepare_sqlite
-
-        path = sqlite_path(uri, directory)
-        return prepare_sqlite(path, sqlite_uri(path))
-    if scheme == "postgresql":
-        from ratelab.tracking.servers import prepare_postgresql
-
-        return prepare_postgresql(uri, directory / "mlruns" / "artifacts")
-    if scheme in {"http", "https"}:
-        from ratelab.tracking.servers import check_server
-
-        return check_server(uri)
-    raise UserError(f"tracking.uri: {without_password(uri)!r} is not a kind of store known here. {_WANTED}")
+    if kind_of(store) == "sqlite":
+        prepare_sqlite(sqlite_path(store, directory), store)
+    elif is_served(store):
+        check_server(store)
+    else:
+        prepare_postgresql(store, _artifacts(store, directory))
+    return store
 
 
-def sqlite_path(uri: str, directory: Path) -> Path:
-    """Return the absolute path of the file that a SQLite URI names.
+def open_tracker(uri: str | None, experiment: str, directory: Path) -> Tracker:
+    """Return a tracker for a store that has been prepared, which is not checked again; use it with `with`.
 
-    >>> sqlite_path("sqlite:///mlruns/my%20runs.db", Path("/project"))
-    PosixPath('/project/mlruns/my runs.db')
+    Args:
+        uri: what `prepare_store` returned; empty or None gives a tracker that keeps nothing.
+        experiment: `tracking.experiment`.
+        directory: the project's folder, which holds the artifacts of a PostgreSQL store.
+
+    Raises:
+        UserError: the experiment has been deleted, and MLflow keeps its name.
     """
-    name = unquote(uri.partition(":///")[2])
-    if not name or name.startswith(":memory:") or "?" in uri:
-        raise UserError(f"tracking.uri: {uri!r} must name a file, as sqlite:///mlruns/mlflow.db does.")
-    return Path(os.path.normpath(directory.absolute() / name))
+    if not uri:
+        return NullTracker()
+    return MlflowTracker(uri, experiment, None if is_served(uri) else _artifacts(uri, directory))
 
 
-def sqlite_uri(path: Path) -> str:
-    """Return the URI that SQLAlchemy, whichever its version, reads back as `path`."""
-    plain, quoted = str(path), quote(str(path))
-    if plain == quoted:
-        return f"sqlite:///{plain}"
-    from sqlalchemy import make_url
-
-    for candidate in (f"sqlite:///{quoted}", f"sqlite:///{plain}"):
-        if make_url(candidate).database == plain:
-            return candidate
-    raise UserError(f"tracking.uri: no SQLite URI can name {plain!r}; use a folder without '?' and '%'.")
+def _artifacts(store: str, directory: Path) -> Path:
+    """Return where artifacts lie: beside the SQLite file, or, of a database elsewhere, in the project."""
+    if kind_of(store) == "sqlite":
+        return sqlite_path(store, directory).parent / "artifacts"
+    return directory.absolute() / "mlruns" / "artifacts"

@@ -18,7 +18,7 @@ from ratelab.runs.session import print_links
 from ratelab.runtime import devices, provenance
 from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.quick_imports import quick_imports
-from ratelab.tracking import NullRun, Run, Tracker, now_ms, open_tracker
+from ratelab.tracking import Run, now_ms, open_tracker
 from ratelab.validation import UserError
 
 SEEDS = "seed=0,1,2,3,4"
@@ -103,8 +103,7 @@ def record(answer: Answer, question: Question, figure: Path, console: Console) -
             _log_metrics(run, answer)
             run.artifact_text(_as_csv(test), "lr_find.csv")
             run.artifact(figure)
-        if isinstance(tracker, Tracker):
-            print_links(console, tracker.uri, tracker.experiment_id, [run.id], None)
+        print_links(console, tracker.links([run.id], None))
 
 
 def _asked(question: Question) -> tuple[Assignment, list[Config]]:
@@ -130,7 +129,7 @@ def _without_seed(job: OverriddenJob) -> tuple[str, ...]:
     return tuple(word for word in job.words if override_key(word) != "seed")
 
 
-def _log_metrics(run: Run | NullRun, answer: Answer) -> None:
+def _log_metrics(run: Run, answer: Answer) -> None:
     test = answer.test
     columns = {"learning_rate": test.rates.astype(np.float64), "smoothed_loss": answer.curve.losses}
     columns |= {f"train_loss_seed_{seed}": own for seed, own in zip(test.seeds, test.losses, strict=True)}

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from peers.ours_training import BASE, DECAY, SCHEDULES
-from ratelab import config
+from peers.ours_training import DECAY, SCHEDULES, planned_run
+from ratelab.runs.planned import PlannedRun
 from ratelab.sweeps.processes import Processes
-from ratelab.sweeps.stacks import Ended, Epoch, Member, Stack
+from ratelab.sweeps.stacks import Ended, Epoch, Stack
 
 OPTIMIZERS: dict[str, tuple[float, dict[str, Any]]] = {
     "sgd": (0.1, {"_target_": "ratelab.optimizers.sgd"}),
@@ -34,19 +34,14 @@ OPTIMIZERS: dict[str, tuple[float, dict[str, Any]]] = {
 STEPS = 550
 
 
-def members(model: str, optimizer: str, seed: int, epochs: int, first: int) -> list[Member]:
+def members(model: str, optimizer: str, seed: int, epochs: int, first: int) -> list[PlannedRun]:
     """Return four runs of a seed."""
     rate, rule = OPTIMIZERS[optimizer]
     varied = [*((rate, schedule) for schedule in SCHEDULES), (rate / 2, DECAY)]
     values = {"seed": seed, "epochs": epochs, "optimizer": rule}
     values["model"] = {"_target_": f"ratelab.models.{model}"}
     return [
-        Member(
-            first + place,
-            config.read({**BASE, **values, "learning_rate": base, "schedule": schedule}),
-            f"{model} {optimizer}",
-            (),
-        )
+        planned_run(first + place, **values, learning_rate=base, schedule=schedule)
         for place, (base, schedule) in enumerate(varied)
     ]
 
@@ -64,10 +59,10 @@ def train(stacks: Iterable[Stack]) -> tuple[dict[int, np.ndarray], dict[int, flo
     return {number: np.concatenate(parts) for number, parts in losses.items()}, accuracies
 
 
-def compare(groups: list[list[Member]]) -> dict[str, float]:
+def compare(groups: list[list[PlannedRun]]) -> dict[str, float]:
     """Train every group as a stack and run by run; return the differences."""
     together, first = train(Stack(tuple(group)) for group in groups)
-    alone, second = train(Stack((member,)) for member in itertools.chain(*groups))
+    alone, second = train(Stack((run,)) for run in itertools.chain(*groups))
     pairs = [(together[number], alone[number]) for number in sorted(alone)]
     relative = np.array([np.abs(a - b) / np.maximum(b, 1e-6) for a, b in pairs])
     accuracy = np.array([first[number] - second[number] for number in sorted(alone)])

@@ -1,5 +1,7 @@
 """Train under learning-rate schedules: python src/train.py -m schedule=fixed,exponential (see --help)."""
 
+from collections.abc import Callable
+
 import hydra
 from omegaconf import DictConfig
 
@@ -10,11 +12,11 @@ register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-def main(cfg: DictConfig) -> object:
-    """Do one run; with `-m`, the launcher calls this once for each job of the sweep."""
-    from ratelab.runs import single  # --help and a misspelt key need not wait for it
+def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> object:
+    """Do one run. In a sweep the launcher gives `run`, which waits for the worker that trains it."""
+    from ratelab.runs.single import run_single  # --help and a misspelt key need not wait for it
 
-    return single.run(cfg)
+    return (run or run_single)(cfg)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ import argparse
 import json
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
-from ratelab import config
+from ratelab.config import read
+from ratelab.runs.planned import Labels, PlannedRun
 from ratelab.sweeps.processes import Processes
-from ratelab.sweeps.stacks import Epoch, Member, Stack
+from ratelab.sweeps.stacks import Epoch, Stack
 
 BASE = {
     "epochs": 50,
@@ -48,11 +50,16 @@ SCHEDULES = [{"_target_": "ratelab.schedules.fixed"}, DECAY, {**DECAY, "staircas
 def stacks(seeds: int, epochs: int) -> list[Stack]:
     """Return a stack for each seed, with a run for each schedule."""
 
-    def member(seed: int, place: int) -> Member:
-        values = {**BASE, "seed": seed, "epochs": epochs, "schedule": SCHEDULES[place]}
-        return Member(3 * seed + place, config.read(values), "sweep", ())
+    def run(seed: int, place: int) -> PlannedRun:
+        return planned_run(3 * seed + place, seed=seed, epochs=epochs, schedule=SCHEDULES[place])
 
-    return [Stack(tuple(member(seed, place) for place in range(3))) for seed in range(seeds)]
+    return [Stack(tuple(run(seed, place) for place in range(3))) for seed in range(seeds)]
+
+
+def planned_run(number: int, **changes: object) -> PlannedRun:
+    """Return a run of the base configuration with some keys changed."""
+    labels = Labels({"schedule": "sweep"}, "sweep", (), None)
+    return PlannedRun(number, read({**BASE, **changes}), labels, Path.cwd())
 
 
 def main() -> None:

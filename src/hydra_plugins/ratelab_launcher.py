@@ -1,6 +1,5 @@
-"""Hydra's launcher `ratelab`: a thin adapter over ratelab.sweeps.sweep."""
+"""Hydra's launcher `ratelab`: a thin adapter over ratelab.sweeps."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from ratelab.runs.planned import Assignment
-    from ratelab.runs.session import Session
-    from ratelab.sweeps.resources import Team
+    from ratelab.sweeps.resources import Resources
 
 
 @dataclass
@@ -41,52 +38,30 @@ ConfigStore.instance().store(
 
 
 class RatelabLauncher(Launcher):
-    """Runs the jobs of a sweep as one session: one parent run, one comparison."""
+    """Runs the jobs of a sweep as one: one parent run, one comparison."""
 
     def __init__(self, **options: object) -> None:
-        """Keep the options: a mistake in them is told by `check`, with one message.
-
-        A sweeper that launches more than once sets `session`, what all its jobs share.
-        """
+        """Keep the options: a mistake in them is told when they are read, with one message."""
         self.options = options
-        self.checked: list[Assignment] | None = None
-        self.session: Session | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        from ratelab.sweeps.jobs import HydraProgram  # plugins are imported at every start, also for --help
 
-    def read_team(self) -> "Team":
+        self.program = HydraProgram(hydra_context, task_function, config)
+
+    def read_resources(self) -> "Resources":
         """Check the options."""
-        from ratelab.sweeps.resources import Team
+        from ratelab.sweeps.resources import Resources
 
-        return Team.read(self.options)
-
-    def check(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int = 0) -> None:
-        """Refuse a sweep with a job that cannot run; a sweeper may call it before it writes anything."""
-        from ratelab.sweeps import sweep  # plugins are imported at every start, also for --help
-
-        self.team = self.read_team()
-        self.checked = sweep.check(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        return Resources.read(self.options)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs; a job that fails does not keep the others from running."""
-        from ratelab.sweeps import sweep
+        """Plan the jobs, then run them; if one cannot run, nothing is written."""
+        from ratelab.sweeps.jobs import plan_jobs, prepare_jobs
+        from ratelab.sweeps.sweep import run_jobs
 
-        if self.checked is None:
-            self.check(job_overrides, initial_job_idx)
-        assignments, self.checked = self.checked or [], None
-        with contextlib.ExitStack() as stack:
-            session = self.session or stack.enter_context(
-                sweep.opened(self.config, len(job_overrides), sweep.varied_keys(job_overrides))
-            )
-            return sweep.launch(
-                self.hydra_context,
-                self.task_function,
-                self.config,
-                job_overrides,
-                initial_job_idx,
-                assignments,
-                self.team,
-                session,
-            )
+        resources = self.read_resources()
+        jobs = plan_jobs(self.program, job_overrides, initial_job_idx)
+        prepare_jobs(self.program, jobs)
+        return run_jobs(self.program, resources, jobs)

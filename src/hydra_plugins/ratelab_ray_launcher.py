@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.ratelab_launcher import RatelabLauncher
 
 if TYPE_CHECKING:
-    from ratelab.sweeps.ray import RayTeam
+    from ratelab.sweeps.ray import RayResources
 
 
 @dataclass
@@ -43,8 +43,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLaunche
 class RayLauncher(RatelabLauncher):
     """Trains on a Ray cluster, records in the process that was started."""
 
-    def read_team(self) -> "RayTeam":
+    def read_resources(self) -> "RayResources":
         """Check the options."""
-        from ratelab.sweeps.ray import RayTeam
+        from ratelab.sweeps.ray import RayResources
 
-        return RayTeam.read(self.options)
+        return RayResources.read(self.options)

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from hydra_plugins.ratelab_launcher import RatelabLauncher
+from ratelab.config.hydra_internals import split_overrides
+from ratelab.validation import UserError
 
 
 @dataclass
@@ -30,30 +34,36 @@ ConfigStore.instance().store(
 )
 
 
-class RatelabSweeper(BasicSweeper):
+class RatelabSweeper(Sweeper):
     """The product of all choices, as in Hydra; a bad job is refused before anything is written."""
 
     def __init__(self, params: dict[str, str] | None = None, tuning: dict[str, Any] | None = None) -> None:
-        super().__init__(max_batch_size=None, params=params)
-        self.tuning = tuning
+        self.params, self.tuning = params or {}, tuning
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra hands over, and let it make the launcher."""
+        from ratelab.sweeps.jobs import HydraProgram  # plugins are imported at every start, also for --help
+
+        self.program = HydraProgram(hydra_context, task_function, config)
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Compose and check all jobs, then run them."""
-        from ratelab.sweeps import sweep  # plugins are imported at every start, also for --help
+        """Plan all jobs, then run them."""
+        from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
+        from ratelab.sweeps.tuned import sweep_tuned
 
-        assert self.hydra_context is not None and self.config is not None  # noqa: S101, PT018 - by setup
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (jobs,) = self.split_arguments(overrides, self.max_batch_size)
+        words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        jobs = split_overrides(self.program.context.config_loader, words)
         if self.tuning is not None:
-            from ratelab.sweeps.tuned import sweep_tuned
-
-            return sweep_tuned(self.launcher, self.config, jobs, self.tuning)
-        if isinstance(self.launcher, RatelabLauncher):
-            self.launcher.check(jobs)
-        else:
-            sweep.check(self.hydra_context, self.config, jobs, 0)
-        return super().sweep(arguments)
-
-    def validate_batch_is_legal(self, batch: Any) -> None:
-        """Nothing: every job has been composed and checked."""
+            if not isinstance(self._launcher, RatelabLauncher):
+                raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")
+            return sweep_tuned(self.program, self._launcher.read_resources(), jobs, self.tuning)
+        if not isinstance(self._launcher, RatelabLauncher):  # ours does both by itself
+            plan_jobs(self.program, jobs)
+            save_sweep_config(self.program)
+        returns = self._launcher.launch(jobs, initial_job_idx=0)
+        for one in returns:
+            _ = one.return_value  # raises what made the job fail
+        return [returns]

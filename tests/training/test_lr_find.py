@@ -27,10 +27,10 @@ from ratelab.commands.lr_find.suggestions import (
     suggestions,
     valley,
 )
-from ratelab.config.overrides import jobs_of
+from ratelab.config.composing import compose_jobs
+from ratelab.config.composing import read_composed as read
 from ratelab.data import epoch_order
-from ratelab.runs.job_of import batches_of, plan
-from ratelab.runs.preflight import read
+from ratelab.runs.job_of import batches_of, job_of
 from ratelab.tracking import histories, prepare_store
 from ratelab.validation import UserError
 from support import ROOT
@@ -50,7 +50,7 @@ def run(folder, *words):
 
 
 def planned(*overrides):
-    return [(read(job.config), plan(read(job.config))) for job in jobs_of(overrides)]
+    return [(read(job), job_of(read(job))) for job in compose_jobs(overrides)]
 
 
 # The range test

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,17 +25,16 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from hydra_plugins.ratelab_launcher import RatelabLauncherConf
-from ratelab.config import read
 from ratelab.data import load
-from ratelab.runs.job_of import plan
+from ratelab.runs.job_of import job_of
 from ratelab.sweeps import resources
 from ratelab.sweeps.processes import Processes
-from ratelab.sweeps.resources import Team
-from ratelab.sweeps.stacks import Broke, Ended, Epoch, Member, Stack, Started, cut
+from ratelab.sweeps.resources import Resources
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started, cut
 from ratelab.sweeps.worker import StackTrainer
 from ratelab.training import Program, bytes_of_job
 from ratelab.validation import UserError
-from support.configs import VALUES
+from support.configs import VALUES, planned_run
 
 GIB, EPOCHS, STEPS = 2**30, 3, 50
 OWN_MODELS = '''
@@ -55,14 +55,9 @@ def string(input_shape, classes):
 '''
 
 
-def member(number, environment=(), **changes):
-    config = read({**VALUES, **changes})
-    return Member(number, config, "softmax", environment)
-
-
 def rates(*numbers, **changes):
     """Runs that differ in their learning rates only."""
-    return [member(number, learning_rate=0.1 / (number + 1), **changes) for number in numbers]
+    return [planned_run(number, learning_rate=0.1 / (number + 1), **changes) for number in numbers]
 
 
 def stack(*members):
@@ -80,16 +75,22 @@ def own_models(tmp_path, monkeypatch):
 
 # --------------------------------------------------------------------------------------------------- cutting
 
-BASE = member(0).config
-DEVICES = [BASE.device.model_copy(update={"xla": xla}) for xla in (None, True, False)]
+BASE = planned_run(0)
+DEVICES = [BASE.config.device.model_copy(update={"xla": xla}) for xla in (None, True, False)]
 PLACES = st.tuples(
     st.sampled_from(DEVICES), st.sampled_from([(), (("A", "1"),)]), st.sampled_from("ab"), st.integers(0, 2)
 )
 
 
 def members_at(places):
-    configs = [BASE.model_copy(update={"device": device, "seed": seed}) for device, _, _, seed in places]
-    return [Member(n, configs[n], kind, env) for n, (_, env, kind, _) in enumerate(places)]
+    runs = []
+    for number, (device, environment, kind, seed) in enumerate(places):
+        config = BASE.config.model_copy(update={"device": device, "seed": seed})
+        run = replace(BASE, number=number, config=config, environment=environment)
+        # what cutting asks of a job, so that none has to be planned
+        run.__dict__["job"] = SimpleNamespace(program_key=kind, batches=SimpleNamespace(steps=STEPS))
+        runs.append(run)
+    return runs
 
 
 def place(member):
@@ -105,7 +106,7 @@ any_cut = given(any_members, st.integers(1, 9), st.integers(1, 9))
 def test_every_run_is_in_exactly_one_stack_of_its_kind_its_seed_and_its_process(members, largest, workers):
     stacks = cut(members, largest, workers)
     assert sorted(number for stack in stacks for number in stack.numbers) == list(range(len(members)))
-    assert all(len({place(member) for member in stack.members}) == 1 for stack in stacks)
+    assert all(len({place(member) for member in stack.runs}) == 1 for stack in stacks)
 
 
 @any_cut
@@ -114,9 +115,9 @@ def test_there_are_as_few_stacks_as_the_largest_allows_or_else_one_for_each_work
     groups = Counter(map(place, members))
     needed = sum(math.ceil(runs / largest) for runs in groups.values())
     assert len(stacks) == max(needed, min(workers, len(members)))
-    assert all(1 <= len(stack.members) <= largest for stack in stacks)
+    assert all(1 <= len(stack.runs) <= largest for stack in stacks)
     for group in groups:
-        sizes = [len(stack.members) for stack in stacks if place(stack.members[0]) == group]
+        sizes = [len(stack.runs) for stack in stacks if place(stack.runs[0]) == group]
         assert max(sizes) - min(sizes) <= 1
 
 
@@ -163,8 +164,8 @@ def test_runs_of_a_stack_give_their_epochs_together_and_then_their_results(tenso
 
 
 def test_weights_come_where_they_were_asked_for_and_give_the_result(tensorflow):
-    asked = member(1, learning_rate=0.5, tracking={**VALUES["tracking"], "log_model": True})
-    first, second = trained(member(0), asked)[-2:]
+    asked = planned_run(1, learning_rate=0.5, tracking={**VALUES["tracking"], "log_model": True})
+    first, second = trained(planned_run(0), asked)[-2:]
     assert first.weights is None
     kernel, bias = (weights.astype(np.float64) for weights in second.weights)
     test = load("digits", validation_size=300).test
@@ -185,7 +186,7 @@ def test_without_memory_every_run_is_trained_by_itself_to_the_same_bits_as_alone
 
 def test_a_stack_is_as_large_as_the_memory_allows(tensorflow):
     members = rates(0, 1, 2, epochs=1)
-    needed = 3 * bytes_of_job(plan(members[0].config))
+    needed = 3 * bytes_of_job(job_of(members[0].config))
     assert kinds(trained(*members, memory=needed)) == "0 1 2 0. 1. 2."
     assert kinds(trained(*members, memory=needed - 1)) == "0 1 0. 1. 2 2."
 
@@ -262,12 +263,12 @@ MLP = {"_target_": "ratelab.models.mlp", "hidden": [8]}
 
 def test_an_error_breaks_no_run_that_has_diverged_before(exhausted):
     exhausted(lambda size, call: call == 1)
-    events = trained(*rates(0, model=MLP), member(1, model=MLP, learning_rate=1e30))
+    events = trained(*rates(0, model=MLP), planned_run(1, model=MLP, learning_rate=1e30))
     assert kinds(events) == "0 1 0!"
 
 
 def test_a_run_that_diverges_ends_with_that_epoch_and_leaves_the_others_as_they_are(tensorflow):
-    wild = [member(number, model=MLP, learning_rate=1e30) for number in (1, 3)]
+    wild = [planned_run(number, model=MLP, learning_rate=1e30) for number in (1, 3)]
     events = trained(*rates(0, model=MLP), wild[0], *rates(2, model=MLP))
     assert kinds(events) == "0 1 2 0 2 0 2 0. 2."
     assert events[1].chunk.diverged_step == len(events[1].chunk.train_loss) - 1
@@ -333,7 +334,7 @@ def session():
         stack(*rates(0, 1)),
         stack(*rates(2, 3, seed=1)),
         stack(*rates(4, 5, device=xla)),
-        stack(member(6, (("RATELAB_WORD", "a secret of this environment"),), device=xla, model=word)),
+        stack(planned_run(6, (("RATELAB_WORD", "a secret of this environment"),), device=xla, model=word)),
     ]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "own_models.py").write_text(OWN_MODELS)
@@ -366,7 +367,7 @@ def test_the_environment_of_a_run_is_that_of_its_process(session):
 
 def test_a_process_computes_the_bits_that_this_one_computes(session, tensorflow):
     stacks, seen = session
-    here = trained(*stacks[1].members)
+    here = trained(*stacks[1].runs)
     for number in (2, 3):
         assert bits([event for event, _ in seen], number) == bits(here, number)
 
@@ -383,12 +384,12 @@ def test_a_stack_whose_process_is_killed_is_trained_again_to_the_same_bits(half_
                     process_of(0).kill()
     assert kinds(events) == "* 0 0 0 0. * 0 0 0 0. 1 1 1 1."
     assert bits(events[:5], 0) == bits(events[5:], 0)
-    assert bits(events, 1) == bits(trained(half_done.members[1]), 1)
+    assert bits(events, 1) == bits(trained(half_done.runs[1]), 1)
 
 
 def test_only_runs_without_a_result_break_when_their_process_dies_twice(half_done, gate):
     events = []
-    with Processes([half_done, stack(member(2))], 1, 0) as processes:
+    with Processes([half_done, stack(planned_run(2))], 1, 0) as processes:
         for event in processes:
             events.append(event)
             if kinds([event]) == "0.":
@@ -401,20 +402,20 @@ def test_only_runs_without_a_result_break_when_their_process_dies_twice(half_don
 def test_a_stack_whose_processes_all_die_leaves_the_other_worker_alone(tensorflow):
     doomed = stack(*rates(0, 1))
     events = []
-    with Processes([doomed, stack(member(2))], 2, GIB) as processes:
+    with Processes([doomed, stack(planned_run(2))], 2, GIB) as processes:
         for event in processes:
             events.append(event)
             if isinstance(event, Started) and event.stack == doomed:
                 process_of(event.worker).kill()
     assert kinds(events[:2]) == "* *"
     assert sorted(kinds(events).split()) == ["*", "*", "*", "0!", "1!", "2", "2", "2", "2."]
-    assert bits(events, 2) == bits(trained(member(2)), 2)
+    assert bits(events, 2) == bits(trained(planned_run(2)), 2)
 
 
 def test_workers_told_to_stop_hand_over_what_they_have_computed_and_nothing_more(gated, gate):
     """The first run has more epochs than fit into the pipe: the most of them wait in the worker."""
     long = stack(*rates(0, epochs=600), *rates(1, epochs=600, model=gated))
-    with Processes([long, stack(member(2))], 1, 0) as processes:
+    with Processes([long, stack(planned_run(2))], 1, 0) as processes:
         events = iter(processes)
         assert kinds(itertools.islice(events, 2)) == "* 0"
         process = process_of(0)
@@ -426,7 +427,7 @@ def test_workers_told_to_stop_hand_over_what_they_have_computed_and_nothing_more
 
 
 def test_workers_told_to_stop_before_their_first_epoch_have_nothing(tensorflow):
-    with Processes([stack(member(0)), stack(member(1))], 2, 0) as processes:
+    with Processes([stack(planned_run(0)), stack(planned_run(1))], 2, 0) as processes:
         assert list(processes.stop()) == []
 
 
@@ -503,36 +504,36 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 )
 def test_a_wrong_option_of_the_launcher_is_named(options, message):
     with pytest.raises(UserError) as caught:
-        Team.read({"_target_": "x", **options})
+        Resources.read({"_target_": "x", **options})
     assert str(caught.value) == message
 
 
 def test_all_wrong_options_are_told_at_once():
     with pytest.raises(UserError, match=r"launcher\.workers .*; hydra\.launcher\.memory .*got -1$"):
-        Team.read({"workers": 0, "memory": -1})
+        Resources.read({"workers": 0, "memory": -1})
 
 
 def test_the_defaults_of_the_launcher_are_those_of_the_team():
     options = OmegaConf.to_container(OmegaConf.structured(RatelabLauncherConf))
-    assert Team.read(options) == Team()
+    assert Resources.read(options) == Resources()
 
 
 def test_without_stacks_every_run_is_by_itself():
-    stacks = Team(stack=False, workers=1).cut(rates(*range(5)))
+    stacks = Resources(stack=False, workers=1).cut(rates(*range(5)))
     assert [stack.numbers for stack in stacks] == [(0,), (1,), (2,), (3,), (4,)]
-    assert Team().cut([]) == []
+    assert Resources().cut([]) == []
 
 
 @pytest.mark.parametrize(("threads", "stacks"), [(1, 6), (2, 3), (4, 2), (9, 2)])
 def test_six_runs_are_cut_for_as_many_workers_as_six_cores_have_threads_for(monkeypatch, threads, stacks):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
     members = rates(*range(6), device={**VALUES["device"], "threads": threads})
-    assert len(Team(largest_stack=3).cut(members)) == stacks
+    assert len(Resources(largest_stack=3).cut(members)) == stacks
 
 
 def test_runs_for_a_gpu_are_cut_for_one_worker(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
-    stacks = Team(largest_stack=6).cut(rates(*range(6), device={**VALUES["device"], "kind": "gpu"}))
+    stacks = Resources(largest_stack=6).cut(rates(*range(6), device={**VALUES["device"], "kind": "gpu"}))
     assert [stack.numbers for stack in stacks] == [tuple(range(6))]
 
 
@@ -549,7 +550,7 @@ def test_runs_for_a_gpu_are_cut_for_one_worker(monkeypatch):
 )
 def test_no_more_workers_begin_than_there_are_stacks_and_room(monkeypatch, options, stacks, number):
     monkeypatch.setattr(resources, "_free_memory", lambda: 4 * GIB)
-    with Team(**options).start([stack(one) for one in rates(*range(stacks))]):
+    with Resources(**options).start([stack(one) for one in rates(*range(stacks))]):
         assert len(multiprocessing.active_children()) == number
 
 
@@ -568,6 +569,6 @@ def test_the_memory_that_is_free_is_that_of_the_machine_or_of_the_container(
 
 
 def test_a_run_that_is_not_to_be_tested_has_no_result_and_its_neighbour_has(tensorflow):
-    chosen, judged = trained(member(0, test=False), member(1, learning_rate=0.5))[-2:]
+    chosen, judged = trained(planned_run(0, test=False), planned_run(1, learning_rate=0.5))[-2:]
     assert chosen.test is None
-    assert judged.test == trained(member(1, learning_rate=0.5))[-1].test
+    assert judged.test == trained(planned_run(1, learning_rate=0.5))[-1].test

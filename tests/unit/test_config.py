@@ -23,9 +23,9 @@ from ratelab.config import (
     make_schedule,
     register_resolvers,
 )
+from ratelab.config.composing import read_composed
 from ratelab.config.targets import call, locate
-from ratelab.runs import preflight
-from ratelab.runs.job_of import plan
+from ratelab.runs.job_of import job_of
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.validation import UserError
 from support import ROOT
@@ -66,7 +66,7 @@ def hydra():
 
 
 def read(*overrides):
-    return preflight.read(compose("config", overrides=list(overrides)))
+    return read_composed(compose("config", overrides=list(overrides)))
 
 
 def refusal(*overrides):
@@ -411,7 +411,7 @@ def test_a_hostile_target_that_an_interpolation_makes_is_refused(hostile_package
     values = compose("config", overrides=["model._target_=keras.Sequential"])
     values.model.start = node
     with pytest.raises(UserError, match=r"model\.start\._target_ must start with"):
-        preflight.read(values)
+        read_composed(values)
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_text_that_looks_like_an_interpolation_is_not_resolved_after_the_check(
     values = compose("config", overrides=[*overrides, f"+model.text='\\{text}'", "data=digits"])
     made = None
     with contextlib.suppress(UserError):
-        made = plan(preflight.read(values)).build_model()
+        made = job_of(read_composed(values)).build_model()
     assert made in (None, {"classes": 10, "width": 3, "text": text})
 
 
@@ -534,7 +534,8 @@ def test_the_check_before_the_run_does_not_take_one_step_for_the_length_of_the_r
     """A schedule may need more steps than one, as a warm-up does."""
     overrides = ["schedule=fixed", "schedule._target_=own_functions.warm_up", "allow_targets=[own_functions]"]
     config = compose("config", overrides=[*overrides, "data=digits", "tracking=none"])
-    assert preflight.prepare(preflight.read(config), tmp_path).schedule.target == "own_functions.warm_up"
+    job = job_of(read_composed(config))
+    assert job.rates.table.shape == (job.batches.steps,)
 
 
 def test_without_leave_an_own_target_is_refused_and_the_message_says_how_to_give_it(own):

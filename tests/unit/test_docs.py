@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from ratelab.commands.cli import commands
 from ratelab.config import register_resolvers
-from ratelab.runs.preflight import read
+from ratelab.config.composing import read_composed as read
 from support import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -10,7 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ratelab import config
-from ratelab.config import make_schedule, register_resolvers
+from ratelab.config import register_resolvers
+from ratelab.runs.job_of import make_schedule
 from ratelab.schedules import cosine, tabulate
 from support import ROOT
 

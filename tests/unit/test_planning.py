@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ratelab.config import read
-from ratelab.runs.job_of import plan
+from ratelab.runs.job_of import job_of
 from ratelab.schedules import fixed
 from ratelab.validation import UserError
 from support.configs import VALUES
@@ -15,7 +15,7 @@ EXPONENTIAL = {"_target_": "ratelab.schedules.exponential", "decay_rate": 0.5, "
 
 
 def job(**changes):
-    return plan(read({**VALUES, **changes}))
+    return job_of(read({**VALUES, **changes}))
 
 
 @pytest.fixture

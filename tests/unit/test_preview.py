@@ -15,9 +15,9 @@ from ratelab import data
 from ratelab.commands.preview.image import save
 from ratelab.commands.preview.rates import Curve, curves
 from ratelab.commands.preview.text_plot import chart, dotted, show
-from ratelab.config import make_schedule, register_resolvers
-from ratelab.runs.job_of import plan
-from ratelab.runs.preflight import read
+from ratelab.config import register_resolvers
+from ratelab.config.composing import read_composed as read
+from ratelab.runs.job_of import job_of, make_schedule
 from ratelab.schedules import tabulate
 from ratelab.validation import UserError
 from support import ROOT
@@ -69,7 +69,7 @@ def test_a_schedule_that_reacts_is_left_out_and_that_is_said():
 @pytest.mark.parametrize("overrides", [["data=digits", "epochs=3"], ["experiment=quick"], ["experiment=toy"]])
 def test_the_run_is_as_long_as_in_training(overrides):
     [curve], _ = curves(overrides)
-    np.testing.assert_array_equal(curve.rates, plan(composed(*overrides)).rates.table)
+    np.testing.assert_array_equal(curve.rates, job_of(composed(*overrides)).rates.table)
 
 
 def test_the_tutorials_run_has_27500_steps():
@@ -116,7 +116,7 @@ def test_a_growing_batch_is_that_of_training():
     words = ["data=digits", "epochs=6", "batch_size=20", "batch=growing", "batch.decay_steps=30"]
     words += ["batch.largest=40", "schedule=linear_to_zero"]
     [curve], _ = curves(words)
-    job = plan(composed(*words))
+    job = job_of(composed(*words))
     np.testing.assert_array_equal(curve.rates, job.rates.table)
     np.testing.assert_array_equal(curve.batch_sizes, job.batches.sizes)
     assert curve.batch_sizes[-1] == 40
@@ -126,7 +126,7 @@ def test_a_growing_batch_is_that_of_training():
 def test_a_growing_batch_of_any_length_begins_like_a_longer_one(steps):
     words = ["data=digits", "batch_size=20", "batch=growing", "batch.decay_steps=60", "batch.largest=40"]
     [curve], _ = curves(words, steps)
-    whole = plan(composed(*words, "epochs=1000")).batches.sizes[:steps]
+    whole = job_of(composed(*words, "epochs=1000")).batches.sizes[:steps]
     assert len(curve.rates) == steps
     np.testing.assert_array_equal(
         np.full(steps, 20) if curve.batch_sizes is None else curve.batch_sizes, whole

@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from ratelab.runs.session import Plan, Session
 from rich.console import Console
 
 from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.facts import without_paths
-from ratelab.runs.session import Plan, Session
 from ratelab.tracking import NullRun, Recorded
 from support.studies import found, plain_study, recorded_study, result, tuned_study
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelab.config import register_resolvers
-from ratelab.sweeps.sweep import check, varied_keys
+from ratelab.sweeps.jobs import HydraProgram, plan_jobs, varied_keys
 from ratelab.validation import UserError
 from support import ROOT
 
@@ -76,7 +76,8 @@ def ours(composed):
     context, config = composed(ROOT / "conf")
 
     def check_all(*jobs, tracking="tracking=none"):
-        check(context, config, [["data=digits", tracking, *job] for job in jobs], 0)
+        program = HydraProgram(context, lambda cfg, run=None: None, config)
+        return plan_jobs(program, [["data=digits", tracking, *job] for job in jobs])
 
     return check_all
 
@@ -115,4 +116,7 @@ def test_all_jobs_are_checked_before_the_store_is_made_for_the_first(ours):
 )
 def test_a_config_that_is_not_ours_is_left_alone(composed, tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
-    assert check(*composed(tmp_path), [["x=1"], ["x=2"]], 0) == []
+    context, config = composed(tmp_path)
+    planned = plan_jobs(HydraProgram(context, lambda cfg: None, config), [["x=1"], ["x=2"]])
+    assert planned.runs == ()
+    assert [job.x for job in planned.composed] == [1, 2]

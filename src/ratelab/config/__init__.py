@@ -7,7 +7,6 @@ from ratelab.config.schema import (
     Target,
     Tracking,
     Warmup,
-    make_schedule,
     read,
     register_resolvers,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "Target",
     "Tracking",
     "Warmup",
-    "make_schedule",
     "read",
     "register_resolvers",
 ]

@@ -8,9 +8,8 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
-from ratelab.config.targets import call, locate, refuse_foreign, targets
+from ratelab.config.targets import locate, refuse_foreign, schedule_builders, targets
 from ratelab.runtime.devices import Device
-from ratelab.schedules.plateau import Reactive
 from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
 SEED_LIMIT = 2**32
@@ -22,7 +21,6 @@ __all__ = [
     "Target",
     "Tracking",
     "Warmup",
-    "make_schedule",
     "read",
     "register_resolvers",
 ]
@@ -120,40 +118,6 @@ def register_resolvers() -> None:
     )
 
 
-def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
-    """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
-
-    A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each
-    schedule among its arguments.
-    """
-    build = _parts(config.schedule.model_dump(by_alias=True))
-    return schedules.warmup(
-        config.learning_rate,
-        steps,
-        schedule=build,
-        warmup_steps=config.warmup.steps,
-        start_factor=config.warmup.start_factor,
-    )
-
-
-def _parts(node: Any) -> Any:
-    """Return `node` with every schedule in it as a function of its base rate and its length."""
-    if isinstance(node, list):
-        return [_parts(value) for value in node]
-    if not isinstance(node, Mapping):
-        return node
-    arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
-    if "_target_" not in node:
-        return arguments
-
-    def build(learning_rate: float, steps: int) -> schedules.Schedule:
-        supplied = {"learning_rate": learning_rate, "steps": steps}
-        schedule: schedules.Schedule = call(locate(node["_target_"]), arguments, supplied)
-        return schedule
-
-    return build
-
-
 def _check_schedule(place: str, node: Any) -> None:
     """Check the arguments of our own schedules, of those inside others as well."""
     if isinstance(node, list):
@@ -163,7 +127,7 @@ def _check_schedule(place: str, node: Any) -> None:
         for key, value in node.items():
             _check_schedule(f"{place}.{key}", value)
         if "_target_" in node:
-            arguments = {key: _parts(value) for key, value in node.items() if key != "_target_"}
+            arguments = {key: schedule_builders(value) for key, value in node.items() if key != "_target_"}
             _check_own(place, str(node["_target_"]), arguments, {"learning_rate", "steps"})
 
 

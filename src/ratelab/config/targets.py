@@ -13,7 +13,7 @@ KERAS = tuple(
     for name in ("Sequential", "layers", "initializers", "regularizers", "activations", "applications")
 )
 
-__all__ = ["build", "call", "locate", "refuse_foreign", "targets"]
+__all__ = ["build", "call", "locate", "refuse_foreign", "schedule_builders", "targets"]
 
 
 def refuse_foreign(target: str, place: str, packages: Iterable[str]) -> None:
@@ -104,3 +104,26 @@ def build(node: Any) -> Any:
         return node
     built = {key: build(value) for key, value in node.items() if key != "_target_"}
     return call(locate(node["_target_"]), built, {}) if "_target_" in node else built
+
+
+def schedule_builders(node: Any) -> Any:
+    """Return `node` with every schedule in it as a function of its base rate and its length.
+
+    A schedule is built when both are known: one that is made of others gives each its own part of the run.
+
+    Args:
+        node: of `schedule` in a configuration, or anything inside it.
+    """
+    if isinstance(node, list):
+        return [schedule_builders(value) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    arguments = {key: schedule_builders(value) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return arguments
+
+    def build_schedule(learning_rate: float, steps: int) -> Any:
+        supplied = {"learning_rate": learning_rate, "steps": steps}
+        return call(locate(node["_target_"]), arguments, supplied)
+
+    return build_schedule

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ratelab.config import Config
-from ratelab.runs.planned import Assignment
+from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
@@ -19,27 +19,27 @@ def params(config: Config) -> dict[str, Any]:
     return provenance.flatten(_public(config))
 
 
-def tags(assignment: Assignment) -> dict[str, str]:
+def tags(planned: PlannedRun) -> dict[str, str]:
     """Return what runs are found and grouped by: options, seed, digests, the sweep, where it comes from."""
-    config, labels = assignment.config, assignment.labels
+    config, labels = planned.config, planned.labels
     described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
-    swept = {"sweep_id": labels.sweep_id, "job": str(assignment.number)} if labels.sweep_id else {}
+    swept = {"sweep_id": labels.sweep_id, "job": str(planned.number)} if labels.sweep_id else {}
     return {
         **labels.choices,
         "seed": str(config.seed),
         "config_digest": provenance.digest(described),
-        "data_digest": assignment.data_digest,
+        "data_digest": planned.job.data.digest,
         **swept,
         **provenance.collect().tags,
     }
 
 
-def log_files(record: Run, assignment: Assignment) -> None:
+def log_files(run: Run, planned: PlannedRun) -> None:
     """Record what made this run: configuration, overrides, local changes, packages."""
     origin = provenance.collect()
     texts = {
-        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(assignment.config))),
-        "overrides.txt": "\n".join(assignment.labels.overrides) + "\n",
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(planned.config))),
+        "overrides.txt": "\n".join(planned.labels.overrides) + "\n",
         "packages.txt": origin.packages,
         "git.diff": origin.diff,
     }
@@ -47,7 +47,7 @@ def log_files(record: Run, assignment: Assignment) -> None:
         for name, text in texts.items():
             if text:
                 (Path(folder) / name).write_text(text)
-        record.artifact(Path(folder))
+        run.artifact(Path(folder))
 
 
 def _public(config: Config) -> dict[str, Any]:

@@ -1,24 +1,25 @@
 """From a typed configuration to a job: arrays, functions and counts. No TensorFlow yet."""
 
+import functools
 import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from ratelab import config as configuration
-from ratelab import data
+from ratelab import data, schedules
 from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
 from ratelab.config import Config, Target, targets
 from ratelab.optimizers import Optimizer
+from ratelab.schedules.plateau import Reactive
 from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
 
 T = TypeVar("T")
 
-__all__ = ["batches_of", "plan"]
+__all__ = ["batches_of", "job_of", "make_schedule"]
 
 
-def plan(config: Config) -> Job:
+def job_of(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.
 
     Raises:
@@ -28,7 +29,7 @@ def plan(config: Config) -> Job:
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
     batches = batches_of(config, len(dataset.train.labels))
-    schedule = configuration.make_schedule(config, batches.steps)
+    schedule = make_schedule(config, batches.steps)
     optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
     return Job(
@@ -42,6 +43,22 @@ def plan(config: Config) -> Job:
         program_key=_program_key(config, optimizer),
         momenta=momenta,
         test=config.test,
+    )
+
+
+def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
+    """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
+
+    A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each
+    schedule among its arguments.
+    """
+    build = targets.schedule_builders(config.schedule.model_dump(by_alias=True))
+    return schedules.warmup(
+        config.learning_rate,
+        steps,
+        schedule=build,
+        warmup_steps=config.warmup.steps,
+        start_factor=config.warmup.start_factor,
     )
 
 
@@ -60,10 +77,20 @@ def batches_of(config: Config, examples: int, steps: int | None = None) -> Batch
         raise UserError(
             f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
         )
-    supplied = {"batch_size": config.batch_size, "examples": examples}
-    size = _make(BatchSize, "batch", config.batch, supplied)
-    if steps is None:
-        return plan_batches(size, examples, config.epochs)
+    target = json.dumps(config.batch.model_dump(by_alias=True))
+    return _plan_batches(target, config.batch_size, examples, config.epochs if steps is None else None, steps)
+
+
+@functools.lru_cache(maxsize=8)
+def _plan_batches(
+    target: str, batch_size: int, examples: int, epochs: int | None, steps: int | None
+) -> BatchPlan:
+    """Plan batches; runs that agree in all of this share the arrays, half a megabyte for the tutorial's."""
+    batch = Target.model_validate(json.loads(target))
+    size = _make(BatchSize, "batch", batch, {"batch_size": batch_size, "examples": examples})
+    if epochs is not None:
+        return plan_batches(size, examples, epochs)
+    assert steps is not None  # noqa: S101 - one of the two is given
     return plan_steps(size, examples, steps)
 
 

@@ -1,29 +1,25 @@
-"""What one run of a program is to do and what it is called, from the configuration that Hydra composed."""
+"""What one run is to do and what it is called: planned once, from the configuration that Hydra composed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config
-from ratelab.config.overrides import override_key
-from ratelab.runs.job_of import plan
-from ratelab.runs.preflight import check, prepare, read
+from ratelab.config.composing import override_key, read_composed
+from ratelab.runs.job_of import job_of
+from ratelab.runtime import devices
 from ratelab.runtime.passwords import without_password
+from ratelab.tracking import prepare_store, resolve_store
+from ratelab.training import Job
 
-DESCRIBING = {
-    "batch",
-    "data",
-    "device",
-    "model",
-    "optimizer",
-    "schedule",
-    "warmup",
-}  # config groups; tags of the run say the option
+# The config groups that describe a run: its tags say which option was chosen in each.
+DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
 
-__all__ = ["Assignment", "Labels", "assign", "sweep_id"]
+__all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run", "sweep_id_of"]
 
 
 @dataclass(frozen=True)
@@ -44,72 +40,112 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """One run.
+class PlannedRun:
+    """One run: its configuration, its labels, its job. Made once and handed on, to the workers as well.
+
+    Neither the job (arrays, functions) nor the composed configuration travels to another process. There the
+    job is made anew, once, when it is first asked for.
 
     Attributes:
-        number: of the job in its sweep, from 0.
+        number: of the run in its sweep, from 0.
         config: checked; all paths in it absolute.
         labels: how it is called.
-        data_digest: of the data it will see.
-        program_key: as in `training.Job`.
-        steps: how many updates it has.
-        environment: variables that Hydra sets for the job.
+        directory: what relative paths started from.
+        environment: variables that Hydra sets for the run.
+        composed: what Hydra composed, with its own part; None in another process.
     """
 
     number: int
     config: Config
     labels: Labels
-    data_digest: str
-    program_key: str
-    steps: int
-    environment: tuple[tuple[str, str], ...]
+    directory: Path
+    environment: tuple[tuple[str, str], ...] = ()
+    composed: DictConfig | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def job(self) -> Job:
+        """What training needs; see `job_of` for what may be wrong with it."""
+        return job_of(self.config)
 
     @property
     def name(self) -> str:
         """The name of the run in MLflow."""
         return f"{self.labels.group} seed={self.config.seed}"
 
-    def recorded_in(self, uri: str | None) -> "Assignment":
-        """Return the same with another URI of the store."""
-        tracking = self.config.tracking.model_copy(update={"uri": uri})
-        return replace(self, config=self.config.model_copy(update={"tracking": tracking}))
+    @property
+    def steps(self) -> int:
+        """How many updates it has."""
+        return self.job.batches.steps
+
+    @property
+    def kind(self) -> str:
+        """Runs of one kind share a compiled program and have equally many steps."""
+        return f"{self.job.program_key} {self.steps}"
+
+    def is_of(self, cfg: DictConfig) -> bool:
+        """Say whether `cfg`, without Hydra's own part, is still what this run was planned from."""
+        return self.composed is not None and _own_values(self.composed) == _own_values(cfg)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"composed": None}
 
 
-def assign(cfg: DictConfig, hydra: Any, varied: frozenset[str], *, open_store: bool) -> Assignment:
-    """Check a composed configuration as a whole and say what is to be done.
+def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) -> PlannedRun:
+    """Check a composed configuration as a whole and plan its run; nothing is written.
 
     Args:
         cfg: the configuration, with or without Hydra's own part.
         hydra: Hydra's own part.
         varied: the override keys whose values differ between the jobs of the sweep.
-        open_store: also make sure that the store works, which may create it.
+
+    Raises:
+        UserError: for the first thing that stands in the way.
+    """
+    directory = Path(hydra.runtime.cwd)
+    config = _with_absolute_paths(read_composed(cfg), directory)
+    if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows
+        devices.configure(config.device)
+    environment = OmegaConf.to_container(hydra.job.env_set, resolve=True)
+    assert isinstance(environment, dict)  # noqa: S101 - by Hydra's schema
+    planned = PlannedRun(
+        number=int(OmegaConf.select(hydra, "job.num", throw_on_missing=False) or 0),
+        config=config,
+        labels=_labels(hydra, varied),
+        directory=directory,
+        environment=tuple((str(key), str(value)) for key, value in environment.items()),
+        composed=cfg,
+    )
+    _ = planned.job  # here, so that whatever is wrong with it is told before anything is written
+    return planned
+
+
+def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
+    """Plan a run that is by itself, then make sure that its store works, which may create it.
 
     Raises:
         UserError: for the first thing that stands in the way; nothing was written.
     """
-    config = (prepare if open_store else check)(read(cfg), Path(hydra.runtime.cwd))
-    job = plan(config)
-    environment = OmegaConf.to_container(hydra.job.env_set, resolve=True)
-    assert isinstance(environment, dict)  # noqa: S101 - by Hydra's schema
-    return Assignment(
-        number=int(OmegaConf.select(hydra, "job.num", throw_on_missing=False) or 0),
-        config=config,
-        labels=_labels(hydra, varied),
-        data_digest=job.data.digest,
-        program_key=job.program_key,
-        steps=job.batches.steps,
-        environment=tuple((str(key), str(value)) for key, value in environment.items()),
-    )
+    planned = plan_run(cfg, hydra)
+    prepare_store(planned.config.tracking.uri, planned.directory)
+    return planned
 
 
-def sweep_id(folder: Path) -> str:
+def sweep_id_of(folder: Path) -> str:
     """Name a sweep after its folder: date, time and eight digits that make it unique.
 
-    >>> sweep_id(Path("multirun/2026-01-31/12-00-00-0123abcd"))
+    >>> sweep_id_of(Path("multirun/2026-01-31/12-00-00-0123abcd"))
     '2026-01-31-12-00-00-0123abcd'
     """
     return "-".join(folder.parts[-2:])
+
+
+def _with_absolute_paths(config: Config, directory: Path) -> Config:
+    """Return the configuration with paths that stay right when Hydra changes the working directory."""
+    uri = resolve_store(config.tracking.uri, directory)
+    folder = None if config.data.dir is None else str(directory / config.data.dir)
+    tracking = config.tracking.model_copy(update={"uri": uri})
+    data = config.data.model_copy(update={"dir": folder})
+    return config.model_copy(update={"tracking": tracking, "data": data})
 
 
 def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
@@ -118,6 +154,13 @@ def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
     overrides = tuple(without_password(text) for text in hydra.overrides.task)
     others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
-    swept = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
-    identity = sweep_id(Path(str(hydra.sweep.dir))) if swept else None
+    in_sweep = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
+    identity = sweep_id_of(Path(str(hydra.sweep.dir))) if in_sweep else None
     return Labels(choices, " ".join([choices["schedule"], *others]), overrides, identity)
+
+
+def _own_values(cfg: DictConfig) -> dict[str, Any]:
+    """Return the program's own part of a configuration as it was composed, nothing resolved."""
+    values = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict
+    return {str(key): value for key, value in values.items() if key != "hydra"}

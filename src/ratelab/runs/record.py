@@ -12,44 +12,46 @@ import numpy as np
 
 from ratelab.comparison import Measured, Result
 from ratelab.runs import description
-from ratelab.runs.job_of import plan
-from ratelab.runs.planned import Assignment
-from ratelab.runs.session import Session
+from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
-from ratelab.tracking import Diverged, Run, now_ms
+from ratelab.tracking import Diverged, Run, Tracker, now_ms
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Recording", "unfinished"]
+__all__ = ["RunRecord", "begun_result"]
 
 
-class Recording:
+class RunRecord:
     """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.
 
     As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
 
     Args:
-        assignment: the run.
-        session: where it belongs.
+        planned: the run.
+        tracker: where it is recorded.
+        parent_id: the run of the sweep that it belongs to.
 
     Attributes:
         result: how the run ended; "failed" until it is known better.
         epochs: how many chunks it took.
+
+    Raises:
+        Exception: whatever the store raises; the run, if it was made, is then FAILED.
     """
 
-    def __init__(self, assignment: Assignment, session: Session) -> None:
-        config = assignment.config
-        self.result = unfinished(assignment)
+    def __init__(self, planned: PlannedRun, tracker: Tracker, parent_id: str | None = None) -> None:
         self.epochs = 0
-        self._config, self._chunks, self._seconds, self._examples = config, list[Chunk](), 0.0, 0
+        self._planned, self._chunks, self._seconds, self._examples = planned, list[Chunk](), 0.0, 0
+        params, tags = description.params(planned.config), description.tags(planned)
         with contextlib.ExitStack() as stack:
-            self._record = stack.enter_context(_opened(assignment, session))
-            stack.enter_context(_steps_file(self._record, self._chunks))
-            description.log_files(self._record, assignment)
-            self._stack = stack.pop_all()
-        self.result = replace(self.result, run_id=self._record.id)
+            opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
+            self._run = stack.enter_context(opened)
+            stack.enter_context(_keep_steps(self._run, self._chunks))
+            description.log_files(self._run, planned)
+            self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
+        self.result = replace(begun_result(planned), run_id=self._run.id)
 
     @property
     def steps(self) -> int:
@@ -68,8 +70,8 @@ class Recording:
         self.epochs += 1
         self._chunks.append(chunk)
         self._seconds += chunk.seconds
-        shown = chunk.steps % self._config.tracking.train_loss_every == 0
-        metrics = self._record.metrics
+        shown = chunk.steps % self._planned.config.tracking.train_loss_every == 0
+        metrics = self._run.metrics
         for key, values in chunk.applied.items():
             metrics(key, chunk.steps, values, chunk.timestamps)
         if chunk.first_step == 0 and chunk.examples_seen is None:  # all batches have this size
@@ -87,16 +89,19 @@ class Recording:
     def finish(self, test: "tuple[float, float] | None", model: "keras.Model | None" = None) -> None:
         """Record loss and accuracy on the test split, if known, and the model, if given; then close."""
         last = self._chunks[-1]
-        for key, value in zip(("test_loss", "test_accuracy"), test or (), strict=False):
-            self._record.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
+        if test is not None:
+            for key, value in zip(("test_loss", "test_accuracy"), test, strict=True):
+                self._run.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
         if model is not None:
-            data = plan(self._config).data
+            data = self._planned.job.data
             example = (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
-            self._record.log_keras_model(model, example)
+            self._run.log_keras_model(model, example)
         self._stack.close()
-        final_rate = float(last.learning_rate[-1])
         self.result = replace(
-            self.result, status="finished", test_accuracy=test and test[1], final_rate=final_rate
+            self.result,
+            status="finished",
+            test_accuracy=None if test is None else test[1],
+            final_rate=float(last.learning_rate[-1]),
         )
 
     def close(self, error: BaseException) -> None:
@@ -117,17 +122,8 @@ class Recording:
 
 
 @contextlib.contextmanager
-def _opened(assignment: Assignment, session: Session) -> Iterator[Run]:
-    session.open(assignment.config)
-    params, tags = description.params(assignment.config), description.tags(assignment)
-    opened = session.tracker.run(assignment.name, params=params, tags=tags, parent_id=session.parent_id)
-    with opened as record:
-        yield record
-
-
-@contextlib.contextmanager
-def _steps_file(record: Run, chunks: list[Chunk]) -> Iterator[None]:
-    """Log the chunks collected as steps.parquet, however the block ends."""
+def _keep_steps(run: Run, chunks: list[Chunk]) -> Iterator[None]:
+    """Keep the chunks collected as the artifact steps.parquet, however the block ends."""
     try:
         yield
     finally:
@@ -135,7 +131,7 @@ def _steps_file(record: Run, chunks: list[Chunk]) -> Iterator[None]:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "steps.parquet"
                 _write_parquet(chunks, path)
-                record.artifact(path)
+                run.artifact(path)
 
 
 def _write_parquet(chunks: list[Chunk], path: Path) -> None:
@@ -154,12 +150,12 @@ def _write_parquet(chunks: list[Chunk], path: Path) -> None:
     pa.parquet.write_table(pa.table(arrays), path)
 
 
-def unfinished(assignment: Assignment) -> Result:
+def begun_result(planned: PlannedRun) -> Result:
     """Return the result of a run that has just begun: "failed" until it is known better."""
     return Result(
-        seed=assignment.config.seed,
-        choices=assignment.labels.choices,
-        settings={key: str(value) for key, value in description.params(assignment.config).items()},
-        data_digest=assignment.data_digest,
+        seed=planned.config.seed,
+        choices=planned.labels.choices,
+        settings={key: str(value) for key, value in description.params(planned.config).items()},
+        data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
     )

@@ -1,80 +1,102 @@
-"""The body of a job: one run from its configuration to its record."""
+"""One run in this process, from its configuration to its record."""
 
-from pathlib import Path
+import contextlib
+import functools
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich.console import Console
 
 from ratelab.comparison import Result
 from ratelab.report import schedule_lines
-from ratelab.runs.job_of import plan
-from ratelab.runs.planned import Assignment, assign
-from ratelab.runs.record import Recording
-from ratelab.runs.session import Plan, Session, awaited
-from ratelab.runtime import devices
+from ratelab.runs.planned import PlannedRun, prepare_run
+from ratelab.runs.record import RunRecord
+from ratelab.runtime import devices, handover
+from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import raise_if_told_to_stop
+from ratelab.tracking import Tracker, open_tracker
 from ratelab.training import Programs, Training, ahead
 from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
-__all__ = ["run"]
-
-_programs = Programs()
+__all__ = ["run_single"]
 
 
-def run(cfg: DictConfig) -> Result:
-    """Do one run as Hydra composed it; in a sweep of the launcher `ratelab`, wait for it to be done.
+def run_single(cfg: DictConfig) -> Result:
+    """Do one run as Hydra composed it, train and record it in this process, and print its result.
+
+    Args:
+        cfg: what Hydra hands to the function under `@hydra.main`. If it is what the hook before the run has
+            seen, the run is not planned again.
 
     Raises:
-        UserError: for a mistake in the configuration, and for a single run that diverged.
+        UserError: for a mistake in the configuration, and for a run that diverged.
     """
-    hydra = HydraConfig.get()
-    result_of = awaited()
-    if result_of is not None:
-        return result_of(int(hydra.job.num))
-    assignment = assign(cfg, hydra, frozenset(), open_store=True)
-    with Session(Plan(Path(hydra.runtime.cwd))) as session:
-        result = _execute(assignment, session)
-        session.results.append(result)
-        session.finish()
+    planned = handover.take()
+    if not isinstance(planned, PlannedRun) or not planned.is_of(cfg):
+        planned = prepare_run(cfg, HydraConfig.get())
+    console = Console()
+    devices.configure(planned.config.device)
+    raise_if_told_to_stop()  # imports are where exceptions get lost
+    if planned.config.print_schedule:
+        console.print("\n".join(schedule_lines(planned.job.rates.table)), highlight=False)
+    result, links = _train(planned, console)
+    for line in links:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     if result.status == "diverged":
         raise UserError(
-            f"{assignment.labels.group}: the loss was not finite at step {result.diverged_step}; "
+            f"{planned.labels.group}: the loss was not finite at step {result.diverged_step}; "
             "the run is marked FAILED. Lower learning_rate."
         )
-    split = "test" if assignment.config.test else "validation"
-    session.console.print(f"{split} accuracy {result.accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
+    split = "test" if planned.config.test else "validation"
+    console.print(f"{split} accuracy {result.accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
     return result
 
 
-def _execute(assignment: Assignment, session: Session) -> Result:
-    """Train in this process and record; a run that diverged is a result, any other error passes on."""
-    devices.configure(assignment.config.device)
-    raise_if_told_to_stop()  # imports are where exceptions get lost
-    job = plan(assignment.config)
-    if assignment.config.print_schedule:
-        session.console.print("\n".join(schedule_lines(job.rates.table)), highlight=False)
+def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
+    """Train and record; a run that diverged is a result, any other error passes on.
+
+    Returns:
+        The result, and the lines that say where it can be seen.
+    """
+    job = planned.job
     try:
-        training = Training([job], _programs.get(job))
+        training = Training([job], _programs_of_process().get(job))
     except Exception:  # a run that cannot begin is recorded as FAILED like one that broke
-        with Recording(assignment, session):
+        with _open_store(planned) as tracker, RunRecord(planned, tracker):
             raise
-    # the run is opened in the store while the loop is being compiled and the first epochs run
-    with ahead(training, EPOCHS_AHEAD) as epochs, Recording(assignment, session) as recording:
-        session.begin(1, assignment.steps)
-        session.progress.start(0, assignment.name, assignment.steps)
+    with contextlib.ExitStack() as stack:
+        # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
+        # alone, this thread imports MLflow and opens the run.
+        epochs = stack.enter_context(ahead(training, EPOCHS_AHEAD))
+        tracker = stack.enter_context(_open_store(planned))
+        record = stack.enter_context(RunRecord(planned, tracker))
+        progress = stack.enter_context(contextlib.closing(for_terminal(console)))
+        progress.begin(1, planned.steps)
+        progress.start(0, planned.name, planned.steps)
         for (chunk,) in epochs:
             raise_if_told_to_stop()
             assert chunk is not None  # noqa: S101 - the only run of its stack
-            recording.add(chunk)
-            session.progress.advance(0, len(chunk.train_loss))
-        model = training.model() if _wants_model(assignment) else None
-        recording.finish(training.test()[0], model)
-    return recording.result
+            record.add(chunk)
+            progress.advance(0, len(chunk.train_loss))
+        model = training.model() if _wants_model(planned) else None
+        record.finish(training.test()[0], model)
+    return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
 
 
-def _wants_model(assignment: Assignment) -> bool:
+@functools.cache
+def _programs_of_process() -> Programs:
+    """Return the compiled programs that all runs of this process share: Hydra's basic launcher makes many."""
+    return Programs()
+
+
+def _open_store(planned: PlannedRun) -> Tracker:
+    tracking = planned.config.tracking
+    return open_tracker(tracking.uri, tracking.experiment, planned.directory)
+
+
+def _wants_model(planned: PlannedRun) -> bool:
     """Say whether to log the model: as configured, else for a single run and not in a sweep."""
-    wanted = assignment.config.tracking.log_model
-    return assignment.labels.sweep_id is None if wanted is None else wanted
+    wanted = planned.config.tracking.log_model
+    return planned.labels.sweep_id is None if wanted is None else wanted

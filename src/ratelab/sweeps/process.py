@@ -32,7 +32,7 @@ def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: i
     trainer = StackTrainer(worker, memory)
     while True:
         stack = stacks.get()
-        os.environ.update(stack.members[0].environment)
+        os.environ.update(stack.runs[0].environment)
         for event in trainer.train(stack):
             outbox.put(event)
         outbox.put(None)

@@ -14,19 +14,20 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from ratelab.runs.planned import PlannedRun
 from ratelab.runtime.signals import raise_if_told_to_stop
-from ratelab.sweeps.resources import GIB, PROCESS, Team
-from ratelab.sweeps.stacks import Broke, Event, Member, Stack, Started, seen_as
+from ratelab.sweeps.resources import GIB, PROCESS, Resources
+from ratelab.sweeps.stacks import Broke, Event, Stack, Started, seen_as
 from ratelab.validation import UserError
 
 LOOK_EVERY = 5.0  # seconds between two looks for machines that hang
 PATIENCE = 5.0  # seconds for a connection
 SECONDS_AN_ITEM = 0.5  # of training: each item that Ray carries costs about a millisecond
 
-__all__ = ["RayTasks", "RayTeam"]
+__all__ = ["RayResources", "RayTasks"]
 
 
-class RayTeam(Team):
+class RayResources(Resources):
     """The options of the launcher `ray`.
 
     Attributes:
@@ -53,7 +54,7 @@ class RayTeam(Team):
             return RayTasks(stacks, self)
         raise UserError("hydra/launcher=ray needs Ray; install it with: pip install '.[ray]'")
 
-    def number(self, members: Sequence[Member]) -> int:  # noqa: ARG002 - the cluster is not known yet
+    def count_workers(self, runs: Sequence[PlannedRun]) -> int:  # noqa: ARG002 - the cluster is not known yet
         """Return `workers`: how many stacks there should be at least."""
         return self.workers or 1
 
@@ -66,11 +67,11 @@ class RayTasks:
 
     Args:
         stacks: what to train.
-        team: the options.
+        resources: the options.
     """
 
-    def __init__(self, stacks: Sequence[Stack], team: RayTeam) -> None:
-        self._stacks, self._team = stacks, team
+    def __init__(self, stacks: Sequence[Stack], resources: RayResources) -> None:
+        self._stacks, self._resources = stacks, resources
         self._running: dict[Any, int] = {}  # generator of a task -> place of its stack
         self._nodes: dict[Any, str] = {}
         self._tries: Counter[int] = Counter()
@@ -78,7 +79,7 @@ class RayTasks:
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._context.enter_context(_connected(self._team.address))
+        self._context.enter_context(_connected(self._resources.address))
         for place in range(len(self._stacks)):
             self._begin(place)
         return self
@@ -116,15 +117,15 @@ class RayTasks:
     def _begin(self, place: int) -> None:
         import ray
 
-        stack, team = self._stacks[place], self._team
-        device = stack.members[0].config.device
+        stack, resources = self._stacks[place], self._resources
+        device = stack.runs[0].config.device
         options = {
-            "num_cpus": team.cpus or device.threads,
-            "num_gpus": team.gpus,
+            "num_cpus": resources.cpus or device.threads,
+            "num_gpus": resources.gpus,
             "max_retries": 0,
             "runtime_env": {"env_vars": _environment(stack)},
         }
-        memory = int(team.memory * GIB) - PROCESS if team.memory else GIB
+        memory = int(resources.memory * GIB) - PROCESS if resources.memory else GIB
         self._tries[place] += 1
         self._running[ray.remote(**options)(_train).remote(stack, memory)] = place
 
@@ -148,7 +149,7 @@ class RayTasks:
     def _again(self, generator: Any, reason: str) -> Iterator[Event]:
         """Begin with a lost stack again, or report its runs as broken."""
         place = self._running.pop(generator)
-        if self._tries[place] <= self._team.retries:
+        if self._tries[place] <= self._resources.retries:
             self._begin(place)
             return
         message = f"lost {self._tries[place]} times on the cluster, the last time: {reason}"
@@ -187,7 +188,7 @@ def _environment(stack: Stack) -> dict[str, str]:
     paths = [source, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     process = hashlib.sha256(repr(stack.process).encode()).hexdigest()[:16]
     own = {"PYTHONPATH": os.pathsep.join(filter(None, dict.fromkeys(paths))), "RATELAB_PROCESS": process}
-    return dict(stack.members[0].environment) | own
+    return dict(stack.runs[0].environment) | own
 
 
 @contextlib.contextmanager

@@ -1,76 +1,95 @@
-"""The runs of a sweep on their way: workers train them in stacks, and here each is recorded as it comes."""
+"""The runs of a sweep on their way from the workers that train them into their records."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from omegaconf import DictConfig
+
 from ratelab.comparison import Result
-from ratelab.report import schedule_lines
-from ratelab.runs.job_of import plan
-from ratelab.runs.planned import Assignment
-from ratelab.runs.record import Recording, unfinished
-from ratelab.runs.session import Session
+from ratelab.runs.planned import PlannedRun
+from ratelab.runs.record import RunRecord, begun_result
 from ratelab.runtime import devices
-from ratelab.sweeps.resources import Team
-from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Member, Started
-from ratelab.tracking import Diverged
+from ratelab.runtime.progress import Reporter
+from ratelab.sweeps.resources import Workers
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Started
+from ratelab.tracking import Diverged, Tracker
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Conductor", "TrainingFailed"]
+__all__ = ["Recorder", "TrainingFailed"]
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened to the run
     """A run broke in its worker; the note is the traceback from there."""
 
 
-class Conductor:
-    """Trains nothing before the first result is asked for; then records all runs in the order they come.
+class Recorder:
+    """Records what the workers report, in the order in which it comes; used as a context manager.
 
     Args:
-        assignments: the runs of the sweep.
-        session: where they belong.
-        team: the workers.
-
-    Attributes:
-        order: the numbers of the jobs, those first whose results come first.
+        runs: of the sweep.
+        workers: who train them; already started.
+        tracker: where they are recorded.
+        parent_id: of the sweep's own run.
+        progress: is told how far they are.
+        fail: is told of every run that failed.
     """
 
-    def __init__(self, assignments: Sequence[Assignment], session: Session, team: Team) -> None:
-        self._assignments = {assignment.number: assignment for assignment in assignments}
-        self._session = session
-        self._stacks = team.cut([_member(assignment) for assignment in assignments])
-        self._workers = team.start(self._stacks)
-        self.order = [number for stack in self._stacks for number in stack.numbers]
-        self._events: Iterator[Event] | None = None
-        self._recordings: dict[int, Recording] = {}
+    def __init__(
+        self,
+        runs: Sequence[PlannedRun],
+        workers: Workers,
+        tracker: Tracker,
+        parent_id: str,
+        progress: Reporter,
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self._runs = {run.number: run for run in runs}
+        self._workers, self._events = workers, iter(workers)
+        self._tracker, self._parent_id, self._progress, self._tell_failure = (
+            tracker,
+            parent_id,
+            progress,
+            fail,
+        )
+        self._records: dict[int, RunRecord] = {}
         self._results: dict[int, Result] = {}
         self._errors: dict[int, Exception] = {}
-        self._stack = contextlib.ExitStack()
 
     @property
     def results(self) -> list[Result]:
         """Of the runs that ended, in the order of the jobs."""
         return [self._results[number] for number in sorted(self._results)]
 
-    def result(self, number: int) -> Result:
-        """Record what comes until run `number` has ended; return its result.
+    def await_run(self, run: PlannedRun, cfg: DictConfig) -> Result:
+        """Record what comes until `run` has ended; return its result.
+
+        This is the body of its job in Hydra: so the result of a run that a worker has trained reaches the
+        function under `@hydra.main`, which gets this as its argument `run`.
+
+        Args:
+            run: one of the sweep's.
+            cfg: what that function hands on; the worker trains what Hydra has composed.
 
         Raises:
-            UserError: for a mistake that showed only in the worker, such as a model that does not fit.
+            UserError: if `cfg` is not what was composed, and for a mistake that showed only in the worker,
+                such as a model that does not fit.
             TrainingFailed: for any other error there.
             Exception: for an error in recording the run.
         """
-        if self._events is None:
-            self._events = self._start()
-        while number not in self._results:
+        if not run.is_of(cfg):
+            raise UserError(
+                f"{run.name}: the configuration was changed after Hydra had composed it, but a sweep is "
+                "trained as composed; give the change as an override, or choose hydra/launcher=basic."
+            )
+        while run.number not in self._results:
             self._record(next(self._events))
-        if number in self._errors:
-            raise self._errors[number]
-        return self._results[number]
+        if run.number in self._errors:
+            raise self._errors[run.number]
+        return self._results[run.number]
 
     def __enter__(self) -> Self:
         return self
@@ -78,98 +97,80 @@ class Conductor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Record what has come so far if something ended the sweep early; stop the workers."""
+        """Record what has come so far if something ended the sweep early; end every record."""
         try:
-            if error is not None and self._events is not None:
+            if error is not None:
                 for event in self._workers.stop():
                     self._record(event)
         finally:
-            self._stack.close()
-            for recording in self._recordings.values():
-                recording.close(error or RuntimeError("the sweep ended before this run"))
-
-    def _start(self) -> Iterator[Event]:
-        """Start the workers, then whatever can be done while they import."""
-        workers = self._stack.enter_context(self._workers)
-        assignments = self._assignments.values()
-        self._session.begin(len(assignments), sum(assignment.steps for assignment in assignments))
-        for assignment in assignments:
-            if assignment.config.print_schedule:
-                rates = plan(assignment.config).rates.table
-                self._session.console.print(
-                    "\n".join([assignment.name, *schedule_lines(rates)]), highlight=False
-                )
-        return iter(workers)
+            for record in self._records.values():
+                record.close(error or RuntimeError("the sweep ended before this run"))
 
     def _record(self, event: Event) -> None:
         """Take note of an event; what goes wrong is an error of its run."""
         if isinstance(event, Started):
             self._open(event)
             return
-        recording = self._recordings.get(event.number)
-        if recording is None:  # comes again from a stack that is trained once more
+        record = self._records.get(event.number)
+        if record is None:  # comes again from a stack that is trained once more
             return
         try:
             if isinstance(event, Epoch):
-                self._add(event, recording)
+                self._add(event, record)
             elif isinstance(event, Ended):
-                recording.finish(event.test, self._model(event))
-                self._end(event, recording)
+                record.finish(event.test, self._build_model(event))
+                self._end(event, record)
             else:
-                raise _error(event)
+                raise _error_of(event)
         except Exception as error:
-            recording.close(error)
-            self._end(event, recording)
+            record.close(error)
+            self._end(event, record)
             if not isinstance(error, Diverged):
                 self._fail(event.number, error)
 
-    def _add(self, event: Epoch, recording: Recording) -> None:
-        if event.chunk.epoch == recording.epochs:
-            self._session.progress.advance(event.worker, len(event.chunk.train_loss))
-            recording.add(event.chunk)
+    def _add(self, event: Epoch, record: RunRecord) -> None:
+        """Record an epoch, unless it comes again from a stack that is trained once more."""
+        if event.chunk.epoch == record.epochs:
+            self._progress.advance(event.worker, len(event.chunk.train_loss))
+            record.add(event.chunk)
 
     def _open(self, event: Started) -> None:
         """Open the runs of a stack that has begun."""
-        runs = [self._assignments[number] for number in event.stack.numbers if number not in self._results]
+        runs = [self._runs[number] for number in event.stack.numbers if number not in self._results]
         name = ", ".join(run.labels.group for run in runs) + f" seed={runs[0].config.seed}"
-        done = sum(self._recordings[run.number].steps for run in runs if run.number in self._recordings)
-        self._session.progress.start(event.worker, name, sum(run.steps for run in runs) - done)
+        done = sum(self._records[run.number].steps for run in runs if run.number in self._records)
+        self._progress.start(event.worker, name, sum(run.steps for run in runs) - done)
         for run in runs:
-            if run.number in self._recordings:
+            if run.number in self._records:
                 continue
             try:
-                self._recordings[run.number] = Recording(run, self._session)
+                self._records[run.number] = RunRecord(run, self._tracker, self._parent_id)
             except Exception as error:
-                self._results[run.number] = unfinished(run)
+                self._results[run.number] = begun_result(run)
                 self._fail(run.number, error)
 
-    def _end(self, event: Epoch | Ended | Broke, recording: Recording) -> None:
-        del self._recordings[event.number]
-        self._results[event.number] = recording.result
-        missing = self._assignments[event.number].steps - recording.steps
-        self._session.progress.end(event.worker, missing)
+    def _end(self, event: Epoch | Ended | Broke, record: RunRecord) -> None:
+        del self._records[event.number]
+        self._results[event.number] = record.result
+        missing = self._runs[event.number].steps - record.steps
+        self._progress.end(event.worker, missing)
 
     def _fail(self, number: int, error: Exception) -> None:
         self._errors[number] = error
-        self._session.fail_parent(error)
+        self._tell_failure(error)
 
-    def _model(self, event: Ended) -> "keras.Model | None":
-        """Build the model here, if it is to be logged."""
+    def _build_model(self, event: Ended) -> "keras.Model | None":
+        """Build the model here, if it is to be logged: workers send weights, not models."""
         if event.weights is None:
             return None
-        config = self._assignments[event.number].config
-        devices.configure(config.device)
-        model: keras.Model = plan(config).build_model()
+        run = self._runs[event.number]
+        devices.configure(run.config.device)
+        model: keras.Model = run.job.build_model()
         model.set_weights(event.weights)
         return model
 
 
-def _member(assignment: Assignment) -> Member:
-    kind = f"{assignment.program_key} {assignment.steps}"
-    return Member(assignment.number, assignment.config, kind, assignment.environment)
-
-
-def _error(event: Broke) -> Exception:
+def _error_of(event: Broke) -> Exception:
     if not event.traceback:
         return UserError(event.message)
     error = TrainingFailed(event.message)

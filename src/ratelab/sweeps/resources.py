@@ -9,16 +9,17 @@ from typing import Any, Protocol, Self
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ratelab.config import Device
+from ratelab.runs.planned import PlannedRun
+from ratelab.runtime.devices import Device
 from ratelab.sweeps.processes import Processes
-from ratelab.sweeps.stacks import Event, Member, Stack, cut
+from ratelab.sweeps.stacks import Event, Stack, cut
 from ratelab.validation import Count, Positive, UserError, explain
 
 GIB = 2**30
 PROCESS = GIB  # TensorFlow, its compiler and the data in one process
 PART_OF_FREE = 0.75
 
-__all__ = ["Team", "Workers"]
+__all__ = ["Resources", "Workers"]
 
 
 class Workers(Protocol):
@@ -36,7 +37,7 @@ class Workers(Protocol):
         """Stop training; yield what has been computed and not been taken."""
 
 
-class Team(BaseModel):
+class Resources(BaseModel):
     """The options of the launcher `ratelab`, and what follows from them.
 
     Attributes:
@@ -65,27 +66,27 @@ class Team(BaseModel):
         except ValidationError as error:
             raise UserError(explain(error, "hydra.launcher")) from None
 
-    def cut(self, members: Sequence[Member]) -> list[Stack]:
+    def cut(self, runs: Sequence[PlannedRun]) -> list[Stack]:
         """Cut runs into stacks that leave no worker idle."""
-        if not members:
+        if not runs:
             return []
-        return cut(members, self.largest_stack if self.stack else 1, self.number(members))
+        return cut(runs, self.largest_stack if self.stack else 1, self.count_workers(runs))
 
     def start(self, stacks: Sequence[Stack]) -> Workers:
         """Return the workers; they begin when their context is entered.
 
         As many as have room for TensorFlow, at least one; what is left is for the runs of their stacks.
         """
-        members = [member for stack in stacks for member in stack.members]
+        runs = [run for stack in stacks for run in stack.runs]
         budget = int(self.memory * GIB) if self.memory else int(_free_memory() * PART_OF_FREE)
-        workers = max(1, min(self.number(members), len(stacks), budget // PROCESS))
+        workers = max(1, min(self.count_workers(runs), len(stacks), budget // PROCESS))
         return Processes(stacks, workers, max(0, budget - workers * PROCESS))
 
-    def number(self, members: Sequence[Member]) -> int:
+    def count_workers(self, runs: Sequence[PlannedRun]) -> int:
         """Return how many workers there are to be, if memory allows."""
         if self.workers is not None:
             return self.workers
-        devices = {member.config.device for member in members}
+        devices = {run.config.device for run in runs}
         if any(_has_gpu(device) for device in devices):
             return 1
         threads = max((device.threads for device in devices), default=1)

@@ -8,44 +8,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.config import Config
+from ratelab.runs.planned import PlannedRun
 from ratelab.training import Chunk
 
-__all__ = ["Broke", "Ended", "Epoch", "Event", "Member", "Stack", "Started", "cut", "seen_as"]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One run, as the workers need it.
-
-    Attributes:
-        number: of the job in its sweep.
-        config: all paths in it absolute.
-        kind: runs of one kind share a compiled program and have equally many steps.
-        environment: variables to set before TensorFlow starts.
-    """
-
-    number: int
-    config: Config
-    kind: str
-    environment: tuple[tuple[str, str], ...]
+__all__ = ["Broke", "Ended", "Epoch", "Event", "Stack", "Started", "cut", "seen_as"]
 
 
 @dataclass(frozen=True)
 class Stack:
     """Runs of one kind and one seed: they see the same batches, so one program trains them together."""
 
-    members: tuple[Member, ...]
+    runs: tuple[PlannedRun, ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the jobs."""
-        return tuple(member.number for member in self.members)
+        return tuple(run.number for run in self.runs)
 
     @property
     def process(self) -> object:
         """Stacks with equal values can be trained in one process, one after another."""
-        first = self.members[0]
+        first = self.runs[0]
         return first.config.device, first.environment
 
 
@@ -101,36 +84,37 @@ def seen_as(event: Event, worker: int) -> Event:
     return replace(event, worker=worker)
 
 
-def cut(members: Iterable[Member], largest: int, workers: int) -> list[Stack]:
+def cut(runs: Iterable[PlannedRun], largest: int, workers: int) -> list[Stack]:
     """Cut runs into stacks: one kind and one seed each, nearly equal parts of at most `largest` runs.
 
     Where that gives fewer stacks than workers, the groups with the largest stacks are cut into more parts.
 
     Args:
-        members: in the order of the jobs.
+        runs: in the order of the jobs.
         largest: runs in a stack; 1 trains every run by itself.
         workers: processes that will train.
 
     Returns:
         The stacks, those for one process together.
     """
-    groups: dict[tuple[object, str, int], list[Member]] = {}
-    for member in members:
-        place = (member.config.device, member.environment), member.kind, member.config.seed
-        groups.setdefault(place, []).append(member)
+    groups: dict[object, list[PlannedRun]] = {}
+    for run in runs:
+        place = run.config.device, run.environment, run.kind, run.config.seed
+        groups.setdefault(place, []).append(run)
     parts = {place: math.ceil(len(group) / largest) for place, group in groups.items()}
 
-    def size(place: tuple[object, str, int]) -> int:
+    def size(place: object) -> int:
         return math.ceil(len(groups[place]) / parts[place])
 
     while parts and sum(parts.values()) < workers and size(longest := max(parts, key=size)) > 1:
         parts[longest] += 1
-    stacks = [part for place, group in groups.items() for part in _parts(group, parts[place])]
-    order = list(dict.fromkeys(Stack(tuple(stack)).process for stack in stacks))
-    return sorted((Stack(tuple(stack)) for stack in stacks), key=lambda stack: order.index(stack.process))
+    stacks = [stack for place, group in groups.items() for stack in _split(group, parts[place])]
+    # A process can train one device setting and environment only, so each must come in one go.
+    order = list(dict.fromkeys(stack.process for stack in stacks))
+    return sorted(stacks, key=lambda stack: order.index(stack.process))
 
 
-def _parts(members: Sequence[Member], number: int) -> list[list[Member]]:
-    """Cut into `number` parts whose lengths differ by at most one."""
-    bounds = [len(members) * i // number for i in range(number + 1)]
-    return [list(members[a:b]) for a, b in itertools.pairwise(bounds)]
+def _split(runs: Sequence[PlannedRun], number: int) -> list[Stack]:
+    """Split into `number` stacks whose lengths differ by at most one."""
+    bounds = [len(runs) * i // number for i in range(number + 1)]
+    return [Stack(tuple(runs[first:end])) for first, end in itertools.pairwise(bounds)]

@@ -1,113 +1,192 @@
-"""The jobs of a sweep: checked together, then run in Hydra's way, each with its folder."""
+"""A sweep while it runs: its store and its parent run, its jobs in Hydra's way, what it says at its end."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from rich.console import Console
 
-from ratelab.config.composing import Composer
-from ratelab.config.overrides import override_key
-from ratelab.runs.planned import Assignment, assign, sweep_id
-from ratelab.runs.preflight import prepare
-from ratelab.runs.session import Plan, Session, awaiting
-from ratelab.sweeps.recorder import Conductor
-from ratelab.sweeps.resources import Team
-from ratelab.validation import UserError
+from ratelab.comparison import Result, Study, study
+from ratelab.report import make_report, print_study, schedule_lines
+from ratelab.runs.planned import PlannedRun, sweep_id_of
+from ratelab.runtime import provenance
+from ratelab.runtime.progress import for_terminal
+from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
+from ratelab.sweeps.recorder import Recorder
+from ratelab.sweeps.resources import Resources
+from ratelab.tracking import Run, Tracker, open_tracker
 
-Overrides = Sequence[Sequence[str]]
+Body = Callable[[DictConfig], Result]
 
-__all__ = ["check", "launch", "opened", "varied_keys"]
+__all__ = ["Sweep", "open_sweep", "run_jobs"]
 
 
-def check(
-    context: HydraContext, config: DictConfig, job_overrides: Overrides, first: int
-) -> list[Assignment]:
-    """Compose every job and raise UserError for the first that cannot run; nothing is written.
+def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[JobReturn]:
+    """Run prepared jobs as one sweep with one parent run, and print what they say.
 
-    Args:
-        context: what Hydra hands over.
-        config: of the sweep.
-        job_overrides: of each job.
-        first: the number of the first job.
-
-    Returns:
-        What is to be done in each job; nothing for the jobs of a program that is not ratelab's own.
+    Jobs of a program that is not ratelab's own run one after another, in Hydra's way.
     """
-    composer, varied = Composer(context, config), varied_keys(job_overrides)
-    assignments = []
-    for number, overrides in enumerate(job_overrides, first):
-        job = composer.job(overrides, number)
-        if "schedule" in job and "optimizer" in job:
-            assignments.append(assign(job, job.hydra, varied, open_store=False))
-    stores = {(a.config.tracking.uri, a.config.tracking.experiment) for a in assignments}
-    if len(stores) > 1:
-        raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
-    if not assignments:
-        return []
-    opened = prepare(assignments[0].config, Path(config.hydra.runtime.cwd)).tracking.uri
-    return [assignment.recorded_in(opened) for assignment in assignments]
+    if not jobs.runs:
+        save_sweep_config(program)
+        return _run_in_turn(program, jobs.composed)
+    with open_sweep(program, resources, jobs.varied, len(jobs.runs)) as sweep:
+        return sweep.run(jobs)
 
 
 @contextlib.contextmanager
-def opened(config: DictConfig, jobs: int | None, varied: frozenset[str]) -> Iterator[Session]:
-    """Open what the jobs of a sweep share, one parent run first; print the comparison at the end.
+def open_sweep(
+    program: HydraProgram, resources: Resources, varied: frozenset[str], number: int | None
+) -> Iterator["Sweep"]:
+    """Open a sweep for the block; print the comparison at its end, close the store however it ends.
 
     Args:
-        config: of the sweep.
-        jobs: how many there will be; None: that is not known yet.
-        varied: the keys whose values differ between them.
+        program: whose jobs they are.
+        resources: what the workers may take.
+        varied: the override keys whose values differ between the runs.
+        number: how many runs there will be; None: that is not known yet.
     """
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = Plan(Path(config.hydra.runtime.cwd), jobs, varied, sweep_id(folder), folder)
-    with Session(plan) as session:
-        yield session
-        session.finish()
-
-
-def launch(
-    context: HydraContext,
-    task: TaskFunction,
-    config: DictConfig,
-    job_overrides: Overrides,
-    first: int,
-    assignments: Sequence[Assignment],
-    team: Team,
-    session: Session,
-) -> Sequence[JobReturn]:
-    """Run each job in its folder; the session keeps the results."""
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    composer, returns = Composer(context, config), {}
+    save_sweep_config(program)
     with contextlib.ExitStack() as stack:
-        conductor = stack.enter_context(Conductor(assignments, session, team))
-        if assignments:
-            stack.enter_context(awaiting(conductor.result))
-        numbers = range(first, first + len(job_overrides))
-        for number in dict.fromkeys([*conductor.order, *numbers]):
-            returns[number] = run_job(
-                task_function=task,
-                config=composer.job(job_overrides[number - first], number),
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-                hydra_context=context,
-            )
-            configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-        session.results += conductor.results
-    return [returns[number] for number in sorted(returns)]
+        sweep = Sweep(program, resources, varied, number, stack)
+        yield sweep
+        sweep.finish()
 
 
-def varied_keys(job_overrides: Overrides) -> frozenset[str]:
-    """Return the keys whose values differ between jobs.
+class Sweep:
+    """Runs that belong together; made by `open_sweep`.
 
-    >>> sorted(varied_keys([["schedule=fixed", "seed=0"], ["schedule=staircase", "seed=0"]]))
-    ['schedule']
+    Args:
+        program: as there.
+        resources: as there.
+        varied: as there.
+        number: as there.
+        stack: closes what the sweep opens.
+
+    Attributes:
+        results: of the runs that ended, in the order of the jobs.
     """
-    values: dict[str, set[str]] = {}
-    for overrides in job_overrides:
-        for override in overrides:
-            values.setdefault(override_key(override), set()).add(override.partition("=")[2])
-    return frozenset(key for key, choices in values.items() if len(choices) > 1)
+
+    def __init__(
+        self,
+        program: HydraProgram,
+        resources: Resources,
+        varied: frozenset[str],
+        number: int | None,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self.results: list[Result] = []
+        self._program, self._resources, self._stack = program, resources, stack
+        self._id, self._console = sweep_id_of(program.folder), Console()
+        self._params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
+        if number is not None:
+            self._params["jobs"] = number
+        self._store: tuple[Tracker, Run] | None = None
+
+    def run(self, jobs: Jobs) -> list[JobReturn]:
+        """Train and record the runs of `jobs`; a run that fails does not keep the others from running.
+
+        The workers are started first: while they import TensorFlow, this process imports MLflow and opens
+        the store. What cannot be opened ends the sweep here, before anything has been trained.
+        """
+        stacks = self._resources.cut(jobs.runs)
+        with contextlib.ExitStack() as stack:
+            workers = stack.enter_context(self._resources.start(stacks))
+            tracker, parent = self._open_store(jobs.runs[0])
+            self._print_schedules(jobs.runs)
+            progress = stack.enter_context(contextlib.closing(for_terminal(self._console)))
+            progress.begin(len(jobs.runs), sum(run.steps for run in jobs.runs))
+            recorder = stack.enter_context(
+                Recorder(jobs.runs, workers, tracker, parent.id, progress, partial(_fail, parent))
+            )
+            bodies = {run.number: partial(recorder.await_run, run) for run in jobs.runs}
+            order = [number for one in stacks for number in one.numbers]
+            returns = _run_in_turn(self._program, jobs.composed, bodies, order)
+        self.results += recorder.results
+        return returns
+
+    def finish(self) -> None:
+        """Print what the results say and where MLflow shows them; keep the report."""
+        found = study(self.results) if self.results else None
+        if found is not None:
+            print_study(self._console, found)
+        if self._store is None:
+            return
+        tracker, parent = self._store
+        run_ids = [result.run_id for result in self.results if result.run_id]
+        for line in tracker.links(run_ids, self._id):
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if found is not None:
+            self._report(found, tracker, parent)
+
+    def _open_store(self, first: PlannedRun) -> tuple[Tracker, Run]:
+        """Open store and parent run, at the first call; all runs of a sweep have one store."""
+        if self._store is None:
+            tracking = first.config.tracking
+            tracker = self._stack.enter_context(
+                open_tracker(tracking.uri, tracking.experiment, first.directory)
+            )
+            tags = {"sweep_id": self._id, "kind": "sweep", **provenance.collect().tags}
+            opened = tracker.run(f"sweep {self._id}", params=self._params, tags=tags)
+            self._store = tracker, self._stack.enter_context(opened)
+        return self._store
+
+    def _print_schedules(self, runs: Sequence[PlannedRun]) -> None:
+        for run in runs:
+            if run.config.print_schedule:
+                lines = [run.name, *schedule_lines(run.job.rates.table)]
+                self._console.print("\n".join(lines), highlight=False)
+
+    def _report(self, found: Study, tracker: Tracker, parent: Run) -> None:
+        """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
+        path = self._program.folder.absolute() / "report.html"
+        try:
+            recorded = tracker.recorded(self._id)
+            if recorded is None:
+                return
+            make_report(found, recorded, tracker.uri, path)
+            parent.artifact(path)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            self._console.print(f"warning: no report was made: {reason}", highlight=False, markup=False)
+        else:
+            self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _fail(parent: Run, error: Exception) -> None:
+    """Mark the sweep as failed while it goes on."""
+    parent.fail(str(error), "".join(traceback.format_exception(error)))
+
+
+def _run_in_turn(
+    program: HydraProgram,
+    composed: Sequence[DictConfig],
+    bodies: Mapping[int, Body] | None = None,
+    order: Sequence[int] = (),
+) -> list[JobReturn]:
+    """Run jobs in Hydra's way: folder, log, callbacks, `HydraConfig`, the function under `@hydra.main`.
+
+    Args:
+        program: whose function is called for each job.
+        composed: the configuration of each job.
+        bodies: what the function gets as `run`, by the number of the job; without any it gets nothing.
+        order: the numbers of jobs that come first, in this order.
+    """
+    setup_globals()
+    jobs = {int(config.hydra.job.num): config for config in composed}
+    returns: dict[int, JobReturn] = {}
+    for number in dict.fromkeys([*order, *jobs]):
+        configure_log(program.config.hydra.hydra_logging, program.config.hydra.verbose)
+        own = {} if bodies is None else {"run": bodies[number]}
+        returns[number] = run_job(
+            task_function=partial(program.task, **own),
+            config=jobs[number],
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            hydra_context=program.context,
+        )
+    configure_log(program.config.hydra.hydra_logging, program.config.hydra.verbose)
+    return [returns[number] for number in sorted(returns)]

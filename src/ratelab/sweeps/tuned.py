@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, tune
-from ratelab.config.overrides import override_key
-from ratelab.sweeps.sweep import opened, varied_keys
+from ratelab.config.composing import override_key
+from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
+from ratelab.sweeps.resources import Resources
+from ratelab.sweeps.sweep import Sweep, open_sweep
 from ratelab.validation import Positive, UserError, explain
 
-Jobs = list[list[str]]
+Arms = list[list[str]]
 
 __all__ = ["Tuning", "sweep_tuned"]
 
@@ -49,8 +50,8 @@ class Tuning(BaseModel):
 
 
 def sweep_tuned(
-    launcher: Any, config: DictConfig, jobs: Jobs, options: Mapping[str, Any]
-) -> list[Sequence[JobReturn]]:
+    program: HydraProgram, resources: Resources, jobs: Overrides, options: Mapping[str, Any]
+) -> list[list[JobReturn]]:
     """Choose base rates on the validation split, then compare on the test split, all as one sweep.
 
     Every schedule is tried at the same base rates with the same tuning seeds. Where the best rate of one is
@@ -58,8 +59,8 @@ def sweep_tuned(
     at the base rate of the configuration and at its own best.
 
     Args:
-        launcher: our own one.
-        config: of the sweep.
+        program: whose jobs they are.
+        resources: what the workers may take.
         jobs: the overrides of each job, as if nothing was tuned; their seeds judge.
         options: those of `Tuning`.
 
@@ -67,49 +68,56 @@ def sweep_tuned(
         UserError: for a mistake in the options or the jobs, before anything is written.
     """
     tuning = _read(options)
-    arms, seeds = _arms(launcher, jobs, tuning)
-    judged = _crossed(arms, [[f"seed={seed}"] for seed in seeds])
-    launcher.check(judged)
-    grid = tuning.grid
-    launcher.check(_trials(arms, grid, tuning))  # which are then launched first
-    folder = Path(str(config.hydra.sweep.dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
-    with opened(config, None, varied_keys(judged) | {"learning_rate"}) as session:
-        launcher.session = session
-        try:
-            return _run(launcher, arms, seeds, tuning)
-        finally:
-            launcher.session = None
+    arms, seeds = _arms(jobs, tuning)
+    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
+    trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
+    prepare_jobs(program, trials)
+    # How many runs there will be is known only when no grid grows any more.
+    with open_sweep(program, resources, judged.varied | {"learning_rate"}, None) as sweep:
+        returns = [sweep.run(trials)]
+        best = _choose(program, sweep, returns, arms, tuning)
+        final = [
+            job
+            for arm, one in zip(arms, best, strict=True)
+            for job in _cross(
+                [_without(arm, "learning_rate")], _judges(_base(arm, program.config), one, seeds)
+            )
+        ]
+        returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
+    for one in itertools.chain(*returns):
+        _ = one.return_value  # raises what made a job fail
+    return returns
 
 
-def _run(launcher: Any, arms: Jobs, seeds: Sequence[str], tuning: Tuning) -> list[Sequence[JobReturn]]:
-    returns: list[Sequence[JobReturn]] = []
+def _choose(
+    program: HydraProgram, sweep: Sweep, returns: list[list[JobReturn]], arms: Arms, tuning: Tuning
+) -> list[Tuned | None]:
+    """Let the grid grow as long as the best rate of an arm is at its edge; return the choice of each arm.
+
+    Args:
+        program: whose jobs they are.
+        sweep: where further trials run.
+        returns: of the trials at the first grid; those of further ones are added.
+        arms: what is compared.
+        tuning: the options.
+    """
     results: list[list[Result]] = [[] for _ in arms]
     tried: list[float] = []
     new = tuning.grid
-    for _ in range(tuning.widenings + 1):
-        done = launcher.launch(_trials(arms, new, tuning), sum(map(len, returns)))
-        returns.append(done)
-        for own, part in zip(results, _parts(done, len(arms)), strict=True):
+    for widening in range(tuning.widenings + 1):
+        for own, part in zip(results, _split(returns[-1], len(arms)), strict=True):
             own += part
         tried = sorted([*tried, *new])
         best = [_best(own) for own in results]
         new = tuning.beyond(tried, {one.at_edge for one in best if one is not None})
-        if not new:
-            break
-    final = [
-        job
-        for arm, one in zip(arms, best, strict=True)
-        for job in _crossed(
-            [_without(arm, "learning_rate")], _judges(_base(arm, launcher.config), one, seeds)
-        )
-    ]
-    returns.append(launcher.launch(final, sum(map(len, returns))))
-    return returns
+        if not new or widening == tuning.widenings:
+            return best
+        trials = plan_jobs(program, _trials(arms, new, tuning), sum(map(len, returns)))
+        returns.append(sweep.run(trials))
+    return best
 
 
-def _judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Jobs:
+def _judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Arms:
     """Return what judges a schedule: every seed at the base rate, and at the best one if that is another."""
     rates = dict.fromkeys([base] if tuned is None else [base, tuned.best])
     return [[f"learning_rate={rate!r}", f"seed={seed}"] for rate in rates for seed in seeds]
@@ -132,10 +140,8 @@ def _read(options: Mapping[str, Any]) -> Tuning:
     return tuning
 
 
-def _arms(launcher: Any, jobs: Jobs, tuning: Tuning) -> tuple[Jobs, list[str]]:
+def _arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
     """Return what is compared, each without seed, and the seeds."""
-    if not hasattr(launcher, "session"):
-        raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")
     if "learning_rate" in varied_keys(jobs):
         raise UserError(
             "learning_rate must be one value: the base rates to try come from hydra.sweeper.tuning; "
@@ -157,23 +163,23 @@ def _without(job: Sequence[str], *keys: str) -> list[str]:
     return [text for text in job if override_key(text) not in keys]
 
 
-def _trials(arms: Jobs, rates: Sequence[float], tuning: Tuning) -> Jobs:
+def _trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
     """Return the jobs that try each rate with each tuning seed; they never see the test split."""
     choices = [
         [f"learning_rate={rate!r}", f"seed={seed}", "test=false"] for rate in rates for seed in tuning.seeds
     ]
-    return _crossed([_without(arm, "learning_rate", "test") for arm in arms], choices)
+    return _cross([_without(arm, "learning_rate", "test") for arm in arms], choices)
 
 
-def _crossed(arms: Jobs, choices: Jobs) -> Jobs:
+def _cross(arms: Arms, choices: Arms) -> Arms:
     return [[*arm, *choice] for arm, choice in itertools.product(arms, choices)]
 
 
-def _unique(jobs: Jobs) -> Jobs:
+def _unique(jobs: Arms) -> Arms:
     return [list(job) for job in dict.fromkeys(tuple(job) for job in jobs)]
 
 
-def _parts(returns: Sequence[JobReturn], number: int) -> list[list[Result]]:
+def _split(returns: Sequence[JobReturn], number: int) -> list[list[Result]]:
     """Return the results of each arm; jobs that failed have none."""
     size = len(returns) // number
     return [

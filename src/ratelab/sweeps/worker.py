@@ -5,7 +5,6 @@ import itertools
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 
-from ratelab.runs.job_of import plan
 from ratelab.runtime import devices
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
 from ratelab.training import CannotStack, Chunk, Job, Programs, Training, bytes_of_job
@@ -41,12 +40,12 @@ class StackTrainer:
         A stack that cannot be compiled or allocated is halved; a run that cannot begin by itself is broken.
         """
         try:
-            devices.configure(stack.members[0].config.device)
-            jobs = {member.number: plan(member.config) for member in stack.members}
+            devices.configure(stack.runs[0].config.device)
+            jobs = {run.number: run.job for run in stack.runs}
         except Exception as error:
             yield from (self._broke(number, error) for number in stack.numbers)
             return
-        models = {m.number for m in stack.members if m.config.tracking.log_model}
+        models = {run.number for run in stack.runs if run.config.tracking.log_model}
         yield from self._train(jobs, models)
 
     def _train(self, jobs: Jobs, models: set[int]) -> Iterator[Event]:

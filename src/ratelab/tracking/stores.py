@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ratelab.runtime.quick_imports import quick_imports
 from ratelab.tracking.interface import Tracker
 from ratelab.tracking.mlflow_runs import MlflowTracker
 from ratelab.tracking.none import NullTracker
@@ -50,7 +51,8 @@ def open_tracker(uri: str | None, experiment: str, directory: Path) -> Tracker:
     """
     if not uri:
         return NullTracker()
-    return MlflowTracker(uri, experiment, None if is_served(uri) else _artifacts(uri, directory))
+    with quick_imports():
+        return MlflowTracker(uri, experiment, None if is_served(uri) else _artifacts(uri, directory))
 
 
 def _artifacts(store: str, directory: Path) -> Path:

@@ -71,7 +71,7 @@ def _table(answer: "Answer") -> Table:
 
 def next_command(suggested: "Sequence[Suggestion]", overrides: Sequence[str]) -> str:
     """Return the command that tries base rates around the suggestions."""
-    from ratelab.config.overrides import override_key
+    from ratelab.config.composing import override_key
     from ratelab.runtime.passwords import without_password
 
     rates = [one.rate for one in suggested]

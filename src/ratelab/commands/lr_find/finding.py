@@ -1,24 +1,22 @@
 """From overrides to suggested base rates, with a figure and a run in the store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from omegaconf import DictConfig
 from rich.console import Console
 
 from ratelab.commands.lr_find.range_test import RangeTest, range_test, rising_rates
 from ratelab.commands.lr_find.suggestions import LossCurve, Suggestion, loss_curve, suggestions
-from ratelab.config import Config
-from ratelab.config.overrides import OverriddenJob, jobs_of, override_key
+from ratelab.config.composing import compose_jobs, override_key, overrides_of
 from ratelab.report.figures.figure import csv_text
 from ratelab.runs import description
-from ratelab.runs.job_of import batches_of, plan
-from ratelab.runs.planned import Assignment, assign
-from ratelab.runs.session import print_links
+from ratelab.runs.job_of import batches_of
+from ratelab.runs.planned import PlannedRun, plan_run
 from ratelab.runtime import devices, provenance
 from ratelab.runtime.progress import for_terminal
-from ratelab.runtime.quick_imports import quick_imports
-from ratelab.tracking import Run, now_ms, open_tracker
+from ratelab.tracking import Run, now_ms, open_tracker, prepare_store
 from ratelab.validation import UserError
 
 SEEDS = "seed=0,1,2,3,4"
@@ -47,13 +45,13 @@ class Answer:
     """What was found.
 
     Attributes:
-        assignment: what was trained, with the first seed.
+        planned: what was trained, with the first seed.
         test: the rates and losses.
         curve: the smoothed loss.
         suggested: base rates, one a rule.
     """
 
-    assignment: Assignment
+    planned: PlannedRun
     test: RangeTest
     curve: LossCurve
     suggested: list[Suggestion]
@@ -61,7 +59,7 @@ class Answer:
     @property
     def title(self) -> str:
         """What was trained, in a line."""
-        choices, size = self.assignment.labels.choices, self.assignment.config.batch_size
+        choices, size = self.planned.labels.choices, self.planned.config.batch_size
         return f"{choices['model']}, {choices['optimizer']}, {choices['data']}, batches of {size}"
 
 
@@ -71,10 +69,10 @@ def find(question: Question, console: Console) -> Answer:
     Raises:
         UserError: for a mistake in the overrides, before anything is trained; if the loss never falls.
     """
-    assignment, configs = _asked(question)
-    jobs = [plan(one) for one in configs]
-    batches = batches_of(assignment.config, len(jobs[0].data.train.labels), question.steps)
-    devices.configure(assignment.config.device)
+    runs = _plan_runs(question)
+    first, jobs = runs[0], [run.job for run in runs]
+    batches = batches_of(first.config, len(first.job.data.train.labels), question.steps)
+    devices.configure(first.config.device)
     progress = for_terminal(console)
     try:
         progress.begin(1, len(jobs) * question.steps)
@@ -83,50 +81,49 @@ def find(question: Question, console: Console) -> Answer:
         test = range_test(jobs, batches, rates, lambda steps: progress.advance(0, steps))
     finally:
         progress.close()
-    return Answer(assignment, test, loss_curve(test.rates, test.losses), suggestions(test))
+    return Answer(first, test, loss_curve(test.rates, test.losses), suggestions(test))
 
 
 def record(answer: Answer, question: Question, figure: Path, console: Console) -> None:
     """Log rates, losses, suggestions and the figure as one run, which no comparison takes for a training."""
-    assignment, test = answer.assignment, answer.test
-    config = assignment.config
+    planned, test = answer.planned, answer.test
+    tracking = planned.config.tracking
     ranges = {"lowest": question.lowest, "highest": question.highest, "steps": question.steps}
     own = {f"lr_find.{key}": value for key, value in ranges.items()}
-    params = {**description.params(config), **own, "seed": ",".join(map(str, test.seeds))}
-    choices = {group: name for group, name in assignment.labels.choices.items() if group not in NOT_USED}
-    tags = {**choices, "kind": "lr_find", "data_digest": assignment.data_digest, **provenance.collect().tags}
-    with quick_imports():
-        tracker = open_tracker(config.tracking.uri, config.tracking.experiment, Path.cwd())
-    with tracker:
+    params = {**description.params(planned.config), **own, "seed": ",".join(map(str, test.seeds))}
+    choices = {group: name for group, name in planned.labels.choices.items() if group not in NOT_USED}
+    digest = planned.job.data.digest
+    tags = {**choices, "kind": "lr_find", "data_digest": digest, **provenance.collect().tags}
+    with open_tracker(tracking.uri, tracking.experiment, planned.directory) as tracker:
         with tracker.run("lr-find", params=params, tags=tags) as run:
-            description.log_files(run, assignment)
+            description.log_files(run, planned)
             _log_metrics(run, answer)
             run.artifact_text(_as_csv(test), "lr_find.csv")
             run.artifact(figure)
-        print_links(console, tracker.links([run.id], None))
+        for line in tracker.links([run.id], None):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _asked(question: Question) -> tuple[Assignment, list[Config]]:
-    """Return what is trained, and the configuration of each seed."""
+def _plan_runs(question: Question) -> list[PlannedRun]:
+    """Plan the run of each seed, then make sure that the store works."""
     if unused := [word for word in question.overrides if override_key(word).partition(".")[0] in NOT_USED]:
         raise UserError(
             f"lr-find lets the rate rise in a way of its own and takes no {unused[0]}; "
             "see ratelab lr-find --help."
         )
     seeded = any(override_key(word) == "seed" for word in question.overrides)
-    jobs = jobs_of(question.overrides if seeded else (*question.overrides, SEEDS))
+    jobs = compose_jobs(question.overrides if seeded else (*question.overrides, SEEDS))
     if len({_without_seed(job) for job in jobs}) > 1:
         raise UserError(
             "lr-find takes several values for the seed only; call it once for each of the others."
         )
-    first = assign(jobs[0].config, jobs[0].config.hydra, frozenset(), open_store=True)
-    assignment = replace(first, labels=replace(first.labels, sweep_id=None))
-    configs = [first.config.model_copy(update={"seed": int(job.config.seed)}) for job in jobs]
-    return assignment, configs
+    runs = [plan_run(job, job.hydra) for job in jobs]
+    prepare_store(runs[0].config.tracking.uri, runs[0].directory)
+    return runs
 
 
-def _without_seed(job: OverriddenJob) -> tuple[str, ...]:
-    return tuple(word for word in job.words if override_key(word) != "seed")
+def _without_seed(job: DictConfig) -> tuple[str, ...]:
+    return tuple(word for word in overrides_of(job) if override_key(word) != "seed")
 
 
 def _log_metrics(run: Run, answer: Answer) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from omegaconf import DictConfig
 
-from ratelab.config import Config, make_schedule
-from ratelab.config.overrides import OverriddenJob, jobs_of
+from ratelab.config import Config
+from ratelab.config.composing import compose_jobs, overrides_of, read_composed
 from ratelab.data import training_examples
-from ratelab.runs.job_of import batches_of
-from ratelab.runs.preflight import read
+from ratelab.runs.job_of import batches_of, make_schedule
 from ratelab.training import rates_of
 from ratelab.validation import UserError
 
@@ -45,9 +45,9 @@ def curves(overrides: Sequence[str], steps: int | None = None) -> tuple[list[Cur
     """
     drawn: list[Curve] = []
     left_out: list[str] = []
-    jobs = jobs_of(overrides)
+    jobs = compose_jobs(overrides)
     for job in jobs:
-        name, config = _name(job, jobs), read(job.config)
+        name, config = _name(job, jobs), read_composed(job)
         batches = batches_of(config, _examples(config), steps)
         schedule = make_schedule(config, batches.steps)
         if callable(schedule):
@@ -59,14 +59,14 @@ def curves(overrides: Sequence[str], steps: int | None = None) -> tuple[list[Cur
     return drawn, left_out
 
 
-def _name(job: OverriddenJob, jobs: Sequence[OverriddenJob]) -> str:
+def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
     """Name a job after its schedule and the other words that not all jobs have."""
     others = [
         word
-        for word in job.words
-        if not word.startswith("schedule=") and any(word not in other.words for other in jobs)
+        for word in overrides_of(job)
+        if not word.startswith("schedule=") and any(word not in overrides_of(other) for other in jobs)
     ]
-    return " ".join([str(job.config.hydra.runtime.choices["schedule"]), *others])
+    return " ".join([str(job.hydra.runtime.choices["schedule"]), *others])
 
 
 def _examples(config: Config) -> int:

@@ -1,0 +1,120 @@
+"""The jobs of a sweep: composed once, planned once; if one cannot run, none is, and nothing is written."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from ratelab.config.composing import Composer, override_key
+from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.tracking import prepare_store
+from ratelab.validation import UserError
+
+Overrides = Sequence[Sequence[str]]
+
+__all__ = [
+    "HydraProgram",
+    "Jobs",
+    "Overrides",
+    "plan_jobs",
+    "prepare_jobs",
+    "save_sweep_config",
+    "varied_keys",
+]
+
+
+@dataclass(frozen=True)
+class HydraProgram:
+    """What Hydra hands to a launcher and to a sweeper.
+
+    Attributes:
+        context: gives the configurations.
+        task: the function under `@hydra.main`.
+        config: of the sweep.
+    """
+
+    context: HydraContext
+    task: TaskFunction
+    config: DictConfig
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the sweep, which holds those of the jobs."""
+        return Path(str(self.config.hydra.sweep.dir))
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs that one call of a launcher is to run.
+
+    Attributes:
+        composed: the configuration of each, with Hydra's own part, in the order of their numbers.
+        runs: what is to be done in each; none for the jobs of a program that is not ratelab's own.
+        varied: the override keys whose values differ between the jobs.
+    """
+
+    composed: tuple[DictConfig, ...]
+    runs: tuple[PlannedRun, ...]
+    varied: frozenset[str]
+
+
+def plan_jobs(program: HydraProgram, job_overrides: Overrides, first: int = 0) -> Jobs:
+    """Compose and plan every job; nothing is written, nor is the store made.
+
+    Args:
+        program: whose jobs they are.
+        job_overrides: of each job.
+        first: the number of the first job.
+
+    Raises:
+        UserError: for the first job that cannot run, and where runs are to be recorded in several stores.
+        HydraException: for an override that Hydra refuses.
+    """
+    composer, varied = Composer(program.context, program.config), varied_keys(job_overrides)
+    composed = [composer.job(overrides, number) for number, overrides in enumerate(job_overrides, first)]
+    runs = [plan_run(job, job.hydra, varied) for job in composed if "schedule" in job and "optimizer" in job]
+    stores = {(run.config.tracking.uri, run.config.tracking.experiment) for run in runs}
+    if len(stores) > 1:
+        raise UserError("tracking: all runs of a sweep are recorded in one store; start one sweep for each.")
+    return Jobs(tuple(composed), tuple(runs), varied)
+
+
+def prepare_jobs(program: HydraProgram, jobs: Jobs) -> None:
+    """Refuse a program that cannot take results from workers; make sure that the store works, or make it."""
+    if jobs.runs:
+        _check_task(program.task)
+        first = jobs.runs[0]
+        prepare_store(first.config.tracking.uri, first.directory)
+
+
+def save_sweep_config(program: HydraProgram) -> None:
+    """Make the folder of the sweep and keep its configuration there, as Hydra's basic sweeper does."""
+    program.folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(program.config, program.folder / "multirun.yaml")
+
+
+def varied_keys(job_overrides: Overrides) -> frozenset[str]:
+    """Return the keys whose values differ between jobs.
+
+    >>> sorted(varied_keys([["schedule=fixed", "seed=0"], ["schedule=staircase", "seed=0"]]))
+    ['schedule']
+    """
+    values: dict[str, set[str]] = {}
+    for overrides in job_overrides:
+        for override in overrides:
+            values.setdefault(override_key(override), set()).add(override.partition("=")[2])
+    return frozenset(key for key, choices in values.items() if len(choices) > 1)
+
+
+def _check_task(task: TaskFunction) -> None:
+    """Raise UserError unless the function under `@hydra.main` takes the `run` that a launcher gives it."""
+    if "run" not in inspect.signature(task).parameters:
+        name = getattr(task, "__name__", "the function under @hydra.main")
+        raise UserError(
+            f"{name}: in a sweep the runs are trained by workers, so {name} must take an argument `run` and "
+            f"call it: `def {name}(cfg, run=run_single): return run(cfg)`, see docs/your_own.md; "
+            "or choose hydra/launcher=basic."
+        )

@@ -95,10 +95,10 @@ class Sweep:
         stacks = self._resources.cut(jobs.runs)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
-            tracker, parent = self._open_store(jobs.runs[0])
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(for_terminal(self._console)))
             progress.begin(len(jobs.runs), sum(run.steps for run in jobs.runs))
+            tracker, parent = self._open_store(jobs.runs[0])
             recorder = stack.enter_context(
                 Recorder(jobs.runs, workers, tracker, parent.id, progress, partial(_fail, parent))
             )

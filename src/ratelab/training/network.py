@@ -1,12 +1,16 @@
-"""The model as a function of its weights, from bytes to logits."""
+"""The model as a function of its weights, from bytes to logits.
 
+Dense layers are the other way round: the kernel as [units, inputs], so that both products run along rows.
+For the softmax model this halves the time of a step on a CPU: with the kernel as [784, 10], the product for
+its gradient writes columns of ten numbers.
+"""
+
+import functools
 from typing import Any
 
 import numpy as np
 
-from ratelab.training.dense import turn, with_turned_kernels
-
-__all__ = ["Network"]
+__all__ = ["Network", "turn", "with_turned_kernels"]
 
 
 class Network:
@@ -41,3 +45,64 @@ class Network:
             weights, others, pixels, training=training, return_losses=True
         )
         return tf.cast(logits, tf.float32), others, penalties
+
+
+def with_turned_kernels(model: Any) -> tuple[Any, list[bool]]:
+    """Return a model like `model` with turned dense layers, and which trainable variables are turned.
+
+    The new model is only a function of its weights: its own are drawn anew and not used. Dense layers with
+    a regularizer stay as they are, and so does a model that is not Sequential.
+    """
+    import keras
+
+    turned: set[int] = set()
+
+    def replace(layer: Any) -> Any:
+        if type(layer) is not keras.layers.Dense or _is_penalised(layer) or len(layer.input.shape) != 2:
+            return layer.__class__.from_config(layer.get_config())
+        turned.add(id(layer.kernel))
+        return _turned_dense()(units=layer.units, activation=layer.activation, use_bias=layer.use_bias)
+
+    unchanged = [False for _ in model.trainable_variables]
+    if not isinstance(model, keras.Sequential):
+        return model, unchanged
+    copy = keras.models.clone_model(model, clone_function=replace)
+    return copy, [id(variable) in turned for variable in model.trainable_variables]
+
+
+def turn(weights: list[Any], turned: list[bool]) -> list[Any]:
+    """Transpose the weights that are turned; twice gives back what was."""
+    import tensorflow as tf
+
+    return [tf.transpose(w) if flag else w for w, flag in zip(weights, turned, strict=True)]
+
+
+def _is_penalised(layer: Any) -> bool:
+    return any((layer.kernel_regularizer, layer.bias_regularizer, layer.activity_regularizer))
+
+
+@functools.cache
+def _turned_dense() -> Any:
+    """Return the layer class; it cannot be made before Keras is imported."""
+    import keras
+    from keras import ops
+
+    class TurnedDense(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
+        """activation((kernel @ inputs^T + bias)^T), for inputs of rank 2."""
+
+        def __init__(self, units: int, activation: Any, use_bias: bool) -> None:
+            super().__init__()
+            self.units, self.activation, self.use_bias = units, activation, use_bias
+
+        def build(self, input_shape: tuple[int, ...]) -> None:
+            self.kernel = self.add_weight(shape=(self.units, input_shape[-1]))
+            self.bias = self.add_weight(shape=(self.units,)) if self.use_bias else None
+
+        def call(self, inputs: Any) -> Any:
+            # The bias is added before the turn back: else XLA folds the turns into another, slower product.
+            columns = ops.matmul(self.kernel, ops.transpose(inputs))
+            if self.bias is not None:
+                columns = columns + ops.expand_dims(self.bias, 1)
+            return self.activation(ops.transpose(columns))
+
+    return TurnedDense

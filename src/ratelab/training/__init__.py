@@ -2,8 +2,7 @@
 
 from ratelab.training.background import ahead
 from ratelab.training.chunks import Chunk
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job
+from ratelab.training.job import Hyperparameters, Job
 from ratelab.training.program import CannotStack, Program
 from ratelab.training.programs import Programs, bytes_of_job
 from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of

@@ -1,6 +1,6 @@
-"""A job: all that one run needs."""
+"""A job: all that one run needs; and the hyperparameters of the jobs of a stack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ from ratelab.batch_sizes import BatchPlan
 from ratelab.data import Dataset
 from ratelab.optimizers import Optimizer
 from ratelab.training.rates import Rates
+from ratelab.training.segments import Segment
 
-__all__ = ["Job", "seeded_model"]
+Values = Mapping[str, npt.NDArray[np.float32]]
+
+__all__ = ["Hyperparameters", "Job", "seeded_model"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,28 @@ class Job:
             momentum = float(self.momenta[step])
         examples, batch = len(self.data.train.labels), int(self.batches.sizes[step])
         return rate * examples / (batch * (1 - momentum))
+
+
+class Hyperparameters:
+    """Of all jobs of a stack.
+
+    Args:
+        jobs: for each job, its hyperparameters: float32[], or float32[steps] where one changes.
+
+    Attributes:
+        fixed: those that change in no job, each float32[jobs].
+        varied: those that change in some job, each float32[steps, jobs].
+    """
+
+    def __init__(self, jobs: Sequence[Values] = ({},)) -> None:
+        columns = {name: [own[name] for own in jobs] for name in jobs[0]}
+        stacked = {name: np.stack(np.broadcast_arrays(*values), -1) for name, values in columns.items()}
+        self.fixed = {name: values for name, values in stacked.items() if values.ndim == 1}
+        self.varied = {name: values for name, values in stacked.items() if values.ndim == 2}
+
+    def varied_in(self, segment: Segment) -> dict[str, npt.NDArray[np.float32]]:
+        """Return those that change for the updates of a segment."""
+        return {name: values[segment.place] for name, values in self.varied.items()}
 
 
 def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:

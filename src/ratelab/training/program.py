@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.training.device_data import DeviceData
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job, seeded_model
+from ratelab.training.job import Hyperparameters, Job, seeded_model
 from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from ratelab.data import epoch_order
 from ratelab.training.chunks import Chunk
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job, seeded_model
+from ratelab.training.job import Hyperparameters, Job, seeded_model
 from ratelab.training.segments import Segments
 
 if TYPE_CHECKING:

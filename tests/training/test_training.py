@@ -131,7 +131,7 @@ def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("batch", [1000, 128])
 def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, monkeypatch, split, batch):
-    from ratelab.training import device_data as module
+    from ratelab.training import program as module
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))

@@ -1,22 +1,43 @@
-"""The compiled program of a stack of jobs: updates and evaluation, no Python inside."""
+"""The compiled program of a stack of jobs: updates and evaluation, no Python inside; and those of a process."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.training.device_data import DeviceData
+from ratelab.data import Dataset, Split
 from ratelab.training.job import Hyperparameters, Job, seeded_model
 from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network
 from ratelab.training.segments import Segment
 
-__all__ = ["CannotStack", "Program"]
+EVALUATION_BATCH = 1000
+
+__all__ = ["CannotStack", "DeviceData", "Program", "Programs", "bytes_of_job"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
     """Runs of this model can only be trained one by one."""
+
+
+class DeviceData:
+    """The splits of a data set as tensors, for any number of programs.
+
+    Args:
+        data: as loaded.
+
+    Attributes:
+        train: uint8[examples, pixels] and int32[examples].
+        splits: validation and test, cut into [chunks, batch, ...].
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.train = _on_device(data.train)
+        self.splits = {
+            "validation": _padded(_on_device(data.validation)),
+            "test": _padded(_on_device(data.test)),
+        }
 
 
 class Program:
@@ -124,6 +145,64 @@ class Program:
         return [(loss / examples, hits / examples) for loss, hits in pairs]
 
 
+class Programs:
+    """Compiles a program at its first use; forgets all when another kind of job comes, to save memory."""
+
+    def __init__(self) -> None:
+        self._key: str | None = None
+        self._data: DeviceData | None = None
+        self._by_size: dict[int, Program] = {}
+
+    def get(self, job: Job, size: int = 1) -> Program:
+        """Return the program for stacks of `size` jobs like `job`.
+
+        Raises:
+            UserError: if the model does not map a batch of images to logits.
+            CannotStack: as `Program`.
+        """
+        if job.program_key != self._key:
+            self._by_size, self._data = {}, None
+            self._data = DeviceData(job.data)
+            self._key = job.program_key
+        if size not in self._by_size:
+            self._by_size[size] = Program(job, size, self._data)
+        return self._by_size[size]
+
+
+def bytes_of_job(job: Job) -> int:
+    """Estimate what a job adds to the memory of its stack: weights, slots, their new values, activations."""
+    model = seeded_model(job.build_model, np.random.SeedSequence(0))
+    weights = sum(int(np.prod(variable.shape)) for variable in model.variables)
+    outputs = sum(_values(layer.output) for layer in model.layers)
+    batch = max(int(job.batches.sizes.max()), EVALUATION_BATCH)
+    return 4 * (weights * 2 * (2 + job.optimizer.slots) + outputs * batch * 2)
+
+
+def _on_device(split: Split) -> tuple[Any, Any]:
+    """Return uint8[examples, pixels] and int32[examples] on the device."""
+    import tensorflow as tf
+
+    return tf.constant(split.images.reshape(len(split.images), -1)), tf.constant(split.labels)
+
+
+def _padded(split: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Cut a split into [chunks, batch, ...]; the last one is filled up with examples of label -1."""
+    import tensorflow as tf
+
+    images, labels = split
+    batch = min(EVALUATION_BATCH, len(labels))
+    missing = -len(labels) % batch
+    images = tf.pad(images, [[0, missing], [0, 0]])
+    labels = tf.pad(labels, [[0, missing]], constant_values=-1)
+    return tf.reshape(images, (-1, batch, images.shape[1])), tf.reshape(labels, (-1, batch))
+
+
 def _filled(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
     """Return `columns`, [steps, jobs], with zeros behind up to `rows` steps."""
     return np.pad(columns, ((0, rows - len(columns)), (0, 0)))
+
+
+def _values(output: Any) -> int:
+    """Return how many values one example has in the output of a layer."""
+    outputs = output if isinstance(output, list) else [output]
+    return sum(int(np.prod([side or 1 for side in tensor.shape[1:]])) for tensor in outputs)

@@ -49,7 +49,7 @@ class Job:
 
     @property
     def hyperparameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Of the optimizer: float32[] those that do not change, float32[steps] those that do."""
+        """The optimizer's numbers by name: float32[], or float32[steps] where one follows the momenta."""
         numbers = dict(self.optimizer.hyperparameters)
         follow = self.optimizer.numbers_of_momenta
         changing = {} if self.momenta is None or follow is None else follow(self.momenta)
@@ -71,14 +71,23 @@ class Job:
 
 
 class Hyperparameters:
-    """Of all jobs of a stack.
+    """The hyperparameters of the optimizers of all jobs of a stack, side by side.
+
+    One that changes in the run of any job becomes a column that the loop reads at each step; one that changes
+    in none stays a number for each job.
 
     Args:
-        jobs: for each job, its hyperparameters: float32[], or float32[steps] where one changes.
+        jobs: for each job, its hyperparameters by name, the same names in all: float32[], or float32[steps]
+            where one changes. The steps are those of the whole run.
 
     Attributes:
         fixed: those that change in no job, each float32[jobs].
         varied: those that change in some job, each float32[steps, jobs].
+
+    >>> momenta = np.float32([0.95, 0.85])
+    >>> both = Hyperparameters([{"momentum": momenta}, {"momentum": np.float32(0.9)}])
+    >>> both.fixed, both.varied["momentum"].tolist() == np.float32([[0.95, 0.9], [0.85, 0.9]]).tolist()
+    ({}, True)
     """
 
     def __init__(self, jobs: Sequence[Values] = ({},)) -> None:
@@ -87,8 +96,8 @@ class Hyperparameters:
         self.fixed = {name: values for name, values in stacked.items() if values.ndim == 1}
         self.varied = {name: values for name, values in stacked.items() if values.ndim == 2}
 
-    def varied_in(self, segment: Segment) -> dict[str, npt.NDArray[np.float32]]:
-        """Return those that change for the updates of a segment."""
+    def for_segment(self, segment: Segment) -> dict[str, npt.NDArray[np.float32]]:
+        """Return those that change, each float32[steps, jobs], for the updates of a segment."""
         return {name: values[segment.place] for name, values in self.varied.items()}
 
 
@@ -96,5 +105,7 @@ def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -
     """Build a Keras model, its weights and its dropout drawn from `seed`."""
     import keras
 
+    # Keras draws weights and dropout from one global seed, and no initializer of a user's can be relied on
+    # to take another.
     keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
     return build_model()

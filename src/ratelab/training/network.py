@@ -1,16 +1,11 @@
-"""The model as a function of its weights, from bytes to logits.
-
-Dense layers are the other way round: the kernel as [units, inputs], so that both products run along rows.
-For the softmax model this halves the time of a step on a CPU: with the kernel as [784, 10], the product for
-its gradient writes columns of ten numbers.
-"""
+"""The model as a function of its weights, from bytes to logits."""
 
 import functools
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Network", "turn", "with_turned_kernels"]
+__all__ = ["Network", "turn_kernels"]
 
 
 class Network:
@@ -22,12 +17,17 @@ class Network:
     """
 
     def __init__(self, model: Any, largest: float) -> None:
-        self._template, self._turned = with_turned_kernels(model)
+        self._template, self._turned = turn_kernels(model)
         self._scale = np.float32(1 / largest)
 
     def turn(self, weights: list[Any]) -> list[Any]:
-        """Return weights as the model has them in the form of this network, or the other way round."""
-        return turn(weights, self._turned)
+        """Return weights as the model has them in the form of this network; twice gives back what was."""
+        import tensorflow as tf
+
+        return [
+            tf.transpose(weight) if turned else weight
+            for weight, turned in zip(weights, self._turned, strict=True)
+        ]
 
     def pixels(self, batch: Any) -> Any:
         """Turn bytes [batch, pixels] into the model's input, from 0 to 1."""
@@ -44,10 +44,11 @@ class Network:
         logits, others, penalties = self._template.stateless_call(
             weights, others, pixels, training=training, return_losses=True
         )
+        # Under mixed precision the logits come in 16 bits, too few for a sum of exponentials.
         return tf.cast(logits, tf.float32), others, penalties
 
 
-def with_turned_kernels(model: Any) -> tuple[Any, list[bool]]:
+def turn_kernels(model: Any) -> tuple[Any, list[bool]]:
     """Return a model like `model` with turned dense layers, and which trainable variables are turned.
 
     The new model is only a function of its weights: its own are drawn anew and not used. Dense layers with
@@ -58,23 +59,16 @@ def with_turned_kernels(model: Any) -> tuple[Any, list[bool]]:
     turned: set[int] = set()
 
     def replace(layer: Any) -> Any:
+        # A subclass may compute something else, and a penalty may tell rows from columns.
         if type(layer) is not keras.layers.Dense or _is_penalised(layer) or len(layer.input.shape) != 2:
             return layer.__class__.from_config(layer.get_config())
         turned.add(id(layer.kernel))
         return _turned_dense()(units=layer.units, activation=layer.activation, use_bias=layer.use_bias)
 
-    unchanged = [False for _ in model.trainable_variables]
     if not isinstance(model, keras.Sequential):
-        return model, unchanged
+        return model, [False for _ in model.trainable_variables]
     copy = keras.models.clone_model(model, clone_function=replace)
     return copy, [id(variable) in turned for variable in model.trainable_variables]
-
-
-def turn(weights: list[Any], turned: list[bool]) -> list[Any]:
-    """Transpose the weights that are turned; twice gives back what was."""
-    import tensorflow as tf
-
-    return [tf.transpose(w) if flag else w for w, flag in zip(weights, turned, strict=True)]
 
 
 def _is_penalised(layer: Any) -> bool:
@@ -83,7 +77,7 @@ def _is_penalised(layer: Any) -> bool:
 
 @functools.cache
 def _turned_dense() -> Any:
-    """Return the layer class; it cannot be made before Keras is imported."""
+    """Return the class of the turned layer; it cannot be made before Keras is imported."""
     import keras
     from keras import ops
 
@@ -95,6 +89,9 @@ def _turned_dense() -> Any:
             self.units, self.activation, self.use_bias = units, activation, use_bias
 
         def build(self, input_shape: tuple[int, ...]) -> None:
+            # [units, inputs] and not [inputs, units], so that the products of both directions run along
+            # rows. With the tutorial's [784, 10] the product for the gradient writes columns of ten
+            # numbers, which costs as much on a CPU as the rest of the step.
             self.kernel = self.add_weight(shape=(self.units, input_shape[-1]))
             self.bias = self.add_weight(shape=(self.units,)) if self.use_bias else None
 

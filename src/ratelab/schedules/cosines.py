@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import AtLeastOne, Count, Positive, Rate, UserError, checked
 
 Seed = Annotated[int, Field(ge=0)]
@@ -41,7 +41,7 @@ def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, al
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         done = np.minimum(np.asarray(step, np.float64) / period, 1)
         return learning_rate * (alpha + (1 - alpha) * half_cosine(done))
 
@@ -92,9 +92,10 @@ def cosine_restarts(
             f"cosine_restarts: first_decay_steps must be one step or more of {steps}, got {first_decay_steps}"
         )
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
-        starts = _starts(first, t_mul, float(np.max(t, initial=0)))
+        # TensorFlow takes the period from a logarithm, which near a restart may round to the wrong side of it.
+        starts = _list_starts(first, t_mul, float(np.max(t, initial=0)))
         period = np.searchsorted(starts, t, side="right") - 1
         done = (t - starts[period]) / (first * t_mul**period)
         return learning_rate * (alpha + (1 - alpha) * m_mul**period * half_cosine(done))
@@ -140,7 +141,7 @@ def linear_cosine(
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         line, wave = _line_and_wave(step, period, num_periods)
         return learning_rate * ((alpha + line) * wave + beta)
 
@@ -195,7 +196,7 @@ def noisy_linear_cosine(
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         line, wave = _line_and_wave(step, period, num_periods)
         spread = np.sqrt(initial_variance / (1 + np.minimum(step, period)) ** variance_decay)
         return learning_rate * np.maximum((alpha + line + spread * _normal(seed, step)) * wave + beta, 0)
@@ -203,26 +204,29 @@ def noisy_linear_cosine(
     return rate
 
 
-def half_cosine(done: Rates) -> Rates:
+def half_cosine(done: Floats) -> Floats:
     """Go from 1 to 0 while `done` goes from 0 to 1."""
     return (1 + np.cos(np.pi * done)) / 2
 
 
-def _starts(first: float, factor: float, last: float) -> Rates:
-    """Return where the periods up to step `last` begin."""
+def _list_starts(first: float, factor: float, last: float) -> Floats:
+    """Return where the periods up to step `last` begin; each is `factor` times as long as the one before."""
     if factor == 1:
         return first * np.arange(np.floor(last / first) + 1)
+    # Period n begins at first * (factor^n - 1) / (factor - 1). Solved for n at `last`, and one more, so that
+    # rounding cannot leave one out.
     periods = np.floor(np.log1p(last / first * (factor - 1)) / np.log(factor)) + 2
     lengths = first * factor ** np.arange(periods)
     return np.concatenate([[0.0], np.cumsum(lengths)])
 
 
-def _line_and_wave(step: Steps, period: float, num_periods: float) -> tuple[Rates, Rates]:
+def _line_and_wave(step: Steps, period: float, num_periods: float) -> tuple[Floats, Floats]:
+    """Return 1 - x and c, as `linear_cosine` names them."""
     done = np.minimum(np.asarray(step, np.float64) / period, 1)
     return 1 - done, (1 + np.cos(2 * np.pi * num_periods * done)) / 2
 
 
-def _normal(seed: int, step: Steps) -> Rates:
+def _normal(seed: int, step: Steps) -> Floats:
     """Return number t of the stream of `seed`, for each step t; a stream does not depend on its length."""
     numbers = np.random.default_rng(seed).standard_normal(int(np.max(step, initial=0)) + 1)
     return numbers[np.asarray(step, np.int64)]

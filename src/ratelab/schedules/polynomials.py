@@ -6,7 +6,7 @@ import numpy as np
 
 from ratelab.schedules.cosines import half_cosine
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps, whole_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import Count, Fraction, Positive, Rate, UserError, checked
 
 
@@ -51,8 +51,9 @@ def polynomial(
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
+        # Step 0 is in the first period, although it is a multiple of the period itself.
         end = period * np.maximum(1, np.ceil(t / period)) if cycle else period
         left = 1 - np.minimum(t / end, 1)
         return (learning_rate - end_learning_rate) * left**power + end_learning_rate
@@ -85,7 +86,7 @@ def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
     >>> linear_to_zero(1.0, 4)(np.arange(5))
     array([1.  , 0.75, 0.5 , 0.25, 0.  ])
     """
-    return lambda step: learning_rate * (1 - _done(step, steps))
+    return lambda step: learning_rate * (1 - _progress(step, steps))
 
 
 @checked
@@ -114,8 +115,8 @@ def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
     array([1.    , 0.6667, 0.    ])
     """
 
-    def rate(step: Steps) -> Rates:
-        left = 1 - _done(step, steps)
+    def rate(step: Steps) -> Floats:
+        left = 1 - _progress(step, steps)
         return learning_rate * left / (1 - d + d * left)
 
     return rate
@@ -164,21 +165,23 @@ def wsd(
         )
     shapes = {"linear": _linear, "1-sqrt": _one_minus_sqrt, "cosine": half_cosine}
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         since = np.asarray(step, np.float64) - (steps - length)
-        return learning_rate * shapes[cooldown](np.clip(since / max(length, 1), 0, 1))
+        # Without a cool-down every step of the run lies before it, whatever it is divided by.
+        done = np.clip(since / max(length, 1), 0, 1)
+        return learning_rate * shapes[cooldown](done)
 
     return rate
 
 
-def _done(step: Steps, steps: int) -> Rates:
+def _progress(step: Steps, steps: int) -> Floats:
     """Return how much of the run is over, 0 to 1."""
     return np.minimum(np.asarray(step, np.float64) / steps, 1)
 
 
-def _linear(done: Rates) -> Rates:
+def _linear(done: Floats) -> Floats:
     return 1 - done
 
 
-def _one_minus_sqrt(done: Rates) -> Rates:
+def _one_minus_sqrt(done: Floats) -> Floats:
     return 1 - np.sqrt(done)

@@ -13,6 +13,7 @@ from ratelab.batch_sizes import constant, plan_batches
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
+from ratelab.training.models_accepted import is_dense, list_layers
 from ratelab.validation import UserError
 
 BATCH = 24
@@ -264,6 +265,24 @@ def test_a_model_of_another_form_is_refused_with_its_reason(tensorflow, build, m
 def test_xla_is_used_by_itself_for_models_that_gain_from_it(tensorflow, build, compiled):
     program = Program(digits_job(build, optimizers.sgd()))
     assert program.xla is compiled
+
+
+def test_the_private_part_of_keras_is_where_it_was(tensorflow):
+    """A layer inside of a layer is listed; `model.layers`, which is public, names the outer one alone."""
+    import keras
+
+    assert hasattr(keras.Model, "_flatten_layers"), (
+        "Keras has moved Model._flatten_layers: find another way for list_layers in training/models_accepted.py."
+    )
+    inner = keras.Sequential([keras.Input((64,)), keras.layers.Dropout(0.5)])
+    model = keras.Sequential([keras.Input((64,)), inner, keras.layers.Dense(10)])
+    listed = list_layers(model)
+    assert model not in listed
+    assert [type(layer) for layer in listed if type(layer) in (keras.layers.Dropout, keras.layers.Dense)] == [
+        keras.layers.Dropout,
+        keras.layers.Dense,
+    ]
+    assert not is_dense(model)
 
 
 def stack_of(build, make_optimizer, settings, epochs=4):

@@ -8,13 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 5.0  # a log of an hour stays below a thousand lines
 
 __all__ = ["Bars", "Lines", "Reporter", "Silence", "for_terminal"]
 
 
 class Reporter(Protocol):
-    """What is said about the progress of training."""
+    """What is said about the progress of training.
+
+    `begin` once, then for each stack of runs of a worker `start`, any number of `advance`, and an `end` for
+    each of its runs; `close` at last, whatever happened.
+    """
 
     def begin(self, runs: int, steps: int) -> None:
         """Say that `runs` runs come, with `steps` updates in all."""
@@ -42,7 +46,7 @@ class Bars:
             _Speed(),
             TimeRemainingColumn(),
             console=console,
-            transient=True,
+            transient=True,  # what is said at the end takes the place of the bars
         )
         self._progress.start()
         self._all = self._progress.add_task("starting", total=None)
@@ -52,7 +56,7 @@ class Bars:
     def begin(self, runs: int, steps: int) -> None:
         """Show how much there is to do."""
         self._runs = runs
-        self._progress.update(self._all, total=steps, description=self._counted())
+        self._progress.update(self._all, total=steps, description=self._describe_runs())
 
     def start(self, worker: int, name: str, steps: int) -> None:
         """Show what the worker does; a single run has its name at its only bar."""
@@ -76,13 +80,13 @@ class Bars:
             if missing and task.id in {self._all, self._workers.get(worker)}:
                 self._progress.update(task.id, total=(task.total or 0) - missing)
         if self._runs > 1:
-            self._progress.update(self._all, description=self._counted())
+            self._progress.update(self._all, description=self._describe_runs())
 
     def close(self) -> None:
         """Take the bars away."""
         self._progress.stop()
 
-    def _counted(self) -> str:
+    def _describe_runs(self) -> str:
         return f"{self._ended}/{self._runs} runs"
 
 
@@ -96,6 +100,7 @@ class _Work:
     begin: float = 0.0
 
     def advance(self, steps: int) -> None:
+        # The clock starts when the first updates are done: what they took was mostly imports and compilation.
         if not self.done:
             self.first, self.begin = steps, time.monotonic()
         self.done += steps
@@ -156,7 +161,7 @@ class Lines:
         self._workers[worker].steps -= missing
 
     def close(self) -> None:
-        """Nothing to take away."""
+        """Do nothing: lines stay."""
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -94,7 +94,7 @@ def cosine_restarts(
 
     def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
-        # TensorFlow takes the period from a logarithm, which near a restart may round to the wrong side of it.
+        # TensorFlow takes the period from a logarithm, which near a restart may round to its wrong side.
         starts = _list_starts(first, t_mul, float(np.max(t, initial=0)))
         period = np.searchsorted(starts, t, side="right") - 1
         done = (t - starts[period]) / (first * t_mul**period)

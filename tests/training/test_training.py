@@ -272,7 +272,7 @@ def test_the_private_part_of_keras_is_where_it_was(tensorflow):
     import keras
 
     assert hasattr(keras.Model, "_flatten_layers"), (
-        "Keras has moved Model._flatten_layers: find another way for list_layers in training/models_accepted.py."
+        "Keras has moved Model._flatten_layers: list_layers in training/models_accepted.py needs another way."
     )
     inner = keras.Sequential([keras.Input((64,)), keras.layers.Dropout(0.5)])
     model = keras.Sequential([keras.Input((64,)), inner, keras.layers.Dense(10)])

@@ -15,7 +15,7 @@ from ratelab.training.segments import Segment
 
 Values = Mapping[str, npt.NDArray[np.float32]]
 
-__all__ = ["Hyperparameters", "Job", "seeded_model"]
+__all__ = ["Hyperparameters", "Job", "build_from_seed"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Hyperparameters:
         return {name: values[segment.place] for name, values in self.varied.items()}
 
 
-def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
+def build_from_seed(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
     """Build a Keras model, its weights and its dropout drawn from `seed`."""
     import keras
 

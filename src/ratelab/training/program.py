@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import Dataset, Split
-from ratelab.training.job import Hyperparameters, Job, seeded_model
+from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network
@@ -70,7 +70,7 @@ class Program:
         import tensorflow as tf
 
         self._job, self.size = job, size
-        model = seeded_model(job.build_model, np.random.SeedSequence(0))
+        model = build_from_seed(job.build_model, np.random.SeedSequence(0))
         check_model(model, job.data)
         if size > 1 and not is_dense(model):
             raise CannotStack
@@ -188,7 +188,7 @@ class Programs:
 
 def bytes_of_job(job: Job) -> int:
     """Estimate what a job adds to the memory of its stack: weights, slots, their new values, activations."""
-    model = seeded_model(job.build_model, np.random.SeedSequence(0))
+    model = build_from_seed(job.build_model, np.random.SeedSequence(0))
     # Twice, because what an update reads and what it writes are in memory at the same time; weights and
     # gradients beside the slots; outputs and their gradients. Each number has four bytes.
     weights = sum(int(np.prod(variable.shape)) for variable in model.variables)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ratelab.data import epoch_order
 from ratelab.training.chunks import Chunk
-from ratelab.training.job import Hyperparameters, Job, seeded_model
+from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.program import Program
 from ratelab.training.segments import Segments
 
@@ -57,7 +57,7 @@ class Training:
         # Two streams, so that the order of the batches does not depend on how many numbers a model draws.
         # Runs of one seed share both, whatever else they differ in: that makes comparisons paired.
         weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
-        self._model = seeded_model(first.build_model, weights_seed)
+        self._model = build_from_seed(first.build_model, weights_seed)
         self._state = program.initial_state(self._model)
         self._segments = Segments(first.batches, exact=not program.by_example)
         self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])

@@ -13,14 +13,14 @@ from ratelab.runs.record import Recording
 from ratelab.runs.session import Plan, Session, awaited
 from ratelab.runtime import devices
 from ratelab.runtime.signals import raise_if_told_to_stop
-from ratelab.training import Programs, Training, ahead
+from ratelab.training import ProgramCache, Training, ahead
 from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
 __all__ = ["run"]
 
-_programs = Programs()
+_programs = ProgramCache()
 
 
 def run(cfg: DictConfig) -> Result:

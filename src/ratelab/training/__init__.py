@@ -3,7 +3,7 @@
 from ratelab.training.background import ahead
 from ratelab.training.chunks import Chunk
 from ratelab.training.job import Hyperparameters, Job
-from ratelab.training.program import CannotStack, Program, Programs, bytes_of_job
+from ratelab.training.program import CannotStack, Program, ProgramCache, bytes_of_job
 from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of
 from ratelab.training.segments import Segment
 from ratelab.training.training import Training
@@ -14,7 +14,7 @@ __all__ = [
     "Hyperparameters",
     "Job",
     "Program",
-    "Programs",
+    "ProgramCache",
     "Rates",
     "Segment",
     "Tabulated",

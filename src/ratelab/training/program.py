@@ -16,7 +16,7 @@ from ratelab.training.segments import Segment
 # activations of a convolution fit where those of a whole split would not.
 EVALUATION_BATCH = 1000
 
-__all__ = ["CannotStack", "DeviceData", "Program", "Programs", "bytes_of_job"]
+__all__ = ["CannotStack", "DeviceData", "Program", "ProgramCache", "bytes_of_job"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
@@ -157,7 +157,7 @@ class Program:
         return [(loss / examples, hits / examples) for loss, hits in pairs]
 
 
-class Programs:
+class ProgramCache:
     """Makes a program at its first use and keeps it; another kind of job makes it forget all, to save memory.
 
     A process trains one kind of job after another and hardly returns to one, but it trains stacks of several

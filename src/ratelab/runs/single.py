@@ -13,7 +13,7 @@ from ratelab.runs.record import Recording
 from ratelab.runs.session import Plan, Session, awaited
 from ratelab.runtime import devices
 from ratelab.runtime.signals import raise_if_told_to_stop
-from ratelab.training import ProgramCache, Training, ahead
+from ratelab.training import ProgramCache, Training, prefetch
 from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
@@ -61,7 +61,7 @@ def _execute(assignment: Assignment, session: Session) -> Result:
         with Recording(assignment, session):
             raise
     # the run is opened in the store while the loop is being compiled and the first epochs run
-    with ahead(training, EPOCHS_AHEAD) as epochs, Recording(assignment, session) as recording:
+    with prefetch(training, EPOCHS_AHEAD) as epochs, Recording(assignment, session) as recording:
         session.begin(1, assignment.steps)
         session.progress.start(0, assignment.name, assignment.steps)
         for (chunk,) in epochs:

@@ -1,6 +1,6 @@
 """Training: jobs, and the compiled loop that runs them, alone or in stacks."""
 
-from ratelab.training.background import ahead
+from ratelab.training.background import prefetch
 from ratelab.training.chunks import Chunk
 from ratelab.training.job import Hyperparameters, Job
 from ratelab.training.program import CannotStack, Program, ProgramCache, bytes_of_job
@@ -19,8 +19,8 @@ __all__ = [
     "Segment",
     "Tabulated",
     "Training",
-    "ahead",
     "bytes_of_job",
     "momenta_of",
+    "prefetch",
     "rates_of",
 ]

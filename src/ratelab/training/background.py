@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 # Seconds that a caller who stops early waits for the item in the making. A thread cannot be ended from
 # outside, and a compilation may take minutes: then it is left to end with the process, as daemons do.
@@ -16,7 +16,7 @@ PATIENCE = 2.0
 
 
 @contextlib.contextmanager
-def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Let a thread make `items`, at most `depth` more than were taken; the block takes them in order.
 
     The compiled loop leaves Python's lock alone, so what the main thread does meanwhile is free; and it stays
@@ -28,7 +28,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
         items: iterated by the thread alone.
         depth: >= 1.
 
-    >>> with ahead(range(3), depth=1) as numbers:
+    >>> with prefetch(range(3), depth=1) as numbers:
     ...     list(numbers)
     [0, 1, 2]
     """

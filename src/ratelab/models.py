@@ -98,6 +98,7 @@ def cnn(
     """
     import keras
 
+    # Images come without the axis of channels that convolutions want.
     layers = [keras.Input(input_shape), keras.layers.Reshape((*input_shape, 1))]
     for number in filters or [16, 32]:
         layers += [

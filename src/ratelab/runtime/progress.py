@@ -41,7 +41,7 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False),  # the names of runs hold brackets
             BarColumn(),
             _Speed(),
             TimeRemainingColumn(),
@@ -76,6 +76,7 @@ class Bars:
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
         self._ended += 1
+        # A run that diverged leaves out updates both of the sweep and of its worker's stack.
         for task in self._progress.tasks:
             if missing and task.id in {self._all, self._workers.get(worker)}:
                 self._progress.update(task.id, total=(task.total or 0) - missing)
@@ -150,6 +151,7 @@ class Lines:
         words.append(f"{speed:,.0f} steps/s")
         words.append(f"{self._all.seconds_left():.0f} s left")
         if self._runs > 1:
+            # The end of a sweep is the end of its slowest worker, which the mean speed does not tell.
             slowest = max(work.seconds_left() for work in self._workers.values())
             words.append(f"slowest worker {slowest:.0f} s with its stack")
         self._print(", ".join(words))
@@ -164,6 +166,7 @@ class Lines:
         """Do nothing: lines stay."""
 
     def _print(self, line: str) -> None:
+        # As it is: in a file a line must not be broken, and brackets are no markup.
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -100,7 +100,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     """Return what git prints about the checkout of this file; "" where there is no git or no checkout."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up.
+    # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up, and
+    # what is no text in a diff is replaced.
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10)  # noqa: S603 - fixed words
     except (OSError, subprocess.TimeoutExpired):

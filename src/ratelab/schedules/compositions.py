@@ -167,6 +167,7 @@ def _chain(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Sche
     rate = _chain_functions(parts, starts, steps)
     if not momenta:
         return rate
+    # A part without one would leave open what the momentum is meanwhile: that of the optimizer, or the last?
     if len(momenta) < len(parts):
         raise UserError(
             f"join: all schedules or none must move the momentum, got {len(momenta)} of {len(parts)} that do"

@@ -34,6 +34,7 @@ def as_keras(function: Build, learning_rate: float, steps: int, **options: Any) 
     return keras_class()(describe(functools.partial(function, **options)), learning_rate, steps)
 
 
+# Cached, because a class can be registered once only, and a schedule must be an instance of that one.
 @functools.cache
 def keras_class() -> type:
     """Return the class of `as_keras`, registered with Keras as `ratelab>Schedule`."""
@@ -101,6 +102,7 @@ def restore(value: Any) -> Any:
 
 def _name_of(function: Build) -> str:
     """Return the name by which `_find_function` finds it: that of the package, or that of Keras' registry."""
+    # By the package that offers it, not by its module: a saved model outlives a move of the module.
     if function.__module__.startswith(f"{OWN}."):
         return f"{OWN}.{function.__name__}"
     import keras

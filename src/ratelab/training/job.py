@@ -26,7 +26,8 @@ class Job:
         seed: weights and batch order come from independent streams of it.
         rates: the learning rate of every update of the run.
         batches: the size of the batch of every update.
-        build_model: makes the Keras model, its weights drawn from Keras' global seed.
+        build_model: makes the Keras model, its weights drawn from Keras' global seed. A function, since a job
+            is made before TensorFlow is imported, and perhaps sent to another process.
         data: the three splits.
         optimizer: the update rule.
         xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
@@ -53,6 +54,7 @@ class Job:
         numbers = dict(self.optimizer.hyperparameters)
         follow = self.optimizer.numbers_of_momenta
         changing = {} if self.momenta is None or follow is None else follow(self.momenta)
+        # Rounded at the end, so that 1 - beta, for one, is taken in float64.
         return {name: np.asarray(value, np.float32) for name, value in {**numbers, **changing}.items()}
 
     def noise_scale(self, step: int, rate: float) -> float | None:
@@ -91,6 +93,7 @@ class Hyperparameters:
     """
 
     def __init__(self, jobs: Sequence[Values] = ({},)) -> None:
+        # Where one changes in some job and stays in another, the latter gets a column of equal numbers.
         columns = {name: [own[name] for own in jobs] for name in jobs[0]}
         stacked = {name: np.stack(np.broadcast_arrays(*values), -1) for name, values in columns.items()}
         self.fixed = {name: values for name, values in stacked.items() if values.ndim == 1}

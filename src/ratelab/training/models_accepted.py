@@ -32,12 +32,14 @@ def check_model(model: Any, data: Dataset) -> None:
         raise UserError(
             f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}."
         )
+    # An open side would let many shapes hold that many pixels.
     if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
         raise UserError(
             f"model: its input must hold {pixels} values an example, got shape {model.input_shape}."
         )
     if tuple(model.output_shape) != wanted:
         raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
+    # Keras' own optimizers apply constraints after an update; ours are pure functions and do not see them.
     if any(variable.constraint is not None for variable in model.trainable_variables):
         raise UserError("model: constraints on weights are not applied by this loop; take them away.")
     # The loss is computed from logits: a softmax before it would train, worse, without an error.

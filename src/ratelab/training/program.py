@@ -70,6 +70,7 @@ class Program:
         import tensorflow as tf
 
         self._job, self.size = job, size
+        # Only for its form: the weights of each run are drawn by `Training`, from the seed of the run.
         model = build_from_seed(job.build_model, np.random.SeedSequence(0))
         check_model(model, job.data)
         if size > 1 and not is_dense(model):
@@ -189,12 +190,14 @@ class ProgramCache:
 def bytes_of_job(job: Job) -> int:
     """Estimate what a job adds to the memory of its stack: weights, slots, their new values, activations."""
     model = build_from_seed(job.build_model, np.random.SeedSequence(0))
-    # Twice, because what an update reads and what it writes are in memory at the same time; weights and
-    # gradients beside the slots; outputs and their gradients. Each number has four bytes.
     weights = sum(int(np.prod(variable.shape)) for variable in model.variables)
-    outputs = sum(_values(layer.output) for layer in model.layers)
+    outputs = sum(_count_values(layer.output) for layer in model.layers)
     batch = max(int(job.batches.sizes.max()), EVALUATION_BATCH)
-    return 4 * (weights * 2 * (2 + job.optimizer.slots) + outputs * batch * 2)
+    # Weights, gradients and slots, each twice: what an update reads and what it writes exist together.
+    state = weights * 2 * (2 + job.optimizer.slots)
+    # What the layers give out for a batch, and the gradients of that.
+    activations = outputs * batch * 2
+    return 4 * (state + activations)  # float32
 
 
 def _to_tensors(split: Split) -> tuple[Any, Any]:
@@ -220,7 +223,7 @@ def _pad_rows(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.flo
     return np.pad(columns, ((0, rows - len(columns)), (0, 0)))
 
 
-def _values(output: Any) -> int:
+def _count_values(output: Any) -> int:
     """Return how many values one example has in the output of a layer."""
     outputs = output if isinstance(output, list) else [output]
     return sum(int(np.prod([side or 1 for side in tensor.shape[1:]])) for tensor in outputs)

@@ -49,13 +49,14 @@ class Decided:
         factors: float64[steps], by what each rate is multiplied then.
     """
 
-    table = None
+    table = None  # there is none before the run is over
 
     def __init__(self, schedule: Reactive, factors: npt.NDArray[np.float64]) -> None:
         self._schedule, self._factors = schedule, factors
 
     def segment(self, steps: slice, losses: Sequence[float]) -> Column:
         """Ask the schedule; raise UserError for a rate that is negative or not finite."""
+        # Multiplied in float64, before the one rounding in `tabulate`, as for rates that are known.
         return tabulate(
             lambda step: self._schedule.rates(step, losses) * self._factors[steps],
             steps.stop - steps.start,
@@ -95,6 +96,7 @@ def momenta_of(schedule: Any, steps: int) -> Column | None:
     momenta = np.asarray(momentum(np.arange(steps)), np.float64).astype(np.float32)
     if momenta.shape != (steps,):
         raise UserError(f"schedule: must return one momentum a step, shape ({steps},), got {momenta.shape}.")
+    # Not "below 0 or at least 1", which nan is not either.
     bad = ~((momenta >= 0) & (momenta < 1))
     if bad.any():
         first = int(bad.argmax())

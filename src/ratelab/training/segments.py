@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ratelab.batch_sizes import BatchPlan
 from ratelab.validation import UserError
 
-MOST_SHAPES = 64  # each is compiled by itself
+MOST_SHAPES = 64  # each is compiled by itself, which takes time and memory
 
 __all__ = ["Segment", "Segments"]
 
@@ -54,6 +54,7 @@ class Segments:
 
     def __init__(self, plan: BatchPlan, *, exact: bool) -> None:
         self._plan = plan
+        # Equal batches in epochs of unequal length, as in a run that is cut to a number of steps, are padded.
         self._whole = plan.is_constant and len(set(np.diff(plan.first_steps).tolist())) == 1
         self._widths = plan.sizes if self._whole or exact else _choose_widths(plan.sizes)
         if len(np.unique(self._widths)) > MOST_SHAPES:

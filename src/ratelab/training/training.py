@@ -80,6 +80,7 @@ class Training:
 
     def test(self) -> list[tuple[float, float] | None]:
         """Return loss and accuracy on the test split of each run that looks at it: once, at the end."""
+        # Where no run may know, nobody looks: the test split is for judging, not for choosing.
         if not any(job.test for job in self.jobs):
             return [None for _ in self.jobs]
         results = self._program.evaluate(self._state, "test")
@@ -128,5 +129,6 @@ class Training:
             batch_size=job.batches.sizes[place],
             examples_seen=None if job.batches.is_constant else job.batches.examples_seen[place],
             momentum=None if job.momenta is None else job.momenta[place],
+            # Of the last update that was done, which in a chunk that ends early is not the last of the epoch.
             noise_scale=job.noise_scale(place.stop - 1, float(rates[-1])),
         )

@@ -182,8 +182,9 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
             if batch > left:
                 break
             # The next batch that begins at a multiple of the period, or behind it, may have another size.
+            # Until then there is at least this one, whatever rounding leaves.
             until = (math.floor(seen / size.period) + 1) * size.period - seen
-            count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))  # 1: `until` is rounded
+            count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))
             runs.append((batch, factor, count))
             steps += count
             left, seen = left - count * batch, seen + count * batch
@@ -220,7 +221,7 @@ def plan_steps(size: BatchSize, examples: int, steps: int) -> BatchPlan:
 
 def _round_size(wanted: float, largest: int, seen: int) -> tuple[int, float]:
     """Return the size of a batch, and by what its rate is multiplied."""
-    if not wanted >= 1:  # and not `wanted < 1`, which nan is not either
+    if not wanted >= 1:  # nan is refused as well
         raise UserError(f"batch: the size must be at least 1, got {wanted} after {seen} examples.")
     if wanted > largest:
         return largest, largest / wanted

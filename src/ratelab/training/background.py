@@ -71,6 +71,7 @@ class _End:
 
 
 def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:
+    """Yield what was made, as it comes, up to the end; raise what ended it early."""
     while not isinstance(item := made.get(), _End):
         yield item
     if item.error is not None:

@@ -96,7 +96,7 @@ def momenta_of(schedule: Any, steps: int) -> Column | None:
     momenta = np.asarray(momentum(np.arange(steps)), np.float64).astype(np.float32)
     if momenta.shape != (steps,):
         raise UserError(f"schedule: must return one momentum a step, shape ({steps},), got {momenta.shape}.")
-    # Not "below 0 or at least 1", which nan is not either.
+    # Whatever is not within, so that nan is refused as well.
     bad = ~((momenta >= 0) & (momenta < 1))
     if bad.any():
         first = int(bad.argmax())

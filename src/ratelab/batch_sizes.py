@@ -80,7 +80,16 @@ class BatchPlan:
 
 @checked
 def constant(batch_size: Count) -> BatchSize:
-    """Let every batch have `batch_size` examples.
+    """Let every batch have `batch_size` examples: B(n) = batch_size.
+
+    Args:
+        batch_size: > 0.
+
+    Returns:
+        How large the batches are to be.
+
+    Raises:
+        UserError: if `batch_size` is out of its bounds.
 
     >>> plan_batches(constant(3), examples=10, epochs=1).sizes
     array([3, 3, 3], dtype=int32)
@@ -137,6 +146,7 @@ def growing(
     period = batch_size * decay_steps
 
     def wanted(seen: int) -> float:
+        # A size beyond float64 becomes inf, which `largest` cuts, with a factor of 0 for the rate.
         with np.errstate(over="ignore"):
             return float(batch_size * np.float64(decay_rate) ** -math.floor(seen / period))
 
@@ -151,18 +161,28 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
         examples: in the training split; >= 1.
         epochs: passes over them; >= 1.
 
+    Returns:
+        The plan of all updates; it has as many as fill a batch.
+
     Raises:
         UserError: if a batch is wanted that is smaller than 1.
+
+    >>> plan_batches(constant(4), examples=10, epochs=2).first_steps
+    array([0, 2, 4])
     """
     largest = examples if size.largest is None else min(size.largest, examples)
-    runs: list[tuple[int, float, int]] = []  # size, factor of the rate, number of updates
+    # Stretches of equal batches: size, factor of the rate, number of updates. A size is asked for once a
+    # stretch, since the plan of a long run has millions of updates and few sizes.
+    runs: list[tuple[int, float, int]] = []
     firsts, seen, steps = [0], 0, 0
     for _ in range(epochs):
         left = examples
         while True:
-            batch, factor = _batch(size.wanted(seen), largest, seen)
+            batch, factor = _round_size(size.wanted(seen), largest, seen)
             if batch > left:
                 break
+            # The next batch that begins at a multiple of the period, or behind it, may have another size.
+            # Until then there is at least this one, whatever rounding leaves.
             until = (math.floor(seen / size.period) + 1) * size.period - seen
             count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))
             runs.append((batch, factor, count))
@@ -178,22 +198,31 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
 def plan_steps(size: BatchSize, examples: int, steps: int) -> BatchPlan:
     """Plan `steps` updates, in as many epochs as they take, the last one perhaps a part of one.
 
+    Args:
+        size: how large the batches are to be.
+        examples: in the training split; >= 1.
+        steps: >= 1.
+
+    Returns:
+        The plan of exactly `steps` updates.
+
     Raises:
         UserError: if a batch is wanted that is smaller than 1.
 
     >>> plan_steps(constant(3), examples=10, steps=4).first_steps
     array([0, 3, 4])
     """
+    # A growing batch makes later epochs shorter, so how many are needed is found by trying.
     epochs = 1
     while (plan := plan_batches(size, examples, epochs)).steps < steps:
         epochs = max(epochs + 1, epochs * steps // plan.steps)
     return plan.first(steps)
 
 
-def _batch(wanted: float, largest: int, seen: int) -> tuple[int, float]:
+def _round_size(wanted: float, largest: int, seen: int) -> tuple[int, float]:
     """Return the size of a batch, and by what its rate is multiplied."""
-    if not wanted >= 1:
+    if not wanted >= 1:  # nan is refused as well
         raise UserError(f"batch: the size must be at least 1, got {wanted} after {seen} examples.")
     if wanted > largest:
         return largest, largest / wanted
-    return math.floor(wanted + 0.5), 1.0
+    return math.floor(wanted + 0.5), 1.0  # halves up: round(2.5) is 2, and round(3.5) is 4

@@ -23,9 +23,14 @@ def softmax(input_shape: Shape, classes: Count, *, start: Literal["normal", "zer
 
     Raises:
         UserError: if an argument is out of its bounds.
+
+    References:
+        MNIST for ML beginners, the tutorial of TensorFlow 1.
     """
     import keras
 
+    # Logits of such size are wrong with confidence at first, but the tutorial starts so, and its curves are
+    # what is repeated here.
     kernel = keras.initializers.RandomNormal(stddev=1.0) if start == "normal" else "zeros"
     head = keras.layers.Dense(classes, kernel_initializer=kernel)
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), head])
@@ -40,7 +45,7 @@ def mlp(
     activation: Literal["relu", "gelu", "tanh"] = "relu",
     dropout: Fraction = 0.0,
 ) -> Any:
-    """Fully connected layers, each followed by dropout where it is not 0.
+    """Fully connected layers, each followed by dropout where it is not 0: h <- drop(activation(h W + b)).
 
     Args:
         input_shape: shape of one image, (height, width).
@@ -54,12 +59,17 @@ def mlp(
 
     Raises:
         UserError: if an argument is out of its bounds.
+
+    References:
+        He et al. 2015, arXiv 1502.01852 (the initial weights); Srivastava et al. 2014, Dropout.
     """
     import keras
 
     layers = [keras.Input(input_shape), keras.layers.Flatten()]
     for units in hidden or [128]:
+        # He's variance keeps the size of what passes through ReLU, layer after layer; Keras' own does not.
         layers.append(keras.layers.Dense(units, activation=activation, kernel_initializer="he_normal"))
+        # No layer for a dropout of 0: with one the model could neither be stacked nor gain from XLA.
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
     return keras.Sequential([*layers, keras.layers.Dense(classes)])
@@ -82,9 +92,13 @@ def cnn(
 
     Raises:
         UserError: if an argument is out of its bounds.
+
+    References:
+        LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
     import keras
 
+    # Images come without the axis of channels that convolutions want.
     layers = [keras.Input(input_shape), keras.layers.Reshape((*input_shape, 1))]
     for number in filters or [16, 32]:
         layers += [

@@ -70,14 +70,15 @@ def test_rates_rise_in_equal_ratios_from_end_to_end(lowest, decades, steps):
 
 @pytest.mark.parametrize("steps", [50, 70, 130])  # an epoch has 50
 def test_every_loss_equals_softmax_regression_by_hand(tensorflow, steps):
-    from ratelab.training.job import seeded_model
+    from ratelab.training.job import build_from_seed
 
     [(config, job)] = planned(*QUICK, "seed=3")
     rates = rising_rates(0.001, 1, steps)
     test = range_test([job], batches_of(config, len(job.data.train.labels), steps), rates)
     weights_seed, order_seed = np.random.SeedSequence(3).spawn(2)
     weights, bias = (
-        v.numpy().astype(np.float64) for v in seeded_model(job.build_model, weights_seed).trainable_variables
+        v.numpy().astype(np.float64)
+        for v in build_from_seed(job.build_model, weights_seed).trainable_variables
     )
     images, labels = job.data.train.images.reshape(-1, 64) / job.data.largest, job.data.train.labels
     expected = []

@@ -13,6 +13,7 @@ from ratelab.batch_sizes import constant, plan_batches
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
+from ratelab.training.models_accepted import is_dense, list_layers
 from ratelab.validation import UserError
 
 BATCH = 24
@@ -131,7 +132,7 @@ def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("batch", [1000, 128])
 def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, monkeypatch, split, batch):
-    from ratelab.training import device_data as module
+    from ratelab.training import program as module
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
@@ -264,6 +265,24 @@ def test_a_model_of_another_form_is_refused_with_its_reason(tensorflow, build, m
 def test_xla_is_used_by_itself_for_models_that_gain_from_it(tensorflow, build, compiled):
     program = Program(digits_job(build, optimizers.sgd()))
     assert program.xla is compiled
+
+
+def test_the_private_part_of_keras_is_where_it_was(tensorflow):
+    """A layer inside of a layer is listed; `model.layers`, which is public, names the outer one alone."""
+    import keras
+
+    assert hasattr(keras.Model, "_flatten_layers"), (
+        "Keras has moved Model._flatten_layers: list_layers in training/models_accepted.py needs another way."
+    )
+    inner = keras.Sequential([keras.Input((64,)), keras.layers.Dropout(0.5)])
+    model = keras.Sequential([keras.Input((64,)), inner, keras.layers.Dense(10)])
+    listed = list_layers(model)
+    assert model not in listed
+    assert [type(layer) for layer in listed if type(layer) in (keras.layers.Dropout, keras.layers.Dense)] == [
+        keras.layers.Dropout,
+        keras.layers.Dense,
+    ]
+    assert not is_dense(model)
 
 
 def stack_of(build, make_optimizer, settings, epochs=4):

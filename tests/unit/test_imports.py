@@ -1,8 +1,10 @@
 import gc
+import importlib
+import sys
 
 import pytest
 
-from ratelab.runtime.quick_imports import quick_imports
+from ratelab.runtime.quick_imports import hide_modules, quick_imports
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -24,3 +26,24 @@ def test_the_collector_is_on_again_after_an_import_that_failed():
         raise ImportError
     assert gc.isenabled()
     gc.unfreeze()
+
+
+def test_a_hidden_module_cannot_be_imported_in_the_block_and_can_be_afterwards(tmp_path, monkeypatch):
+    (tmp_path / "a_slow_module.py").write_text("loaded = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with hide_modules("a_slow_module"), pytest.raises(ModuleNotFoundError, match="a_slow_module"):
+        importlib.import_module("a_slow_module")
+    assert importlib.import_module("a_slow_module").loaded
+    del sys.modules["a_slow_module"]
+
+
+def test_a_module_that_is_imported_already_is_not_hidden():
+    with hide_modules("gc"):
+        assert importlib.import_module("gc") is gc
+    assert sys.modules["gc"] is gc
+
+
+def test_modules_are_shown_again_after_an_error():
+    with pytest.raises(RuntimeError), hide_modules("a_slow_module"):
+        raise RuntimeError
+    assert "a_slow_module" not in sys.modules

@@ -64,8 +64,9 @@ def adamw(
     2
     """
     numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-    # 1 - beta is taken in double precision, as Keras does
+    # 1 - beta is taken in double precision, as Keras does: from the float32 of 0.999 it is off by 1e-5.
     numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
+    # Without a decay its product is left out of the program, and plain Adam has the bits of plain Adam.
     if weight_decay:
         numbers["weight_decay"] = weight_decay
     return Optimizer(2, _adamw_update, numbers, numbers_of_momenta=_betas)
@@ -90,6 +91,11 @@ def _adamw_update(
     epsilon: Any,
     weight_decay: Any = None,
 ) -> tuple[Tensors, Slots]:
+    """Update the weights; the slots are m and v, in Keras' order of operations.
+
+    m and v are not corrected one by one: both corrections are in the rate, as at the end of section 2 of the
+    paper, so that `epsilon` is added to a root that is not corrected.
+    """
     import tensorflow as tf
 
     n = tf.cast(step + 1, tf.float32)

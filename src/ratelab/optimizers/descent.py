@@ -41,10 +41,12 @@ def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:
     ) -> Any:
         velocity = [momentum * v - rate * g for v, g in zip(slots[0], gradients, strict=True)]
         moves = velocity
+        # Read when the program is made: whether to look ahead is no number that could differ within a stack.
         if nesterov:
             moves = [momentum * v - rate * g for v, g in zip(velocity, gradients, strict=True)]
         return [w + m for w, m in zip(weights, moves, strict=True)], [velocity]
 
+    # Without momentum there is no slot to carry, so it is another program and not a momentum of 0.
     if not momentum:
         return Optimizer(0, plain, momentum=0.0)
     return Optimizer(1, with_momentum, {"momentum": momentum}, momentum, lambda m: {"momentum": m})

@@ -14,13 +14,17 @@ Momenta = npt.NDArray[np.floating[Any]]
 __all__ = ["Optimizer", "zeros"]
 
 
-def _as_trained(weights: Tensors, _slots: Slots) -> Tensors:
+def _keep(weights: Tensors, _slots: Slots) -> Tensors:
+    """Let the weights that are trained be those that are evaluated."""
     return weights
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """An update rule without state of its own.
+
+    A `tf.Variable` inside it would tie it to one run: the loop carries the slots of all runs of a stack as
+    arguments, and lifts an update that is written for one.
 
     Attributes:
         slots: how many arrays like the weights it carries from step to step.
@@ -41,7 +45,7 @@ class Optimizer:
     momentum: float | None = None
     numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] | None = None
     start: Callable[[Tensors], Slots] | None = None
-    evaluated: Callable[[Tensors, Slots], Tensors] = _as_trained
+    evaluated: Callable[[Tensors, Slots], Tensors] = _keep
 
     def first_slots(self, weights: Tensors) -> Slots:
         """Return the slots before the first step."""
@@ -51,7 +55,7 @@ class Optimizer:
 
 
 def zeros(weights: Tensors) -> Tensors:
-    """Return zeros like the weights."""
+    """Return zeros like the weights, one for each."""
     import tensorflow as tf
 
     return [tf.zeros_like(w) for w in weights]

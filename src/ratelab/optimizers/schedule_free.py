@@ -7,6 +7,7 @@ from pydantic import Field
 from ratelab.optimizers.rule import Optimizer, Slots, Tensors, zeros
 from ratelab.validation import Fraction, Positive, Rate, checked
 
+# Not 0: then y would be z, and not a mean of both; the average would be kept and never used.
 Momentum = Annotated[float, Field(gt=0, lt=1)]
 
 __all__ = ["schedule_free_adamw", "schedule_free_sgd"]
@@ -41,15 +42,16 @@ def schedule_free_sgd(*, momentum: Momentum = 0.9) -> Optimizer:
     ) -> Any:
         z, x, totals = slots
         z = [one - rate * g for one, g in zip(z, gradients, strict=True)]
-        x, totals = _averaged(x, z, rate, totals)
-        return _between(z, x, momentum), [z, x, totals]
+        x, totals = _average(x, z, rate, totals)
+        return _interpolate(z, x, momentum), [z, x, totals]
 
     return Optimizer(
         2,
         update,
         {"momentum": momentum},
         numbers_of_momenta=lambda m: {"momentum": m},
-        start=lambda weights: [weights, weights, _no_totals()],
+        # z and x begin where the model does; what the loop calls the weights is y, where gradients are taken.
+        start=lambda weights: [weights, weights, _zero_totals()],
         evaluated=lambda _weights, slots: slots[1],
     )
 
@@ -90,7 +92,7 @@ def schedule_free_adamw(
         _adamw_update,
         numbers | {"gain_2": 1 - beta_2},
         numbers_of_momenta=lambda m: {"beta_1": m},
-        start=lambda weights: [weights, weights, zeros(weights), _no_totals()],
+        start=lambda weights: [weights, weights, zeros(weights), _zero_totals()],
         evaluated=lambda _weights, slots: slots[1],
     )
 
@@ -108,6 +110,7 @@ def _adamw_update(
     gain_2: Any,
     epsilon: Any,
 ) -> tuple[Tensors, Slots]:
+    """Update z, x and v; the weights are y, and the decay is taken there, as in algorithm 1."""
     import tensorflow as tf
 
     z, x, squares, totals = slots
@@ -118,27 +121,28 @@ def _adamw_update(
         for g, v, y in zip(gradients, squares, weights, strict=True)
     ]
     z = [one - rate * move for one, move in zip(z, moves, strict=True)]
-    x, totals = _averaged(x, z, rate, totals)
-    return _between(z, x, beta_1), [z, x, squares, totals]
+    x, totals = _average(x, z, rate, totals)
+    return _interpolate(z, x, beta_1), [z, x, squares, totals]
 
 
-def _no_totals() -> Tensors:
+def _zero_totals() -> Tensors:
     """Return the largest rate so far and the sum of its squares, before the first step."""
     import tensorflow as tf
 
     return [tf.zeros(()), tf.zeros(())]
 
 
-def _averaged(x: Tensors, z: Tensors, rate: Any, totals: Tensors) -> tuple[Tensors, Tensors]:
+def _average(x: Tensors, z: Tensors, rate: Any, totals: Tensors) -> tuple[Tensors, Tensors]:
     """Return the average x with z added, and the totals with the rate added."""
     import tensorflow as tf
 
     largest = tf.maximum(totals[0], rate)
     total = totals[1] + tf.square(largest)
+    # A warm-up begins at rate 0, where nothing has weight yet: then c is 0, and x stays.
     c = tf.math.divide_no_nan(tf.square(largest), total)
     return [(1 - c) * a + c * b for a, b in zip(x, z, strict=True)], [largest, total]
 
 
-def _between(z: Tensors, x: Tensors, momentum: Any) -> Tensors:
-    """Return where the next gradient is taken."""
+def _interpolate(z: Tensors, x: Tensors, momentum: Any) -> Tensors:
+    """Return y, where the next gradient is taken."""
     return [(1 - momentum) * a + momentum * b for a, b in zip(z, x, strict=True)]

@@ -15,7 +15,7 @@ from ratelab.runtime import devices, handover
 from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.tracking import Tracker, open_tracker
-from ratelab.training import Programs, Training, ahead
+from ratelab.training import ProgramCache, Training, prefetch
 from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
@@ -69,7 +69,7 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
     with contextlib.ExitStack() as stack:
         # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
         # alone, this thread imports MLflow and opens the run.
-        epochs = stack.enter_context(ahead(training, EPOCHS_AHEAD))
+        epochs = stack.enter_context(prefetch(training, EPOCHS_AHEAD))
         tracker = stack.enter_context(_open_store(planned))
         record = stack.enter_context(RunRecord(planned, tracker))
         progress = stack.enter_context(contextlib.closing(for_terminal(console)))
@@ -86,9 +86,9 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
 
 
 @functools.cache
-def _programs_of_process() -> Programs:
+def _programs_of_process() -> ProgramCache:
     """Return the compiled programs that all runs of this process share: Hydra's basic launcher makes many."""
-    return Programs()
+    return ProgramCache()
 
 
 def _open_store(planned: PlannedRun) -> Tracker:

@@ -1,7 +1,6 @@
 """What TensorFlow runs on: set once, before it starts, because it cannot be changed later."""
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratelab.runtime.quick_imports import quick_imports
+from ratelab.runtime.quick_imports import hide_modules, quick_imports
 from ratelab.validation import Count, UserError
 
 __all__ = ["Device", "configure"]
@@ -28,7 +27,7 @@ class Device(BaseModel):
     deterministic: bool
 
 
-_configured: Device | None = None
+_configured: Device | None = None  # TensorFlow's own state is the process's as well
 
 
 def configure(device: Device) -> None:
@@ -48,16 +47,15 @@ def configure(device: Device) -> None:
             f"device: one process runs with one device setting, this one has {_describe(_configured)}, got "
             f"{_describe(device)}; start one sweep for each."
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if device.kind == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _quiet_stderr(), quick_imports():
+    _set_environment(device)
+    with _silence_stderr(), quick_imports():
         tf, keras = _import_quickly()
         gpus = [] if device.kind == "cpu" else tf.config.list_physical_devices("GPU")
     _select(tf, device, gpus)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(device.threads)
+        # The operations of a step wait for each other: a second one at a time would only wake a thread for
+        # nothing. Within an operation, too, more than one thread pays only for large batches or convolutions.
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError as error:
         raise UserError(
@@ -67,6 +65,15 @@ def configure(device: Device) -> None:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(device.precision)
     _configured = device
+
+
+def _set_environment(device: Device) -> None:
+    """Set what TensorFlow and Keras read while they are imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device.kind == "cpu":
+        # Hidden before CUDA starts: a GPU that TensorFlow only sees has some of its memory taken already.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the loop is TensorFlow's, whatever else the user runs
 
 
 def _select(tf: Any, device: Device, gpus: list[Any]) -> None:
@@ -85,20 +92,21 @@ def _describe(device: Device) -> str:
 
 
 def _import_quickly() -> tuple[Any, Any]:
-    """Import TensorFlow and Keras, but not what they only look whether it is there: a second and more."""
-    hidden = [name for name in ("sklearn", "jax") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None makes `import` raise ImportError
-    try:
-        return importlib.import_module("tensorflow"), importlib.import_module("keras")
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    """Import TensorFlow and Keras, without what they import only to see whether it is there."""
+    # Keras wraps models for scikit-learn, TensorFlow Lite converts those of JAX; we do neither. Where both
+    # are installed this saves a quarter of the time: 2.2 s and not 3.0 s.
+    with hide_modules("sklearn", "jax"):
+        import keras
+        import tensorflow as tf
+
+    return tf, keras
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """Hide what TensorFlow's C++ prints while it is imported: no setting of its own reaches those lines."""
     sys.stderr.flush()
+    # The descriptor, since C++ knows nothing of `sys.stderr`.
     saved = os.dup(2)
     with Path(os.devnull).open("wb") as sink:
         os.dup2(sink.fileno(), 2)

@@ -8,13 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 5.0  # a log of an hour stays below a thousand lines
 
 __all__ = ["Bars", "Lines", "Reporter", "Silence", "for_terminal"]
 
 
 class Reporter(Protocol):
-    """What is said about the progress of training."""
+    """What is said about the progress of training.
+
+    `begin` once, then for each stack of runs of a worker `start`, any number of `advance`, and an `end` for
+    each of its runs; `close` at last, whatever happened.
+    """
 
     def begin(self, runs: int, steps: int) -> None:
         """Say that `runs` runs come, with `steps` updates in all."""
@@ -37,12 +41,12 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False),  # the names of runs hold brackets
             BarColumn(),
             _Speed(),
             TimeRemainingColumn(),
             console=console,
-            transient=True,
+            transient=True,  # what is said at the end takes the place of the bars
         )
         self._progress.start()
         self._all = self._progress.add_task("starting", total=None)
@@ -52,7 +56,7 @@ class Bars:
     def begin(self, runs: int, steps: int) -> None:
         """Show how much there is to do."""
         self._runs = runs
-        self._progress.update(self._all, total=steps, description=self._counted())
+        self._progress.update(self._all, total=steps, description=self._describe_runs())
 
     def start(self, worker: int, name: str, steps: int) -> None:
         """Show what the worker does; a single run has its name at its only bar."""
@@ -72,17 +76,18 @@ class Bars:
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
         self._ended += 1
+        # A run that diverged leaves out updates both of the sweep and of its worker's stack.
         for task in self._progress.tasks:
             if missing and task.id in {self._all, self._workers.get(worker)}:
                 self._progress.update(task.id, total=(task.total or 0) - missing)
         if self._runs > 1:
-            self._progress.update(self._all, description=self._counted())
+            self._progress.update(self._all, description=self._describe_runs())
 
     def close(self) -> None:
         """Take the bars away."""
         self._progress.stop()
 
-    def _counted(self) -> str:
+    def _describe_runs(self) -> str:
         return f"{self._ended}/{self._runs} runs"
 
 
@@ -96,6 +101,7 @@ class _Work:
     begin: float = 0.0
 
     def advance(self, steps: int) -> None:
+        # The clock starts when the first updates are done: what they took was mostly imports and compilation.
         if not self.done:
             self.first, self.begin = steps, time.monotonic()
         self.done += steps
@@ -145,6 +151,7 @@ class Lines:
         words.append(f"{speed:,.0f} steps/s")
         words.append(f"{self._all.seconds_left():.0f} s left")
         if self._runs > 1:
+            # The end of a sweep is the end of its slowest worker, which the mean speed does not tell.
             slowest = max(work.seconds_left() for work in self._workers.values())
             words.append(f"slowest worker {slowest:.0f} s with its stack")
         self._print(", ".join(words))
@@ -156,9 +163,10 @@ class Lines:
         self._workers[worker].steps -= missing
 
     def close(self) -> None:
-        """Nothing to take away."""
+        """Do nothing: lines stay."""
 
     def _print(self, line: str) -> None:
+        # As it is: in a file a line must not be broken, and brackets are no markup.
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -55,17 +55,25 @@ class Provenance:
 @functools.cache
 def collect() -> Provenance:
     """Look at the checkout that holds this program, and at the environment; once a process."""
+    # A set: a distribution may be found twice, once for each entry of `sys.path`.
     installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
     return Provenance(
         commit=_git("rev-parse", "HEAD").strip(),
         diff=_git("diff", "HEAD"),
         packages="\n".join(sorted(installed, key=str.lower)) + "\n",
+        # The name of the program and not its path, which says where the checkout lay and not what it did.
         command=without_password(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     )
 
 
 def digest(values: Any) -> str:
     """Return the SHA-256 of plain values, independent of the order of keys.
+
+    Args:
+        values: what JSON can hold.
+
+    Returns:
+        "sha256:" and 64 hexadecimal digits.
 
     >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     True
@@ -92,6 +100,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     """Return what git prints about the checkout of this file; "" where there is no git or no checkout."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up, and
+    # what is no text in a diff is replaced.
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10)  # noqa: S603 - fixed words
     except (OSError, subprocess.TimeoutExpired):

@@ -10,11 +10,15 @@ from ratelab.validation import UserError
 
 __all__ = ["Terminated", "plain_endings", "raise_if_told_to_stop"]
 
+# Kept for the whole process: the exception may be lost where a library catches everything, the number is not.
 _told: int | None = None
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asks the program to end; everything computed is stored on the way out."""
+    """A signal asks the program to end; everything computed is stored on the way out.
+
+    A KeyboardInterrupt, so that `except Exception` lets it pass.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

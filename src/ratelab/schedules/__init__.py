@@ -11,16 +11,14 @@ of the run (a float up to 1.0): `decay_steps=1000` and `decay_steps=0.25`.
 
 from ratelab.schedules.compositions import join, scale, warmup
 from ratelab.schedules.constant import fixed, piecewise
-from ratelab.schedules.cooldowns import wsd
-from ratelab.schedules.cosines import cosine, cosine_restarts
+from ratelab.schedules.cosines import cosine, cosine_restarts, linear_cosine, noisy_linear_cosine
 from ratelab.schedules.cycles import cyclic, one_cycle
 from ratelab.schedules.decays import exponential, inverse_sqrt, inverse_time, natural_exp
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps
 from ratelab.schedules.in_keras import as_keras, keras_class
 from ratelab.schedules.interface import Build, Schedule, WithMomentum, momentum_of, tabulate
-from ratelab.schedules.linear_cosines import linear_cosine, noisy_linear_cosine
 from ratelab.schedules.plateau import plateau
-from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex
+from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex, wsd
 
 __all__ = [
     "Build",

@@ -7,7 +7,7 @@ import numpy as np
 from ratelab.schedules.durations import Duration, OptionalDuration, whole_steps
 from ratelab.schedules.interface import (
     Build,
-    Rates,
+    Floats,
     Schedule,
     Steps,
     WithMomentum,
@@ -63,20 +63,21 @@ def warmup(
     then = build_schedule(schedule, learning_rate, steps - climb)
     if climb == 0:
         return then
+    # A schedule that reacts is no function of the step, and where its climb should lead is not known.
     if not callable(then):
         raise UserError(
             f"warmup: schedule must be a function of the step, got {type(then).__name__}: it takes no warm-up"
         )
     first = float(then(np.zeros(1))[0])
 
-    def rise(step: Steps) -> Rates:
+    def rise(step: Steps) -> Floats:
         return first * (start_factor + (1 - start_factor) * step / climb)
 
     momentum = momentum_of(then)
     if momentum is None:
-        return _in_turn([rise, then], [0, climb], steps)
+        return _chain([rise, then], [0, climb], steps)
     start = float(momentum(np.zeros(1))[0])
-    return _in_turn([WithMomentum(rise, lambda step: np.full(step.shape, start)), then], [0, climb], steps)
+    return _chain([WithMomentum(rise, lambda step: np.full(step.shape, start)), then], [0, climb], steps)
 
 
 @checked
@@ -123,7 +124,7 @@ def join(
         build_schedule(build, learning_rate, int(length))
         for build, length in zip(schedules, lengths, strict=True)
     ]
-    return _in_turn(parts, starts, steps)
+    return _chain(parts, starts, steps)
 
 
 @checked
@@ -154,34 +155,38 @@ def scale(learning_rate: Rate, steps: Count, *, schedule: Build, factor: Rate) -
     made = build_schedule(schedule, learning_rate, steps)
     momentum = momentum_of(made)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         return factor * made(step)
 
     return rate if momentum is None else WithMomentum(rate, momentum)
 
 
-def _in_turn(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Schedule:
+def _chain(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Schedule:
     """Return the schedule that is parts[i] from starts[i] on, with a momentum if all of them have one."""
     momenta = [momentum for part in parts if (momentum := momentum_of(part)) is not None]
-    rate = _pieces(parts, starts, steps)
+    rate = _chain_functions(parts, starts, steps)
     if not momenta:
         return rate
+    # A part without one would leave open what the momentum is meanwhile: that of the optimizer, or the last?
     if len(momenta) < len(parts):
         raise UserError(
             f"join: all schedules or none must move the momentum, got {len(momenta)} of {len(parts)} that do"
         )
-    return WithMomentum(rate, _pieces(momenta, starts, steps))
+    return WithMomentum(rate, _chain_functions(momenta, starts, steps))
 
 
-def _pieces(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Schedule:
+def _chain_functions(parts: Sequence[Schedule], starts: Sequence[int], steps: int) -> Schedule:
+    """Return the function that is parts[i](t - starts[i]) from starts[i] on."""
     ends = [*starts[1:], steps]
 
-    def piece(step: Steps) -> Rates:
+    def chain(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
+        # Every part is asked for all steps, and one of them is chosen. The steps before and after its own are
+        # moved to its ends, where it is defined: a root of a negative number would be a warning.
         values = [
             part(np.clip(t - start, 0, end - start - 1))
             for part, start, end in zip(parts, starts, ends, strict=True)
         ]
         return np.select([t < end for end in ends[:-1]], values[:-1], values[-1])
 
-    return piece
+    return chain

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import Count, Rate, UserError, checked
 
 
@@ -71,7 +71,8 @@ def piecewise(
         )
     rates = learning_rate * np.array(factors, np.float64)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
+        # "left" puts a step that is a boundary before it, so that the old rate still holds there.
         return rates[np.searchsorted(edges, step, side="left")]
 
     return rate

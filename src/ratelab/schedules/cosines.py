@@ -1,10 +1,15 @@
-"""Half a cosine, and one half after another."""
+"""Half a cosine, one half after another, and a line times a cosine, without and with noise."""
+
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import AtLeastOne, Count, Positive, Rate, UserError, checked
+
+Seed = Annotated[int, Field(ge=0)]
 
 
 @checked
@@ -36,7 +41,7 @@ def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, al
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         done = np.minimum(np.asarray(step, np.float64) / period, 1)
         return learning_rate * (alpha + (1 - alpha) * half_cosine(done))
 
@@ -87,9 +92,10 @@ def cosine_restarts(
             f"cosine_restarts: first_decay_steps must be one step or more of {steps}, got {first_decay_steps}"
         )
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
-        starts = _starts(first, t_mul, float(np.max(t, initial=0)))
+        # TensorFlow takes the period from a logarithm, which near a restart may round to its wrong side.
+        starts = _list_starts(first, t_mul, float(np.max(t, initial=0)))
         period = np.searchsorted(starts, t, side="right") - 1
         done = (t - starts[period]) / (first * t_mul**period)
         return learning_rate * (alpha + (1 - alpha) * m_mul**period * half_cosine(done))
@@ -97,15 +103,130 @@ def cosine_restarts(
     return rate
 
 
-def half_cosine(done: Rates) -> Rates:
+@checked
+def linear_cosine(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    decay_steps: Duration = 1.0,
+    num_periods: Positive = 0.5,
+    alpha: Rate = 0.0,
+    beta: Rate = 0.001,
+) -> Schedule:
+    """Multiply a line and a cosine: rate(t) = learning_rate * ((alpha + 1 - x) * c + beta).
+
+    x = min(t, decay_steps) / decay_steps, c = (1 + cos(2 * pi * num_periods * x)) / 2.
+
+    Use it where a cosine is used; it falls faster in the middle of the run.
+
+    Args:
+        learning_rate: the base rate; step 0 has (1 + alpha + beta) times as much; finite and >= 0.
+        steps: the length of the run.
+        decay_steps: steps, or a fraction of the run, until the final rate; > 0.
+        num_periods: periods of the cosine; > 0.
+        alpha: added to the line; finite and >= 0.
+        beta: added to the product, so the last rate; finite and >= 0.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Bello et al. 2017, arXiv 1709.07417; tf.train.linear_cosine_decay.
+
+    >>> linear_cosine(1.0, 4, beta=0.0)(np.array([0, 2, 4]))
+    array([1.  , 0.25, 0.  ])
+    """
+    period = in_steps(decay_steps, steps)
+
+    def rate(step: Steps) -> Floats:
+        line, wave = _line_and_wave(step, period, num_periods)
+        return learning_rate * ((alpha + line) * wave + beta)
+
+    return rate
+
+
+@checked
+def noisy_linear_cosine(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    seed: Seed = 0,
+    decay_steps: Duration = 1.0,
+    initial_variance: Rate = 1.0,
+    variance_decay: Rate = 0.55,
+    num_periods: Positive = 0.5,
+    alpha: Rate = 0.0,
+    beta: Rate = 0.001,
+) -> Schedule:
+    """Add noise to the line: rate(t) = learning_rate * max(0, (alpha + 1 - x + noise(t)) * c + beta).
+
+    x and c as in `linear_cosine`. noise(t) is number t of the standard normal numbers of `seed`, times the
+    root of initial_variance / (1 + t) ** variance_decay, in which t stops at decay_steps: the same seed and
+    step give the same rate, whatever else was asked. TensorFlow 1 draws anew at each call and lets
+    the rate become negative; here it stops at 0.
+
+    Use it to find out whether noise in the rate helps, against `linear_cosine`, with several seeds.
+
+    Args:
+        learning_rate: the base rate; finite and >= 0.
+        steps: the length of the run.
+        seed: of the noise; >= 0. In conf/ it is the seed of the run.
+        decay_steps: steps, or a fraction of the run, until the final rate; > 0.
+        initial_variance: of the noise at step 0; finite and >= 0.
+        variance_decay: the power of 1 + t by which the variance falls; finite and >= 0.
+        num_periods: periods of the cosine; > 0.
+        alpha: added to the line; finite and >= 0.
+        beta: added to the product; finite and >= 0.
+
+    Returns:
+        A function from steps of any shape, whole and >= 0, to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Bello et al. 2017, arXiv 1709.07417; tf.train.noisy_linear_cosine_decay.
+
+    >>> rates = noisy_linear_cosine(1.0, 4, seed=1)
+    >>> rates(np.arange(4))[2] == rates(2)
+    np.True_
+    """
+    period = in_steps(decay_steps, steps)
+
+    def rate(step: Steps) -> Floats:
+        line, wave = _line_and_wave(step, period, num_periods)
+        spread = np.sqrt(initial_variance / (1 + np.minimum(step, period)) ** variance_decay)
+        return learning_rate * np.maximum((alpha + line + spread * _normal(seed, step)) * wave + beta, 0)
+
+    return rate
+
+
+def half_cosine(done: Floats) -> Floats:
     """Go from 1 to 0 while `done` goes from 0 to 1."""
     return (1 + np.cos(np.pi * done)) / 2
 
 
-def _starts(first: float, factor: float, last: float) -> Rates:
-    """Return where the periods up to step `last` begin."""
+def _list_starts(first: float, factor: float, last: float) -> Floats:
+    """Return where the periods up to step `last` begin; each is `factor` times as long as the one before."""
     if factor == 1:
         return first * np.arange(np.floor(last / first) + 1)
+    # Period n begins at first * (factor^n - 1) / (factor - 1). Solved for n at `last`, and one more, so that
+    # rounding cannot leave one out.
     periods = np.floor(np.log1p(last / first * (factor - 1)) / np.log(factor)) + 2
     lengths = first * factor ** np.arange(periods)
     return np.concatenate([[0.0], np.cumsum(lengths)])
+
+
+def _line_and_wave(step: Steps, period: float, num_periods: float) -> tuple[Floats, Floats]:
+    """Return 1 - x and c, as `linear_cosine` names them."""
+    done = np.minimum(np.asarray(step, np.float64) / period, 1)
+    return 1 - done, (1 + np.cos(2 * np.pi * num_periods * done)) / 2
+
+
+def _normal(seed: int, step: Steps) -> Floats:
+    """Return number t of the stream of `seed`, for each step t; a stream does not depend on its length."""
+    numbers = np.random.default_rng(seed).standard_normal(int(np.max(step, initial=0)) + 1)
+    return numbers[np.asarray(step, np.int64)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ratelab.schedules.cosines import half_cosine
 from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps, WithMomentum
+from ratelab.schedules.interface import Floats, Schedule, Steps, WithMomentum
 from ratelab.validation import AtLeastOne, Count, Fraction, Positive, Rate, checked
 
 
@@ -50,15 +50,15 @@ def cyclic(
     """
     half, low = in_steps(step_size, steps), learning_rate / div_factor
 
-    def height(t: Rates, cycle: Rates) -> Rates:
+    def height(t: Floats, cycle: Floats) -> Floats:
         if mode == "triangular":
             return np.ones_like(t)
         return np.exp2(-cycle) if mode == "triangular2" else np.float64(gamma) ** t
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
         cycle = np.floor(t / (2 * half))
-        triangle: Rates = 1 - np.abs(t / half - 2 * cycle - 1)
+        triangle: Floats = 1 - np.abs(t / half - 2 * cycle - 1)
         return low + (learning_rate - low) * triangle * height(t, cycle)
 
     return rate
@@ -108,24 +108,28 @@ def one_cycle(
     >>> schedule(np.array([0, 4, 9])), schedule.momentum(np.array([0, 4, 9]))
     (array([4.e-02, 1.e+00, 4.e-06]), array([0.95, 0.85, 0.95]))
     """
+    # The first step is number 0 and the last T - 1, so the peak is at pct_start * T - 1, as in torch; it need
+    # not be a whole step.
     peak, first = pct_start * steps - 1, learning_rate / div_factor
 
-    def rate(step: Steps) -> Rates:
-        return _there_and_back(step, peak, steps - 1, (first, learning_rate, first / final_div_factor))
+    def rate(step: Steps) -> Floats:
+        return _pass_levels(step, peak, steps - 1, (first, learning_rate, first / final_div_factor))
 
-    def momentum(step: Steps) -> Rates:
-        return _there_and_back(step, peak, steps - 1, (max_momentum, base_momentum, max_momentum))
+    def momentum(step: Steps) -> Floats:
+        return _pass_levels(step, peak, steps - 1, (max_momentum, base_momentum, max_momentum))
 
     return WithMomentum(rate, momentum) if cycle_momentum else rate
 
 
-def _there_and_back(step: Steps, peak: float, last: int, levels: tuple[float, float, float]) -> Rates:
+def _pass_levels(step: Steps, peak: float, last: int, levels: tuple[float, float, float]) -> Floats:
     """Go from the first level to the second at `peak`, then to the third at `last`, in half cosines."""
     t, (first, second, third) = np.asarray(step, np.float64), levels
-    before = _between(first, second, t / peak) if peak > 0 else np.full(t.shape, second)
-    after = _between(second, third, np.minimum((t - peak) / (last - peak), 1))
+    # A rise of one step or less has no room: the run begins after the peak.
+    before = _interpolate(first, second, t / peak) if peak > 0 else np.full(t.shape, second)
+    after = _interpolate(second, third, np.minimum((t - peak) / (last - peak), 1))
     return np.where((t <= peak) & (peak > 0), before, after)
 
 
-def _between(start: float, end: float, done: Rates) -> Rates:
+def _interpolate(start: float, end: float, done: Floats) -> Floats:
+    """Go from `start` to `end` in half a cosine while `done` goes from 0 to 1."""
     return end + (start - end) * half_cosine(done)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import Count, Positive, Rate, checked
 
 
@@ -45,7 +45,7 @@ def exponential(
     array([0.1 , 0.1 , 0.05])
     """
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         return learning_rate * np.float64(decay_rate) ** _periods(step, decay_steps, steps, staircase)
 
     return rate
@@ -87,7 +87,7 @@ def natural_exp(
     array([0.1   , 0.0368])
     """
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         return learning_rate * np.exp(-decay_rate * _periods(step, decay_steps, steps, staircase))
 
     return rate
@@ -128,7 +128,7 @@ def inverse_time(
     array([0.1 , 0.05])
     """
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         return learning_rate / (1 + decay_rate * _periods(step, decay_steps, steps, staircase))
 
     return rate
@@ -163,12 +163,13 @@ def inverse_sqrt(learning_rate: Rate, steps: Count, *, timescale: Duration = 0.1
     """
     scale = in_steps(timescale, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         return learning_rate * np.sqrt(scale / (np.asarray(step, np.float64) + scale))
 
     return rate
 
 
-def _periods(step: Steps, decay_steps: float, steps: int | None, staircase: bool) -> Rates:
+def _periods(step: Steps, decay_steps: float, steps: int | None, staircase: bool) -> Floats:
+    """Return t / decay_steps, rounded down for a staircase."""
     periods = np.asarray(step, np.float64) / in_steps(decay_steps, steps)
     return np.floor(periods) if staircase else periods

@@ -31,9 +31,10 @@ def as_keras(function: Build, learning_rate: float, steps: int, **options: Any) 
     >>> as_keras(cosine, 0.1, steps=100, alpha=0.01).get_config()["schedule"]
     {'function': 'ratelab.schedules.cosine', 'arguments': {'alpha': 0.01}}
     """
-    return keras_class()(described(functools.partial(function, **options)), learning_rate, steps)
+    return keras_class()(describe(functools.partial(function, **options)), learning_rate, steps)
 
 
+# Cached, because a class can be registered once only, and a schedule must be an instance of that one.
 @functools.cache
 def keras_class() -> type:
     """Return the class of `as_keras`, registered with Keras as `ratelab>Schedule`."""
@@ -44,8 +45,8 @@ def keras_class() -> type:
         """The table of a schedule: the rate of step t is number t, after the end the last one."""
 
         def __init__(self, schedule: Mapping[str, Any], learning_rate: float, steps: int) -> None:
-            self.described, self.learning_rate, self.steps = schedule, learning_rate, steps
-            self.table = tabulate(build_schedule(restored(schedule), learning_rate, steps), steps)
+            self.description, self.learning_rate, self.steps = schedule, learning_rate, steps
+            self.table = tabulate(build_schedule(restore(schedule), learning_rate, steps), steps)
 
         def __call__(self, step: Any) -> Any:
             index = keras.ops.clip(keras.ops.cast(step, "int32"), 0, self.steps - 1)
@@ -53,7 +54,7 @@ def keras_class() -> type:
 
         def get_config(self) -> dict[str, Any]:
             return {
-                "schedule": self.described,
+                "schedule": self.description,
                 "learning_rate": self.learning_rate,
                 "steps": self.steps,
             }
@@ -61,43 +62,47 @@ def keras_class() -> type:
     return Schedule
 
 
-def described(value: Any) -> Any:
+def describe(value: Any) -> Any:
     """Return `value` with every function in it as its name and its arguments.
 
     >>> from ratelab.schedules import fixed
-    >>> described([fixed, 3])
+    >>> describe([fixed, 3])
     [{'function': 'ratelab.schedules.fixed', 'arguments': {}}, 3]
     """
     if isinstance(value, list | tuple):
-        return [described(part) for part in value]
+        return [describe(part) for part in value]
     if not callable(value):
         return value
     arguments: dict[str, Any] = {}
+    # A partial of a partial: what the outer one says holds, as when it is called.
     while isinstance(value, functools.partial):
         arguments = {**value.keywords, **arguments}
         value = value.func
-    return {"function": _name(value), "arguments": {key: described(part) for key, part in arguments.items()}}
+    written = {key: describe(part) for key, part in arguments.items()}
+    return {"function": _name_of(value), "arguments": written}
 
 
-def restored(value: Any) -> Any:
-    """Return what `described` was given.
+def restore(value: Any) -> Any:
+    """Return what `describe` was given.
 
     Raises:
         UserError: for a function that is neither ours nor registered with Keras.
 
     >>> from ratelab.schedules import fixed
-    >>> restored(described([fixed]))[0].func is fixed
+    >>> restore(describe([fixed]))[0].func is fixed
     True
     """
     if isinstance(value, list | tuple):
-        return [restored(part) for part in value]
+        return [restore(part) for part in value]
     if not isinstance(value, Mapping):
         return value
-    arguments = {key: restored(part) for key, part in value["arguments"].items()}
-    return functools.partial(_function(value["function"]), **arguments)
+    arguments = {key: restore(part) for key, part in value["arguments"].items()}
+    return functools.partial(_find_function(value["function"]), **arguments)
 
 
-def _name(function: Build) -> str:
+def _name_of(function: Build) -> str:
+    """Return the name by which `_find_function` finds it: that of the package, or that of Keras' registry."""
+    # By the package that offers it, not by its module: a saved model outlives a move of the module.
     if function.__module__.startswith(f"{OWN}."):
         return f"{OWN}.{function.__name__}"
     import keras
@@ -105,8 +110,11 @@ def _name(function: Build) -> str:
     return str(keras.saving.get_registered_name(function))
 
 
-def _function(name: str) -> Build:
-    """Find one of our functions, or one that Keras knows: a file that is loaded runs nothing else."""
+def _find_function(name: str) -> Build:
+    """Return one of our functions, or one that Keras knows; raise UserError for any other name.
+
+    The name may come from a file that somebody else saved, so it must not reach whatever can be imported.
+    """
     package, _, own = name.rpartition(".")
     if package == OWN:
         from ratelab import schedules

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ratelab.validation import Count, UserError, checked
 
 Steps = npt.NDArray[Any]
-Rates = npt.NDArray[np.float64]
-Schedule = Callable[[Steps], Rates]
+Floats = npt.NDArray[np.float64]  # rates, momenta, or parts of their formulas
+Schedule = Callable[[Steps], Floats]
 # Anything that makes a schedule from `learning_rate` and `steps`, or from those of them that it names.
 Build = Callable[..., Schedule]
 
@@ -33,7 +33,7 @@ class WithMomentum:
     rate: Schedule
     momentum: Schedule
 
-    def __call__(self, step: Steps) -> Rates:
+    def __call__(self, step: Steps) -> Floats:
         """Return the rates."""
         return self.rate(step)
 
@@ -76,6 +76,8 @@ def tabulate(schedule: Callable[..., Any], steps: Count, first: int = 0) -> npt.
     >>> tabulate(lambda step: 0.5 / (1 + step), 2)
     array([0.5 , 0.25], dtype=float32)
     """
+    # In float64 and rounded once: formulas in float32 would be rounded at every operation, in an order that
+    # differs between libraries. What overflows is not warned of but refused below, with its step.
     with np.errstate(over="ignore", invalid="ignore"):
         rates = np.asarray(schedule(np.arange(first, first + steps)), np.float64).astype(np.float32)
     if rates.shape != (steps,):
@@ -86,5 +88,5 @@ def tabulate(schedule: Callable[..., Any], steps: Count, first: int = 0) -> npt.
         raise UserError(
             f"schedule: the rate must be finite and >= 0, got {rates[worst]} at step {first + worst}."
         )
-    rates.flags.writeable = False
+    rates.flags.writeable = False  # what trains and what is logged are this one array
     return rates

@@ -67,7 +67,11 @@ def plateau(
     [0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
     """
 
+    # The whole history is gone through again for every epoch, which makes the schedule a pure function of it;
+    # beside an epoch of training that costs nothing.
     def rate(losses: Sequence[float]) -> float:
+        # Keras holds the rate in a float32 variable and compares in float32. In float64 a loss that is just
+        # as low, or a rate just at `min_rate`, would be decided the other way, and every later epoch with it.
         current, best, waited, cooling = np.float32(learning_rate), None, 0, 0
         for loss in losses:
             if cooling > 0:

@@ -1,10 +1,13 @@
-"""Rates that reach their end with the run: powers of what is left of it."""
+"""Rates that reach their end with the run: powers of what is left of it, and one that stays until then."""
+
+from typing import Literal
 
 import numpy as np
 
-from ratelab.schedules.durations import Duration, in_steps
-from ratelab.schedules.interface import Rates, Schedule, Steps
-from ratelab.validation import Count, Fraction, Positive, Rate, checked
+from ratelab.schedules.cosines import half_cosine
+from ratelab.schedules.durations import Duration, OptionalDuration, in_steps, whole_steps
+from ratelab.schedules.interface import Floats, Schedule, Steps
+from ratelab.validation import Count, Fraction, Positive, Rate, UserError, checked
 
 
 @checked
@@ -48,8 +51,9 @@ def polynomial(
     """
     period = in_steps(decay_steps, steps)
 
-    def rate(step: Steps) -> Rates:
+    def rate(step: Steps) -> Floats:
         t = np.asarray(step, np.float64)
+        # Step 0 is in the first period, although it is a multiple of the period itself.
         end = period * np.maximum(1, np.ceil(t / period)) if cycle else period
         left = 1 - np.minimum(t / end, 1)
         return (learning_rate - end_learning_rate) * left**power + end_learning_rate
@@ -82,7 +86,7 @@ def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
     >>> linear_to_zero(1.0, 4)(np.arange(5))
     array([1.  , 0.75, 0.5 , 0.25, 0.  ])
     """
-    return lambda step: learning_rate * (1 - _done(step, steps))
+    return lambda step: learning_rate * (1 - _progress(step, steps))
 
 
 @checked
@@ -111,13 +115,73 @@ def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
     array([1.    , 0.6667, 0.    ])
     """
 
-    def rate(step: Steps) -> Rates:
-        left = 1 - _done(step, steps)
+    def rate(step: Steps) -> Floats:
+        left = 1 - _progress(step, steps)
         return learning_rate * left / (1 - d + d * left)
 
     return rate
 
 
-def _done(step: Steps, steps: int) -> Rates:
+@checked
+def wsd(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    cooldown_steps: OptionalDuration = 0.2,
+    cooldown: Literal["linear", "1-sqrt", "cosine"] = "1-sqrt",
+) -> Schedule:
+    """Stay, then cool down: rate(t) = learning_rate * f(u), where u = (t - T + C) / C, and 0 before T - C.
+
+    T is `steps`, C is `cooldown_steps`; f(u) is 1 - u (linear), 1 - sqrt(u), or (1 + cos(pi * u)) / 2
+    (cosine).
+    Warm-up, stable, decay: the warm-up is a composition, as for every schedule (`warmup=linear`).
+
+    Use it where runs of several lengths are wanted: the stable part of the longest serves them all, and
+    only the cool-down is trained for each.
+
+    Args:
+        learning_rate: the rate of the stable part; finite and >= 0.
+        steps: the length of the run.
+        cooldown_steps: steps, or a fraction of the run, of the cool-down; 0 to `steps`.
+        cooldown: linear, 1-sqrt or cosine.
+
+    Returns:
+        A function from steps of any shape to rates of the same shape.
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Haegele et al. 2024, arXiv 2405.18392; Hu et al. 2024, arXiv 2404.06395;
+        transformers.get_wsd_schedule.
+
+    >>> wsd(1.0, 6, cooldown_steps=4)(np.arange(7)).round(4)
+    array([1.    , 1.    , 1.    , 0.5   , 0.2929, 0.134 , 0.    ])
+    """
+    length = whole_steps("wsd: cooldown_steps", cooldown_steps, steps)
+    if length > steps:
+        raise UserError(
+            f"wsd: cooldown_steps must be at most the {steps} steps of the run, got {cooldown_steps}"
+        )
+    shapes = {"linear": _linear, "1-sqrt": _one_minus_sqrt, "cosine": half_cosine}
+
+    def rate(step: Steps) -> Floats:
+        since = np.asarray(step, np.float64) - (steps - length)
+        # Without a cool-down every step of the run lies before it, whatever it is divided by.
+        done = np.clip(since / max(length, 1), 0, 1)
+        return learning_rate * shapes[cooldown](done)
+
+    return rate
+
+
+def _progress(step: Steps, steps: int) -> Floats:
     """Return how much of the run is over, 0 to 1."""
     return np.minimum(np.asarray(step, np.float64) / steps, 1)
+
+
+def _linear(done: Floats) -> Floats:
+    return 1 - done
+
+
+def _one_minus_sqrt(done: Floats) -> Floats:
+    return 1 - np.sqrt(done)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ratelab.runtime import devices
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
-from ratelab.training import CannotStack, Chunk, Job, Programs, Training, bytes_of_job
+from ratelab.training import CannotStack, Chunk, Job, ProgramCache, Training, bytes_of_job
 from ratelab.validation import UserError
 
 __all__ = ["StackTrainer", "trainer_of_process"]
@@ -31,7 +31,7 @@ class StackTrainer:
 
     def __init__(self, worker: int, memory: int) -> None:
         self._worker, self._memory = worker, memory
-        self._programs = Programs()
+        self._programs = ProgramCache()
         self._bytes: dict[str, int] = {}
 
     def train(self, stack: Stack) -> Iterator[Event]:

@@ -1,11 +1,9 @@
 """Training: jobs, and the compiled loop that runs them, alone or in stacks."""
 
-from ratelab.training.background import ahead
+from ratelab.training.background import prefetch
 from ratelab.training.chunks import Chunk
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job
-from ratelab.training.program import CannotStack, Program
-from ratelab.training.programs import Programs, bytes_of_job
+from ratelab.training.job import Hyperparameters, Job
+from ratelab.training.program import CannotStack, Program, ProgramCache, bytes_of_job
 from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of
 from ratelab.training.segments import Segment
 from ratelab.training.training import Training
@@ -16,13 +14,13 @@ __all__ = [
     "Hyperparameters",
     "Job",
     "Program",
-    "Programs",
+    "ProgramCache",
     "Rates",
     "Segment",
     "Tabulated",
     "Training",
-    "ahead",
     "bytes_of_job",
     "momenta_of",
+    "prefetch",
     "rates_of",
 ]

@@ -1,4 +1,4 @@
-"""Training in a thread of its own: the compiled loop leaves Python's lock alone, so recording is free."""
+"""Training in a thread of its own, so that the main thread records meanwhile and hears signals at once."""
 
 import contextlib
 import queue
@@ -8,26 +8,36 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
-PATIENCE = 2.0  # seconds that a caller who stops early waits for the item in the making
+# Seconds that a caller who stops early waits for the item in the making. A thread cannot be ended from
+# outside, and a compilation may take minutes: then it is left to end with the process, as daemons do.
+PATIENCE = 2.0
 
 
 @contextlib.contextmanager
-def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
+def prefetch(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Let a thread make `items`, at most `depth` more than were taken; the block takes them in order.
 
-    The main thread stays free for signals even while one item takes minutes. What the thread raises is raised
-    where the items are taken. At the end of the block the thread stops after the item that it is making.
+    The compiled loop leaves Python's lock alone, so what the main thread does meanwhile is free; and it stays
+    free for signals even while one item takes minutes. What the thread raises is raised where the items are
+    taken, after those that it made before. At the end of the block the thread stops after the item that it is
+    making.
 
-    >>> with ahead(range(3), depth=1) as numbers:
+    Args:
+        items: iterated by the thread alone.
+        depth: >= 1.
+
+    >>> with prefetch(range(3), depth=1) as numbers:
     ...     list(numbers)
     [0, 1, 2]
     """
+    # The queue is bounded: a store that is slower than training must not let the memory grow.
     made: queue.Queue[T | _End] = queue.Queue(depth)
     stopped = threading.Event()
 
     def put(item: T | _End) -> None:
+        # A put without a timeout would wait for ever once nobody takes items any more.
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
                 made.put(item, timeout=0.1)
@@ -40,7 +50,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
                 put(item)
                 if stopped.is_set():
                     return
-        except BaseException as raised:
+        except BaseException as raised:  # whatever it is: the caller would wait for ever for a silent thread
             error = raised
         put(_End(error))
 
@@ -61,6 +71,7 @@ class _End:
 
 
 def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:
+    """Yield what was made, as it comes, up to the end; raise what ended it early."""
     while not isinstance(item := made.get(), _End):
         yield item
     if item.error is not None:

@@ -50,6 +50,7 @@ class Chunk:
     @property
     def diverged_step(self) -> int | None:
         """The update whose loss, or after which the validation loss, was not finite; None if all is well."""
+        # The chunk ends at the first loss that is not finite, so the last one tells of all.
         finite = np.isfinite(self.train_loss[-1]) and np.isfinite(self.val_loss)
         return None if finite else int(self.steps[-1])
 
@@ -61,6 +62,7 @@ class Chunk:
             arrays.append(("momentum", self.momentum))
         if self.examples_seen is not None:
             arrays += [("batch_size", self.batch_size), ("examples_seen", self.examples_seen)]
+        # MLflow stores float64; every float32 is one, so nothing is rounded.
         return {name: values.astype(np.float64) for name, values in arrays}
 
     @property

@@ -1,6 +1,6 @@
-"""A job: all that one run needs."""
+"""A job: all that one run needs; and the hyperparameters of the jobs of a stack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ from ratelab.batch_sizes import BatchPlan
 from ratelab.data import Dataset
 from ratelab.optimizers import Optimizer
 from ratelab.training.rates import Rates
+from ratelab.training.segments import Segment
 
-__all__ = ["Job", "seeded_model"]
+Values = Mapping[str, npt.NDArray[np.float32]]
+
+__all__ = ["Hyperparameters", "Job", "build_from_seed"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Job:
         seed: weights and batch order come from independent streams of it.
         rates: the learning rate of every update of the run.
         batches: the size of the batch of every update.
-        build_model: makes the Keras model, its weights drawn from Keras' global seed.
+        build_model: makes the Keras model, its weights drawn from Keras' global seed. A function, since a job
+            is made before TensorFlow is imported, and perhaps sent to another process.
         data: the three splits.
         optimizer: the update rule.
         xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
@@ -46,10 +50,11 @@ class Job:
 
     @property
     def hyperparameters(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Of the optimizer: float32[] those that do not change, float32[steps] those that do."""
+        """The optimizer's numbers by name: float32[], or float32[steps] where one follows the momenta."""
         numbers = dict(self.optimizer.hyperparameters)
         follow = self.optimizer.numbers_of_momenta
         changing = {} if self.momenta is None or follow is None else follow(self.momenta)
+        # Rounded at the end, so that 1 - beta, for one, is taken in float64.
         return {name: np.asarray(value, np.float32) for name, value in {**numbers, **changing}.items()}
 
     def noise_scale(self, step: int, rate: float) -> float | None:
@@ -67,9 +72,43 @@ class Job:
         return rate * examples / (batch * (1 - momentum))
 
 
-def seeded_model(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
+class Hyperparameters:
+    """The hyperparameters of the optimizers of all jobs of a stack, side by side.
+
+    One that changes in the run of any job becomes a column that the loop reads at each step; one that changes
+    in none stays a number for each job.
+
+    Args:
+        jobs: for each job, its hyperparameters by name, the same names in all: float32[], or float32[steps]
+            where one changes. The steps are those of the whole run.
+
+    Attributes:
+        fixed: those that change in no job, each float32[jobs].
+        varied: those that change in some job, each float32[steps, jobs].
+
+    >>> momenta = np.float32([0.95, 0.85])
+    >>> both = Hyperparameters([{"momentum": momenta}, {"momentum": np.float32(0.9)}])
+    >>> both.fixed, both.varied["momentum"].tolist() == np.float32([[0.95, 0.9], [0.85, 0.9]]).tolist()
+    ({}, True)
+    """
+
+    def __init__(self, jobs: Sequence[Values] = ({},)) -> None:
+        # Where one changes in some job and stays in another, the latter gets a column of equal numbers.
+        columns = {name: [own[name] for own in jobs] for name in jobs[0]}
+        stacked = {name: np.stack(np.broadcast_arrays(*values), -1) for name, values in columns.items()}
+        self.fixed = {name: values for name, values in stacked.items() if values.ndim == 1}
+        self.varied = {name: values for name, values in stacked.items() if values.ndim == 2}
+
+    def for_segment(self, segment: Segment) -> dict[str, npt.NDArray[np.float32]]:
+        """Return those that change, each float32[steps, jobs], for the updates of a segment."""
+        return {name: values[segment.place] for name, values in self.varied.items()}
+
+
+def build_from_seed(build_model: Callable[[], Any], seed: np.random.SeedSequence) -> Any:
     """Build a Keras model, its weights and its dropout drawn from `seed`."""
     import keras
 
+    # Keras draws weights and dropout from one global seed, and no initializer of a user's can be relied on
+    # to take another.
     keras.utils.set_random_seed(int(seed.generate_state(1)[0]))
     return build_model()

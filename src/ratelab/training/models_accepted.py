@@ -7,11 +7,24 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["check_model", "is_by_example", "is_dense"]
+__all__ = ["check_model", "is_by_example", "is_dense", "list_layers"]
+
+
+def list_layers(model: Any) -> list[Any]:
+    """Return all layers of a model, those inside of layers too; the only use of a private part of Keras.
+
+    The public `model.layers` names a layer that holds others, and not what it holds.
+    """
+    return list(model._flatten_layers(include_self=False))
 
 
 def check_model(model: Any, data: Dataset) -> None:
-    """Raise UserError unless the model maps a batch of this data to logits."""
+    """Raise UserError unless the model maps a batch of this data to logits.
+
+    Args:
+        model: what the function of a user's returned, of whatever type.
+        data: gives the number of pixels and of classes.
+    """
     import keras
 
     pixels, wanted = int(np.prod(data.train.images.shape[1:])), (None, data.classes)
@@ -19,14 +32,17 @@ def check_model(model: Any, data: Dataset) -> None:
         raise UserError(
             f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}."
         )
+    # An open side would let many shapes hold that many pixels.
     if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
         raise UserError(
             f"model: its input must hold {pixels} values an example, got shape {model.input_shape}."
         )
     if tuple(model.output_shape) != wanted:
         raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
+    # Keras' own optimizers apply constraints after an update; ours are pure functions and do not see them.
     if any(variable.constraint is not None for variable in model.trainable_variables):
         raise UserError("model: constraints on weights are not applied by this loop; take them away.")
+    # The loss is computed from logits: a softmax before it would train, worse, without an error.
     if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
         raise UserError("model: must return logits, its last layer has activation softmax; take it away.")
 
@@ -47,7 +63,7 @@ def is_dense(model: Any) -> bool:
         layers.Activation,
         layers.Rescaling,
     )
-    return all(isinstance(layer, known) for layer in model._flatten_layers(include_self=False))
+    return all(isinstance(layer, known) for layer in list_layers(model))
 
 
 def is_by_example(model: Any) -> bool:
@@ -76,6 +92,7 @@ def is_by_example(model: Any) -> bool:
         layers.Add,
         layers.Concatenate,
     )
-    every = list(model._flatten_layers(include_self=False))
+    every = list_layers(model)
     penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in every)
+    # The very types: a subclass may look at whatever it likes.
     return not penalised and all(type(layer) in known for layer in every)

@@ -1,27 +1,55 @@
-"""The compiled program of a stack of jobs: updates and evaluation, no Python inside."""
+"""The compiled program of a stack of jobs, without Python inside, and the programs of a process."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.training.device_data import DeviceData
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job, seeded_model
+from ratelab.data import Dataset, Split
+from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network
 from ratelab.training.segments import Segment
 
-__all__ = ["CannotStack", "Program"]
+# Examples in one step of an evaluation: so many that the loop costs nothing beside them, and so few that the
+# activations of a convolution fit where those of a whole split would not.
+EVALUATION_BATCH = 1000
+
+__all__ = ["CannotStack", "DeviceData", "Program", "ProgramCache", "bytes_of_job"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
     """Runs of this model can only be trained one by one."""
 
 
+class DeviceData:
+    """The splits of a data set as tensors, made once for any number of programs.
+
+    Images stay bytes, a quarter of what float32 would need, and are converted batch by batch.
+
+    Args:
+        data: as loaded.
+
+    Attributes:
+        train: uint8[examples, pixels] and int32[examples].
+        splits: "validation" and "test", each as uint8[chunks, batch, pixels] and int32[chunks, batch]; the
+            last chunk is filled up with examples of label -1.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.train = _to_tensors(data.train)
+        self.splits = {
+            "validation": _cut_into_chunks(*_to_tensors(data.validation)),
+            "test": _cut_into_chunks(*_to_tensors(data.test)),
+        }
+
+
 class Program:
     """The compiled training and evaluation functions for a stack of jobs: one model, optimizer, data set.
+
+    It has no state: what training changes goes in as an argument and comes out as a result, so one program
+    serves one stack after another. A shape of batches is compiled at its first use.
 
     Args:
         job: any of the jobs that share its `program_key`.
@@ -42,7 +70,8 @@ class Program:
         import tensorflow as tf
 
         self._job, self.size = job, size
-        model = seeded_model(job.build_model, np.random.SeedSequence(0))
+        # Only for its form: the weights of each run are drawn by `Training`, from the seed of the run.
+        model = build_from_seed(job.build_model, np.random.SeedSequence(0))
         check_model(model, job.data)
         if size > 1 and not is_dense(model):
             raise CannotStack
@@ -60,12 +89,14 @@ class Program:
         return int(self._train.experimental_get_tracing_count())
 
     def initial_state(self, model: Any) -> Any:
-        """Return weights, optimizer slots and other variables of `model`, the same for each job."""
+        """Return weights, optimizer slots and other variables of `model`, [jobs, ...], equal for all jobs."""
         import tensorflow as tf
 
         weights = self._network.turn([tf.convert_to_tensor(v) for v in model.trainable_variables])
         slots = self._job.optimizer.first_slots(weights)
         others = [tf.convert_to_tensor(v) for v in model.non_trainable_variables]
+        # The jobs of a stack have one seed, so the model is drawn once and repeated. Each gets a copy of its
+        # own: from the first update on they differ.
         return tf.nest.map_structure(lambda x: tf.repeat(x[None], self.size, 0), (weights, slots, others))
 
     def assign(self, state: Any, number: int, model: Any) -> None:
@@ -100,24 +131,26 @@ class Program:
         import tensorflow as tf
 
         rows = len(segment.order)
-        values = {"": rates, **hyperparameters.varied_in(segment)}
-        varied = {name: tf.constant(_filled(column, rows)) for name, column in values.items()}
-        fixed = {name: tf.constant(column) for name, column in hyperparameters.fixed.items()}
+        varied = hyperparameters.for_segment(segment)
         sizes = segment.sizes
+        # Everything is a tensor: a number of Python's would be a part of the program, and a new one compiled.
         state, losses = self._train(
             *self._data.train,
             tf.constant(segment.order),
             None if sizes is None else (tf.constant(segment.steps), tf.constant(sizes)),
-            varied.pop(""),
+            tf.constant(_pad_rows(rates, rows)),
             tf.constant(segment.first_step),
-            fixed,
-            varied,
+            {name: tf.constant(values) for name, values in hyperparameters.fixed.items()},
+            {name: tf.constant(_pad_rows(columns, rows)) for name, columns in varied.items()},
             state,
         )
         return state, losses.numpy()[: segment.steps]
 
     def evaluate(self, state: Any, split: str) -> list[tuple[float, float]]:
-        """Return mean loss and accuracy of each job on "validation" or "test"."""
+        """Return mean loss and accuracy of each job on "validation" or "test".
+
+        The sums of the program are divided here, by the number of examples without padding, in float64.
+        """
         images, labels = self._data.splits[split]
         losses, correct = self._evaluate(images, labels, state)
         examples = len(getattr(self._job.data, split).labels)
@@ -125,6 +158,72 @@ class Program:
         return [(loss / examples, hits / examples) for loss, hits in pairs]
 
 
-def _filled(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
+class ProgramCache:
+    """Makes a program at its first use and keeps it; another kind of job makes it forget all, to save memory.
+
+    A process trains one kind of job after another and hardly returns to one, but it trains stacks of several
+    sizes: at the end of a sweep they are smaller.
+    """
+
+    def __init__(self) -> None:
+        self._key: str | None = None
+        self._data: DeviceData | None = None
+        self._by_size: dict[int, Program] = {}
+
+    def get(self, job: Job, size: int = 1) -> Program:
+        """Return the program for stacks of `size` jobs like `job`.
+
+        Raises:
+            UserError: if the model does not map a batch of images to logits.
+            CannotStack: as `Program`.
+        """
+        if job.program_key != self._key:
+            # Let the old tensors go before the new ones are made: both at once may not fit.
+            self._by_size, self._data = {}, None
+            self._data = DeviceData(job.data)
+            self._key = job.program_key
+        if size not in self._by_size:
+            self._by_size[size] = Program(job, size, self._data)
+        return self._by_size[size]
+
+
+def bytes_of_job(job: Job) -> int:
+    """Estimate what a job adds to the memory of its stack: weights, slots, their new values, activations."""
+    model = build_from_seed(job.build_model, np.random.SeedSequence(0))
+    weights = sum(int(np.prod(variable.shape)) for variable in model.variables)
+    outputs = sum(_count_values(layer.output) for layer in model.layers)
+    batch = max(int(job.batches.sizes.max()), EVALUATION_BATCH)
+    # Weights, gradients and slots, each twice: what an update reads and what it writes exist together.
+    state = weights * 2 * (2 + job.optimizer.slots)
+    # What the layers give out for a batch, and the gradients of that.
+    activations = outputs * batch * 2
+    return 4 * (state + activations)  # float32
+
+
+def _to_tensors(split: Split) -> tuple[Any, Any]:
+    """Return uint8[examples, pixels], whose rows a batch is gathered from, and int32[examples]."""
+    import tensorflow as tf
+
+    return tf.constant(split.images.reshape(len(split.images), -1)), tf.constant(split.labels)
+
+
+def _cut_into_chunks(images: Any, labels: Any) -> tuple[Any, Any]:
+    """Cut a split into [chunks, batch, ...]; the last one is filled up with examples of label -1."""
+    import tensorflow as tf
+
+    batch = min(EVALUATION_BATCH, len(labels))
+    missing = -len(labels) % batch
+    images = tf.pad(images, [[0, missing], [0, 0]])
+    labels = tf.pad(labels, [[0, missing]], constant_values=-1)
+    return tf.reshape(images, (-1, batch, images.shape[1])), tf.reshape(labels, (-1, batch))
+
+
+def _pad_rows(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
     """Return `columns`, [steps, jobs], with zeros behind up to `rows` steps."""
     return np.pad(columns, ((0, rows - len(columns)), (0, 0)))
+
+
+def _count_values(output: Any) -> int:
+    """Return how many values one example has in the output of a layer."""
+    outputs = output if isinstance(output, list) else [output]
+    return sum(int(np.prod([side or 1 for side in tensor.shape[1:]])) for tensor in outputs)

@@ -10,19 +10,19 @@ from ratelab.schedules import Schedule, tabulate
 from ratelab.schedules.plateau import Reactive
 from ratelab.validation import UserError
 
-Rate32 = npt.NDArray[np.float32]
+Column = npt.NDArray[np.float32]  # a number for each step
 
 __all__ = ["Decided", "Rates", "Tabulated", "momenta_of", "rates_of"]
 
 
 class Rates(Protocol):
-    """Gives the rates of one epoch after another."""
+    """Gives the rates of one epoch after another; asked twice, it gives the same ones."""
 
     @property
-    def table(self) -> Rate32 | None:
+    def table(self) -> Column | None:
         """float32[steps], the rates of the whole run; None where they are decided on the way."""
 
-    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:
+    def segment(self, steps: slice, losses: Sequence[float]) -> Column:
         """Return the rates of the updates `steps`, given the validation losses of all epochs before."""
 
 
@@ -33,29 +33,30 @@ class Tabulated:
         table: float32[steps].
     """
 
-    def __init__(self, table: Rate32) -> None:
-        self.table: Rate32 = table
+    def __init__(self, table: Column) -> None:
+        self.table: Column = table
 
-    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:  # noqa: ARG002 - as in Rates
+    def segment(self, steps: slice, losses: Sequence[float]) -> Column:  # noqa: ARG002 - as in Rates
         """Return a part of the table."""
         return self.table[steps]
 
 
 class Decided:
-    """Rates that follow the validation loss.
+    """Rates that follow the validation loss; they are known an epoch at a time.
 
     Args:
         schedule: decides.
         factors: float64[steps], by what each rate is multiplied then.
     """
 
-    table = None
+    table = None  # there is none before the run is over
 
     def __init__(self, schedule: Reactive, factors: npt.NDArray[np.float64]) -> None:
         self._schedule, self._factors = schedule, factors
 
-    def segment(self, steps: slice, losses: Sequence[float]) -> Rate32:
+    def segment(self, steps: slice, losses: Sequence[float]) -> Column:
         """Ask the schedule; raise UserError for a rate that is negative or not finite."""
+        # Multiplied in float64, before the one rounding in `tabulate`, as for rates that are known.
         return tabulate(
             lambda step: self._schedule.rates(step, losses) * self._factors[steps],
             steps.stop - steps.start,
@@ -77,18 +78,25 @@ def rates_of(schedule: Schedule | Reactive, factors: npt.NDArray[np.float64]) ->
     return Tabulated(tabulate(lambda step: schedule(step) * factors, len(factors)))
 
 
-def momenta_of(schedule: Any, steps: int) -> Rate32 | None:
+def momenta_of(schedule: Any, steps: int) -> Column | None:
     """Return float32[steps], the momenta of a schedule that has a function `momentum`; else None.
 
     Raises:
         UserError: if a momentum is not in [0, 1), or there is not one a step.
+
+    >>> from ratelab.schedules import one_cycle
+    >>> momenta_of(one_cycle(1.0, 10, pct_start=0.5), 5)
+    array([0.95      , 0.93535537, 0.9       , 0.86464465, 0.85      ],
+          dtype=float32)
     """
     momentum = getattr(schedule, "momentum", None)
     if momentum is None:
         return None
+    # Rounded before it is checked: the float64 just below 1 is a float32 of 1.
     momenta = np.asarray(momentum(np.arange(steps)), np.float64).astype(np.float32)
     if momenta.shape != (steps,):
         raise UserError(f"schedule: must return one momentum a step, shape ({steps},), got {momenta.shape}.")
+    # Whatever is not within, so that nan is refused as well.
     bad = ~((momenta >= 0) & (momenta < 1))
     if bad.any():
         first = int(bad.argmax())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ratelab.batch_sizes import BatchPlan
 from ratelab.validation import UserError
 
-MOST_SHAPES = 64
+MOST_SHAPES = 64  # each is compiled by itself, which takes time and memory
 
 __all__ = ["Segment", "Segments"]
 
@@ -41,6 +41,9 @@ class Segment:
 class Segments:
     """Cuts every epoch of a run into segments of a few shapes, the same throughout the run.
 
+    With batches of one size a segment is an epoch, without padding. Else consecutive batches of one width are
+    a segment, padded to the most updates that any epoch has of that width.
+
     Args:
         plan: the sizes of all batches.
         exact: pad no batch, as layers need that look across the batch: a shape for every size.
@@ -51,8 +54,9 @@ class Segments:
 
     def __init__(self, plan: BatchPlan, *, exact: bool) -> None:
         self._plan = plan
+        # Equal batches in epochs of unequal length, as in a run that is cut to a number of steps, are padded.
         self._whole = plan.is_constant and len(set(np.diff(plan.first_steps).tolist())) == 1
-        self._widths = plan.sizes if self._whole or exact else _shared_widths(plan.sizes)
+        self._widths = plan.sizes if self._whole or exact else _choose_widths(plan.sizes)
         if len(np.unique(self._widths)) > MOST_SHAPES:
             raise UserError(
                 "batch: this model has layers that look across the batch, so that every size is compiled "
@@ -60,6 +64,7 @@ class Segments:
                 "Lower batch.largest or batch.decay_rate."
             )
         self._bounds = [self._cut(epoch) for epoch in range(plan.epochs)]
+        # One number of rows for each width, the largest of all epochs: so each width is compiled once.
         self._rows: dict[int, int] = {}
         for first, end in itertools.chain(*map(itertools.pairwise, self._bounds)):
             width = int(self._widths[first])
@@ -80,7 +85,8 @@ class Segments:
                 yield Segment(first, end - first, used.reshape(-1, width))
             else:
                 missing = self._rows[width] - len(sizes)
-                order = np.pad(_rows(used, sizes, width), ((0, missing), (0, 0)))
+                order = np.pad(_pad_batches(used, sizes, width), ((0, missing), (0, 0)))
+                # The loop does not reach the rows that are missing; 1 is a size that could be divided by.
                 yield Segment(first, end - first, order, np.pad(sizes, (0, missing), constant_values=1))
 
     def _cut(self, epoch: int) -> list[int]:
@@ -90,14 +96,16 @@ class Segments:
         return [first, *changes.tolist(), end]
 
 
-def _shared_widths(sizes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _choose_widths(sizes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return a width for every batch: the largest size of its class; each class is an octave above the first.
 
     So there are at most ceil(log2(largest / smallest)) + 1 widths, and less than half of a batch is padding.
 
-    >>> _shared_widths(np.int32([10, 11, 15, 20, 21, 40]))
+    >>> _choose_widths(np.int32([10, 11, 15, 20, 21, 40]))
     array([10, 20, 20, 20, 40, 40], dtype=int32)
     """
+    # Octaves and not, say, tens: fewer widths would pad more than half of a batch, more would be compiled for
+    # little. The class of a ratio r is ceil(log2(r)); frexp gives it without rounding, so 2 and 4 fall right.
     mantissas, exponents = np.frexp(sizes / sizes.min())
     octaves = np.where(mantissas == 0.5, exponents - 1, exponents)
     widths = np.empty_like(sizes)
@@ -106,13 +114,19 @@ def _shared_widths(sizes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return widths
 
 
-def _rows(examples: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], width: int) -> npt.NDArray[np.int32]:
+def _pad_batches(
+    examples: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], width: int
+) -> npt.NDArray[np.int32]:
     """Return int32[steps, width]: consecutive examples, the rest of each row filled with its first one.
 
-    >>> _rows(np.arange(5, dtype=np.int32), np.int32([2, 3]), 4)
+    >>> _pad_batches(np.arange(5, dtype=np.int32), np.int32([2, 3]), 4)
     array([[0, 1, 0, 0],
            [2, 3, 4, 2]], dtype=int32)
     """
-    firsts, places = np.cumsum(sizes) - sizes, np.arange(width)
-    rows: npt.NDArray[np.int32] = examples[firsts[:, None] + np.where(places < sizes[:, None], places, 0)]
+    # The padding is masked out of the loss, but a mask does not stop what is not finite: 0 * inf is nan in
+    # the gradient. An example of the same batch is not finite only where the batch is not.
+    firsts = np.cumsum(sizes) - sizes
+    places = np.arange(width)
+    within = np.where(places < sizes[:, None], places, 0)
+    rows: npt.NDArray[np.int32] = examples[firsts[:, None] + within]
     return rows

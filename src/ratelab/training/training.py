@@ -3,28 +3,34 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import epoch_order
 from ratelab.training.chunks import Chunk
-from ratelab.training.hyperparameters import Hyperparameters
-from ratelab.training.job import Job, seeded_model
+from ratelab.training.job import Hyperparameters, Job, build_from_seed
+from ratelab.training.program import Program
 from ratelab.training.segments import Segments
-
-if TYPE_CHECKING:
-    from ratelab.training.program import Program
 
 __all__ = ["Training"]
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """The updates of one epoch of all runs; arrays by step have the axis of the runs behind."""
+class _Epoch:
+    """The updates of one epoch of all runs.
 
-    epoch: int
+    Attributes:
+        number: from 0.
+        place: which updates of the run they are.
+        rates: float32[steps, jobs].
+        losses: float32[steps, jobs].
+        timestamps: int64[steps].
+        seconds: of all runs together.
+    """
+
+    number: int
     place: slice
     rates: npt.NDArray[np.float32]
     losses: npt.NDArray[np.float32]
@@ -45,11 +51,13 @@ class Training:
         UserError: if the batches have more sizes than can be compiled for this model.
     """
 
-    def __init__(self, jobs: Sequence[Job], program: "Program") -> None:
+    def __init__(self, jobs: Sequence[Job], program: Program) -> None:
         self.jobs, self._program = list(jobs), program
         first = self.jobs[0]
+        # Two streams, so that the order of the batches does not depend on how many numbers a model draws.
+        # Runs of one seed share both, whatever else they differ in: that makes comparisons paired.
         weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
-        self._model = seeded_model(first.build_model, weights_seed)
+        self._model = build_from_seed(first.build_model, weights_seed)
         self._state = program.initial_state(self._model)
         self._segments = Segments(first.batches, exact=not program.by_example)
         self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])
@@ -64,6 +72,7 @@ class Training:
             for losses, (loss, _) in zip(val_losses, validation, strict=True):
                 losses.append(loss)
             chunks = [self._chunk(i, trained, validation[i]) if going[i] else None for i in range(len(going))]
+            # A job that diverged is trained on, unseen: to take it out would mean to compile a smaller stack.
             going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
             yield chunks
             if not any(going):
@@ -71,6 +80,7 @@ class Training:
 
     def test(self) -> list[tuple[float, float] | None]:
         """Return loss and accuracy on the test split of each run that looks at it: once, at the end."""
+        # Where no run may know, nobody looks: the test split is for judging, not for choosing.
         if not any(job.test for job in self.jobs):
             return [None for _ in self.jobs]
         results = self._program.evaluate(self._state, "test")
@@ -81,32 +91,35 @@ class Training:
         self._program.assign(self._state, number, self._model)
         return self._model
 
-    def _train(self, epoch: int, val_losses: Sequence[Sequence[float]]) -> _Trained:
+    def _train(self, epoch: int, val_losses: Sequence[Sequence[float]]) -> _Epoch:
         """Do the updates of an epoch, segment by segment."""
         job = self.jobs[0]
         place = slice(*job.batches.first_steps[epoch : epoch + 2].tolist())
         rates = [own.rates.segment(place, seen) for own, seen in zip(self.jobs, val_losses, strict=True)]
-        by_step, parts = np.stack(rates, 1), []
+        rates_by_step = np.stack(rates, 1)
+        parts = []
         examples = epoch_order(self._order_seed, epoch, len(job.data.train.labels), 1).ravel()
         begin = time.time()
         for segment in self._segments.of_epoch(epoch, examples):
             first = segment.first_step - place.start
-            part = by_step[first : first + segment.steps]
+            part = rates_by_step[first : first + segment.steps]
             self._state, losses = self._program.run(self._state, segment, part, self._hyperparameters)
             parts.append(losses)
         seconds = time.time() - begin
-        stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(by_step)).astype(np.int64)
-        return _Trained(epoch, place, by_step, np.concatenate(parts), stamps, seconds)
+        # Inside the loop there is no clock to look at, and every update takes about as long as the next.
+        stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(rates_by_step)).astype(np.int64)
+        return _Epoch(epoch, place, rates_by_step, np.concatenate(parts), stamps, seconds)
 
-    def _chunk(self, i: int, trained: _Trained, validation: tuple[float, float]) -> Chunk:
+    def _chunk(self, i: int, trained: _Epoch, validation: tuple[float, float]) -> Chunk:
         """Return what run `i` gave in an epoch, up to and with the first loss that is not finite."""
         job, losses = self.jobs[i], trained.losses[:, i]
         bad = ~np.isfinite(losses)
         steps = int(bad.argmax()) + 1 if bad.any() else len(losses)
         place = slice(trained.place.start, trained.place.start + steps)
+        # Copies: a view of one column would keep the arrays of the whole stack alive until it is recorded.
         rates = trained.rates[:steps, i].copy()
         return Chunk(
-            trained.epoch,
+            trained.number,
             place.start,
             rates,
             losses[:steps].copy(),
@@ -116,5 +129,6 @@ class Training:
             batch_size=job.batches.sizes[place],
             examples_seen=None if job.batches.is_constant else job.batches.examples_seen[place],
             momentum=None if job.momenta is None else job.momenta[place],
+            # Of the last update that was done, which in a chunk that ends early is not the last of the epoch.
             noise_scale=job.noise_scale(place.stop - 1, float(rates[-1])),
         )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ratelab.batch_sizes import BatchPlan
 from ratelab.schedules import tabulate
-from ratelab.training import Job, Programs, Tabulated, Training
+from ratelab.training import Job, ProgramCache, Tabulated, Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def range_test(
     Raises:
         UserError: if the model does not map a batch of images to logits.
     """
-    programs = Programs()
+    programs = ProgramCache()
     losses = np.full((len(jobs), len(rates)), np.nan)
     for row, job in zip(losses, jobs, strict=True):
         risen = replace(job, rates=Tabulated(rates), batches=batches, momenta=None, test=False)

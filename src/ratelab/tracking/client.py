@@ -1,13 +1,14 @@
 """MLflow's client, without its global state and with the patience that it lacks."""
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import safe_name
+from ratelab.tracking.patience import wait_patiently
 from ratelab.validation import UserError
 
 P = ParamSpec("P")
@@ -15,7 +16,7 @@ R = TypeVar("R")
 
 RUN_KEY = "ratelab.run_key"
 _TEXTS_A_CALL = 100  # MLflow's own limit
-_PATIENCE_SECONDS = 120.0
+_PAUSE_SECONDS = 0.2
 
 
 class Client:
@@ -65,10 +66,9 @@ class Client:
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind."""
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking.context.registry import resolve_tags
 
         key = uuid.uuid4().hex
-        tags = {**resolve_tags(), **tags, RUN_KEY: key}
+        tags = {**source_tags(), **tags, RUN_KEY: key}
         try:
             run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
         except MlflowException:
@@ -117,24 +117,21 @@ class Client:
         self._patiently(self.mlflow.set_terminated, run_id, status)
 
     def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the call returns, repeated while another program holds a SQL store."""
+        """Return what the call returns, made again while another program holds a SQL store."""
+        with quiet_logs():
+            return wait_patiently(lambda: call(*args, **kwargs), self._will_pass, _PAUSE_SECONDS)
+
+    def _will_pass(self, error: BaseException) -> bool:
+        """Say whether the database is only busy: MLflow has the driver's error in its message alone.
+
+        A server repeats by itself what its database refuses for the moment.
+        """
         from mlflow.exceptions import MlflowException
 
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with quiet_logs():
-                    return call(*args, **kwargs)
-            except MlflowException as error:
-                if not self._passes(error) or time.monotonic() > end:
-                    raise
-                time.sleep(0.2)
-
-    def _passes(self, error: Exception) -> bool:
+        if not isinstance(error, MlflowException):
+            return False
         if self.uri.startswith("sqlite"):
             return "database is locked" in str(error)
-        return (
-            self.uri.startswith("postgresql")
-            and "(psycopg" in str(error)
-            and "OperationalError" in str(error)
-        )
+        if self.uri.startswith("postgresql"):
+            return "(psycopg" in str(error) and "OperationalError" in str(error)
+        return False

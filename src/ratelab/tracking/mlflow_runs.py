@@ -14,7 +14,7 @@ from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
-from ratelab.tracking.names import as_json, clipped, safe_params, safe_tags
+from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
 from ratelab.tracking.reading import Recorded, recorded
 from ratelab.tracking.writer import MetricWriter
 
@@ -80,7 +80,7 @@ class MlflowRun(Run):
         artifact all tracebacks.
         """
         self._failures.append(traceback_text)
-        self.tags({"error": clipped(reason, _ERROR_LENGTH)})
+        self.tags({"error": clip(reason, _ERROR_LENGTH)})
         self.artifact_text("\n".join(self._failures), "traceback.txt")
 
     def _end(self) -> None:

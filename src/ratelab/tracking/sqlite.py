@@ -1,12 +1,8 @@
 """A store in one SQLite file: checked in milliseconds if it is there, made atomically if it is not."""
 
-# mypy: allow-untyped-calls
-# (parts of mlflow are untyped)
 import glob
 import importlib.metadata
-import importlib.util
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.mlflow_internals import make_tables, schema_revisions
 from ratelab.tracking.uris import sqlite_uri
 from ratelab.validation import UserError
 
@@ -80,13 +77,12 @@ def _build(path: Path) -> None:
     """Make the database aside and rename it, so that `path` is absent or complete at every moment."""
     silence_mlflow()
     from mlflow.exceptions import MlflowException
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
     temporary = path.with_name(f".{path.name}.new")
     try:
         with quiet_logs():
-            SqlAlchemyStore(sqlite_uri(temporary), (path.parent / "artifacts").as_uri())._dispose_engine()
+            make_tables(sqlite_uri(temporary), path.parent / "artifacts")
         _set_journal(temporary)
         _sync(temporary)
         temporary.rename(path)
@@ -94,7 +90,6 @@ def _build(path: Path) -> None:
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise OSError(str(error).splitlines()[0]) from error
     finally:
-        SqlAlchemyStore._engine_map.pop(sqlite_uri(temporary), None)
         _sweep(path)
 
 
@@ -190,27 +185,8 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-def mlflow_revisions() -> tuple[str, set[str]]:
-    """Return the newest schema revision of the installed MLflow, and all of them.
-
-    They are read from the text of its migrations: to import MLflow takes two seconds, which training hides.
-    """
-    spec = importlib.util.find_spec("mlflow")
-    assert spec is not None and spec.origin is not None  # noqa: S101, PT018 - a requirement of ours
-    folder = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
-    texts = [path.read_text() for path in sorted(folder.glob("*.py"))]
-    found: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
-    for text in texts:
-        for key, value in re.findall(
-            r"""^(revision|down_revision)\b.*=\s*["'](\w+)["']""", text, re.MULTILINE
-        ):
-            found[key].add(value)
-    (newest,) = found["revision"] - found["down_revision"]
-    return newest, found["revision"]
-
-
 def _check_revision(path: Path, uri: str, found: str) -> None:
-    expected, known = mlflow_revisions()
+    expected, known = schema_revisions()
     if found == expected:
         return
     versions = f"(schema {found}; mlflow {importlib.metadata.version('mlflow')} expects {expected})"

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import shutil
 import socket
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +16,8 @@ import ratelab.data
 from ratelab.data import datasets, epoch_order, fetching, idx, load, sources
 from ratelab.data.files import FILES, AlteredError, File, unpack
 from ratelab.validation import UserError
+from support import ROOT
 from support.small_data import SMALL, each_file_once, idx_file, load_small, serve_small
-
-ROOT = Path(__file__).parents[2]
-TRAIN, TEST = 50, 10
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import safe_name
 from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking.uris import is_served, kind_of
 from ratelab.validation import UserError
 
 P = ParamSpec("P")
@@ -20,20 +21,19 @@ _PAUSE_SECONDS = 0.2
 
 
 class Client:
-    """The few calls that a run needs; each waits while another program holds the database.
+    """The few calls that a run needs; each returns when the store has what it was given.
+
+    While another program holds the database each waits, two minutes at most; then it raises MLflow's error.
 
     Args:
         uri: what `prepare_store` returned.
     """
 
     def __init__(self, uri: str) -> None:
-        silence_mlflow()
-        from mlflow import MlflowClient
-
         self.uri = uri
-        self.mlflow = MlflowClient(uri, registry_uri=uri)
+        self.mlflow = open_client(uri)
 
-    def experiment(self, name: str, artifacts: Path | None) -> str:
+    def open_experiment(self, name: str, artifacts: Path | None) -> str:
         """Return the id of the experiment `name`; whoever comes first makes it.
 
         Args:
@@ -43,31 +43,39 @@ class Client:
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
-        from mlflow.exceptions import MlflowException
-
         found = self._patiently(self.mlflow.get_experiment_by_name, name)
         if found is None:
-            location = None
-            if artifacts is not None:
-                location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
-            try:
-                return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            # another process was faster: this asks again, and finds what that one made
-            return self.experiment(name, artifacts)
+            return self._create_experiment(name, artifacts)
         experiment_id: str = found.experiment_id
         if found.lifecycle_stage != "active":
             advice = f"Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
             raise UserError(f"tracking.experiment: {name!r} was deleted in this store. {advice}")
         return experiment_id
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """Return the id of a new run; an answer lost on the way leaves no second run behind."""
+    def _create_experiment(self, name: str, artifacts: Path | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        key = uuid.uuid4().hex
+        location = None
+        if artifacts is not None:
+            location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
+        try:
+            return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self.open_experiment(name, artifacts)  # another process was faster: this finds what it made
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """Return the id of a new run; an answer lost on the way leaves no second run behind.
+
+        Args:
+            experiment_id: what `open_experiment` returned.
+            name: what people see.
+            tags: as MLflow takes them; those that `mlflow.start_run` would set are added.
+        """
+        from mlflow.exceptions import MlflowException
+
+        key = uuid.uuid4().hex  # by which a run is found whose id never arrived
         tags = {**source_tags(), **tags, RUN_KEY: key}
         try:
             run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
@@ -76,7 +84,7 @@ class Client:
             if not found:
                 raise
             return found[0]
-        if self.uri.startswith("http"):  # the HTTP client repeats a request whose answer was lost
+        if is_served(self.uri):  # the HTTP client repeats a request whose answer was lost
             for ghost in self._runs_with(experiment_id, key):
                 if ghost != run.info.run_id:
                     self.mlflow.delete_run(ghost)
@@ -130,8 +138,9 @@ class Client:
 
         if not isinstance(error, MlflowException):
             return False
-        if self.uri.startswith("sqlite"):
+        kind = kind_of(self.uri)
+        if kind == "sqlite":
             return "database is locked" in str(error)
-        if self.uri.startswith("postgresql"):
+        if kind == "postgresql":
             return "(psycopg" in str(error) and "OperationalError" in str(error)
         return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.tracking.environment import silence_mlflow
+from ratelab.tracking.environment import open_client
 from ratelab.tracking.mlflow_internals import find_engine, metrics_table
 from ratelab.validation import UserError
 
@@ -83,10 +83,7 @@ def recorded(
     Raises:
         UserError: if the store holds no such run.
     """
-    silence_mlflow()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
+    client = open_client(uri)
     if run_ids:
         return _find_named(client, run_ids)
     if experiment is not None:
@@ -95,6 +92,8 @@ def recorded(
 
 
 def _find_sweep(client: "MlflowClient", sweep_id: str | None) -> Recorded:
+    """Return the runs of a sweep, by default of that of the newest run, which may be of none."""
+    # it becomes part of a query
     if sweep_id is not None and not re.fullmatch(r"[\w.-]+", sweep_id):
         raise UserError(f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -157,8 +156,16 @@ def _search_all(client: "MlflowClient", experiment_id: str, wanted: str) -> "lis
 
 def _convert(run: "MlflowRun") -> RecordedRun:
     info, data = run.info, run.data
-    what = (info.run_id, info.run_name, info.status, data.params, data.tags, data.metrics)
-    return RecordedRun(*what, started=info.start_time, ended=info.end_time)
+    return RecordedRun(
+        run_id=info.run_id,
+        name=info.run_name,
+        status=info.status,
+        params=data.params,
+        tags=data.tags,
+        metrics=data.metrics,
+        started=info.start_time,
+        ended=info.end_time,
+    )
 
 
 def histories(
@@ -174,12 +181,15 @@ def histories(
         key: the name of the metric.
         at: the steps that are wanted; None: every point.
     """
-    client, engine = _open(uri)
+    client = open_client(uri)
+    engine = find_engine(client)
     if engine is None:
         found = {run_id: _ask(client, run_id, key) for run_id in run_ids}
     else:
         found = {}
-        wanted = at if at is None or len(at) <= _STEPS_A_QUERY else None
+        wanted = (
+            at if at is None or len(at) <= _STEPS_A_QUERY else None
+        )  # else all are read, then picked from
         for first in range(0, len(run_ids), _RUNS_A_QUERY):
             found |= _query(engine, run_ids[first : first + _RUNS_A_QUERY], key, at=wanted)
     if at is not None:
@@ -208,7 +218,8 @@ def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str,
     Returns:
         Of each run the first step of each window, ascending, and the mean over the points in it.
     """
-    client, engine = _open(uri)
+    client = open_client(uri)
+    engine = find_engine(client)
     if engine is None:
         found = {run_id: _average(_ask(client, run_id, key), width) for run_id in run_ids}
     else:
@@ -216,15 +227,6 @@ def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str,
         for first in range(0, len(run_ids), _RUNS_A_QUERY):
             found |= _query(engine, run_ids[first : first + _RUNS_A_QUERY], key, width)
     return {run_id: history for run_id, history in found.items() if len(history.steps)}
-
-
-def _open(uri: str) -> "tuple[MlflowClient, Engine | None]":
-    """Return MLflow's client, and the database behind it if it is a SQL store."""
-    silence_mlflow()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    return client, find_engine(client)
 
 
 def _average(history: History, width: int) -> History:

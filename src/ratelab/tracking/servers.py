@@ -28,8 +28,8 @@ def check_server(uri: str) -> None:
         UserError: it does not answer within seconds, or refuses.
     """
     _ask(uri, "GET", "/health")
-    search = {"max_results": 1}
-    answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", search)
+    # anybody may ask for its health: whether we are let in, and it is MLflow's, only a real question shows
+    answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", {"max_results": 1})
     if not isinstance(answer, dict):
         _refuse(uri, "answers, but not as MLflow does", _ADVICE[404])
 
@@ -61,6 +61,8 @@ def _port(uri: str) -> int:
 def prepare_postgresql(uri: str, artifacts: Path) -> None:
     """Return once the database of `uri` holds the schema of this MLflow's; an empty database is given it.
 
+    Waits for another process that gives it, as long as that takes.
+
     Args:
         uri: `tracking.uri`.
         artifacts: the absolute folder for the artifacts of MLflow's default experiment.
@@ -88,9 +90,11 @@ def prepare_postgresql(uri: str, artifacts: Path) -> None:
 
 
 def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
+    """Give an empty database MLflow's tables, one process at a time."""
     from sqlalchemy import inspect, text
 
-    # held by the session: whoever comes second waits here, then finds the tables
+    # of the session: it outlives the transaction and ends with this process, however that ends;
+    # whoever comes second waits here, then finds the tables
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
     connection.commit()
     if not inspect(connection).get_table_names():
@@ -100,6 +104,7 @@ def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
 
 
 def _check_schema(uri: str, engine: "Engine") -> None:
+    """Refuse a database of another program's, or of another MLflow's."""
     from mlflow.exceptions import MlflowException
 
     if not has_all_tables(engine):

@@ -1,5 +1,6 @@
 """The two ways of storing a batch of metric rows: SQL in bulk, or MLflow's client in requests of 1,000."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1.7976931348623157e308  # what MLflow stores for an infinity
 _REQUEST_ROWS = 1000  # MLflow's own limit
-_BUSY_SECONDS = 20.0
+_BUSY_SECONDS = 20.0  # SQLite waits in its own loop, which sees a free database sooner than ours
 _PAUSE_SECONDS = 0.1
 
 
@@ -74,14 +75,19 @@ def _metrics(rows: Rows) -> Iterator["Metric"]:
     return (Metric(rows.key, value, timestamp, step) for value, timestamp, step in columns)
 
 
-class _SqlSink:
+class _SqlSink(ABC):
     """One transaction a batch, on the engine of MLflow's own store; a locked database is waited for."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
     def store(self, batch: Sequence[Rows]) -> None:
-        """Write the batch, again and again while another program holds the database."""
+        """Write the batch, again and again while another program holds the database.
+
+        Raises:
+            LookupError: there is no such run, or it has been deleted; nothing was written.
+            DBAPIError: the database was busy for two minutes, or refuses the batch.
+        """
         wait_patiently(lambda: self._store(batch), self._will_pass, _PAUSE_SECONDS)
 
     def _store(self, batch: Sequence[Rows]) -> None:
@@ -95,14 +101,17 @@ class _SqlSink:
             self._insert(connection, rows)
         _update_latest(connection, batch)
 
+    @abstractmethod
     def _begin(self, connection: "Connection") -> None:
-        raise NotImplementedError
+        """Prepare the connection for a transaction that writes."""
 
+    @abstractmethod
     def _insert(self, connection: "Connection", rows: Rows) -> None:
-        raise NotImplementedError
+        """Write the points; those that are there already stay as they are."""
 
+    @abstractmethod
     def _will_pass(self, error: BaseException) -> bool:
-        raise NotImplementedError
+        """Say whether the database is only busy."""
 
 
 class SqliteSink(_SqlSink):
@@ -116,9 +125,12 @@ class SqliteSink(_SqlSink):
         self._statement, self._columns = str(compiled), compiled.positiontup or []
 
     def _begin(self, connection: "Connection") -> None:
+        # the settings come first: inside a transaction they are ignored
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
         # the run is looked up once a batch; the foreign key would look it up for every row
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        # a plain BEGIN would take the lock with the first row, after the run has been read: if another
+        # program has written in between, SQLite refuses at once and does not wait, for what was read is old
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _insert(self, connection: "Connection", rows: Rows) -> None:
@@ -178,6 +190,7 @@ class PostgresSink(_SqlSink):
 
 
 def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:
+    """Raise LookupError unless there are all these runs, none of them deleted."""
     from sqlalchemy import select
 
     runs = runs_table()

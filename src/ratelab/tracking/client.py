@@ -1,13 +1,15 @@
 """MLflow's client, without its global state and with the patience that it lacks."""
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.environment import open_client, quiet_logs
+from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import safe_name
+from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking.uris import is_served, kind_of
 from ratelab.validation import UserError
 
 P = ParamSpec("P")
@@ -15,24 +17,23 @@ R = TypeVar("R")
 
 RUN_KEY = "ratelab.run_key"
 _TEXTS_A_CALL = 100  # MLflow's own limit
-_PATIENCE_SECONDS = 120.0
+_PAUSE_SECONDS = 0.2
 
 
 class Client:
-    """The few calls that a run needs; each waits while another program holds the database.
+    """The few calls that a run needs; each returns when the store has what it was given.
+
+    While another program holds the database each waits, two minutes at most; then it raises MLflow's error.
 
     Args:
         uri: what `prepare_store` returned.
     """
 
     def __init__(self, uri: str) -> None:
-        silence_mlflow()
-        from mlflow import MlflowClient
-
         self.uri = uri
-        self.mlflow = MlflowClient(uri, registry_uri=uri)
+        self.mlflow = open_client(uri)
 
-    def experiment(self, name: str, artifacts: Path | None) -> str:
+    def open_experiment(self, name: str, artifacts: Path | None) -> str:
         """Return the id of the experiment `name`; whoever comes first makes it.
 
         Args:
@@ -42,33 +43,40 @@ class Client:
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
-        from mlflow.exceptions import MlflowException
-
         found = self._patiently(self.mlflow.get_experiment_by_name, name)
         if found is None:
-            location = None
-            if artifacts is not None:
-                location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
-            try:
-                return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            # another process was faster: this asks again, and finds what that one made
-            return self.experiment(name, artifacts)
+            return self._create_experiment(name, artifacts)
         experiment_id: str = found.experiment_id
         if found.lifecycle_stage != "active":
             advice = f"Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
             raise UserError(f"tracking.experiment: {name!r} was deleted in this store. {advice}")
         return experiment_id
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """Return the id of a new run; an answer lost on the way leaves no second run behind."""
+    def _create_experiment(self, name: str, artifacts: Path | None) -> str:
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking.context.registry import resolve_tags
 
-        key = uuid.uuid4().hex
-        tags = {**resolve_tags(), **tags, RUN_KEY: key}
+        location = None
+        if artifacts is not None:
+            location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
+        try:
+            return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self.open_experiment(name, artifacts)  # another process was faster: this finds what it made
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """Return the id of a new run; an answer lost on the way leaves no second run behind.
+
+        Args:
+            experiment_id: what `open_experiment` returned.
+            name: what people see.
+            tags: as MLflow takes them; those that `mlflow.start_run` would set are added.
+        """
+        from mlflow.exceptions import MlflowException
+
+        key = uuid.uuid4().hex  # by which a run is found whose id never arrived
+        tags = {**source_tags(), **tags, RUN_KEY: key}
         try:
             run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
         except MlflowException:
@@ -76,7 +84,7 @@ class Client:
             if not found:
                 raise
             return found[0]
-        if self.uri.startswith("http"):  # the HTTP client repeats a request whose answer was lost
+        if is_served(self.uri):  # the HTTP client repeats a request whose answer was lost
             for ghost in self._runs_with(experiment_id, key):
                 if ghost != run.info.run_id:
                     self.mlflow.delete_run(ghost)
@@ -117,24 +125,22 @@ class Client:
         self._patiently(self.mlflow.set_terminated, run_id, status)
 
     def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the call returns, repeated while another program holds a SQL store."""
+        """Return what the call returns, made again while another program holds a SQL store."""
+        with quiet_logs():
+            return wait_patiently(lambda: call(*args, **kwargs), self._will_pass, _PAUSE_SECONDS)
+
+    def _will_pass(self, error: BaseException) -> bool:
+        """Say whether the database is only busy: MLflow has the driver's error in its message alone.
+
+        A server repeats by itself what its database refuses for the moment.
+        """
         from mlflow.exceptions import MlflowException
 
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with quiet_logs():
-                    return call(*args, **kwargs)
-            except MlflowException as error:
-                if not self._passes(error) or time.monotonic() > end:
-                    raise
-                time.sleep(0.2)
-
-    def _passes(self, error: Exception) -> bool:
-        if self.uri.startswith("sqlite"):
+        if not isinstance(error, MlflowException):
+            return False
+        kind = kind_of(self.uri)
+        if kind == "sqlite":
             return "database is locked" in str(error)
-        return (
-            self.uri.startswith("postgresql")
-            and "(psycopg" in str(error)
-            and "OperationalError" in str(error)
-        )
+        if kind == "postgresql":
+            return "(psycopg" in str(error) and "OperationalError" in str(error)
+        return False

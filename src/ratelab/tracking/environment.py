@@ -1,9 +1,13 @@
-"""What must hold before MLflow is imported: no telemetry, no chatter."""
+"""What must hold where MLflow is used: no telemetry, no chatter, no store but ours."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def silence_mlflow() -> None:
@@ -13,9 +17,24 @@ def silence_mlflow() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
+def open_client(uri: str) -> "MlflowClient":
+    """Return MLflow's client of one store, whatever the environment names as another; nothing is asked yet.
+
+    Args:
+        uri: what `prepare_store` returned.
+    """
+    silence_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, registry_uri=uri)
+
+
 @contextmanager
 def quiet_logs(level: int = logging.CRITICAL) -> Iterator[None]:
-    """Keep messages of MLflow and Alembic below `level` from the terminal while the block runs."""
+    """Keep messages of MLflow and Alembic below `level` from the terminal while the block runs.
+
+    MLflow logs every error that it also raises, and a line for each migration of a new database.
+    """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -30,6 +49,7 @@ def quiet_logs(level: int = logging.CRITICAL) -> Iterator[None]:
 @contextmanager
 def brief_requests(brief: bool = True) -> Iterator[None]:
     """Let requests to a server that is known to be gone fail in seconds, not after MLflow's four minutes."""
+    # MLflow reads these at every request; it has no other way to say it for one client
     limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"} if brief else {}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)

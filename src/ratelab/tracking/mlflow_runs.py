@@ -14,7 +14,7 @@ from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
-from ratelab.tracking.names import as_json, clipped, safe_params, safe_tags
+from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
 from ratelab.tracking.reading import Recorded, recorded
 from ratelab.tracking.writer import MetricWriter
 
@@ -80,21 +80,25 @@ class MlflowRun(Run):
         artifact all tracebacks.
         """
         self._failures.append(traceback_text)
-        self.tags({"error": clipped(reason, _ERROR_LENGTH)})
+        self.tags({"error": clip(reason, _ERROR_LENGTH)})
         self.artifact_text("\n".join(self._failures), "traceback.txt")
 
     def _end(self) -> None:
         self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED")
 
     def _end_by(self, error: BaseException) -> None:
-        """Store what can be stored, then the status; a second error becomes a note of the first."""
+        """Store what can be stored, then the status; a second error becomes a note of the first.
+
+        It waits for a store as every call does, but not for a server that has just failed to answer.
+        """
         status = status_after(error)
         stored = False
         try:
             stored = _attempt(error, self._writer.flush)
+            # Ctrl-C and signals need no reason: whoever sent them waits for the end
             if stored and status == "FAILED":
                 stored = _attempt(error, lambda: self._describe(error))
-        finally:
+        finally:  # also if a second Ctrl-C ends the flush: the run must not stay RUNNING for ever
             with brief_requests(not stored):
                 _attempt(error, lambda: self._client.set_status(self.id, status))
 
@@ -117,10 +121,11 @@ def status_after(error: BaseException) -> str:
 
 
 def _attempt(error: BaseException, action: Callable[[], None]) -> bool:
+    """Say whether an action succeeded; why it did not is noted at the error that is on its way already."""
     try:
         action()
     except Exception as second:
-        if second is not error:
+        if second is not error:  # the writer raises its error at every call
             error.add_note(f"tracking: and then {type(second).__name__}: {second}")
         return False
     return True
@@ -128,6 +133,8 @@ def _attempt(error: BaseException, action: Callable[[], None]) -> bool:
 
 class MlflowTracker(Tracker):
     """The way to one experiment of a store of MLflow's, with a thread for the metrics.
+
+    To make one asks the store for the experiment, which waits for it as every call does.
 
     Args:
         uri: what `prepare_store` returned.
@@ -141,7 +148,7 @@ class MlflowTracker(Tracker):
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         self.uri = uri
         self._client = Client(uri)
-        self.experiment_id = self._client.experiment(experiment, artifacts)
+        self.experiment_id = self._client.open_experiment(experiment, artifacts)
         self._writer = MetricWriter(uri)
 
     @contextmanager
@@ -164,7 +171,7 @@ class MlflowTracker(Tracker):
             if changed:
                 run.artifact_text(as_json(changed), "tags_full.json")
             yield run
-            self._writer.flush()
+            self._writer.flush()  # inside: metrics that cannot be stored fail the run
         except BaseException as error:
             run._end_by(error)
             raise

@@ -26,7 +26,7 @@ def log_keras_model(client: "MlflowClient", run_id: str, model: "keras.Model", e
     """
     import mlflow.tensorflow
     from mlflow.entities import LoggedModelOutput
-    from mlflow.models.model import Model
+    from mlflow.models import Model
 
     run = client.get_run(run_id)
     logged = client.create_logged_model(

@@ -34,13 +34,13 @@ def safe_name(name: str) -> str:
         name = name.replace("/", "_")
     if name in {"", "."} or name.startswith(".."):
         name = f"_{name}"
-    return clipped(name, _NAME_LENGTH)
+    return clip(name, _NAME_LENGTH)
 
 
-def clipped(text: str, length: int) -> str:
+def clip(text: str, length: int) -> str:
     """Return `text`, if it is longer than `length` cut there, visibly.
 
-    >>> clipped("abcdefgh", 6)
+    >>> clip("abcdefgh", 6)
     'abc...'
     """
     return text if len(text) <= length else text[: length - 3] + "..."
@@ -56,7 +56,7 @@ def safe_texts(texts: Mapping[str, Any], length: int) -> tuple[dict[str, str], d
         while key in safe:
             key = f"{safe_name(name)[: _NAME_LENGTH - 8]}_{number}"
             number += 1
-        safe[key] = clipped(text, length)
+        safe[key] = clip(text, length)
         if (key, safe[key]) != (name, text):
             changed[name] = text
     return safe, changed

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.tracking.environment import silence_mlflow
+from ratelab.tracking.environment import open_client
+from ratelab.tracking.mlflow_internals import find_engine, metrics_table
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -82,18 +83,17 @@ def recorded(
     Raises:
         UserError: if the store holds no such run.
     """
-    silence_mlflow()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
+    client = open_client(uri)
     if run_ids:
-        return _named(client, run_ids)
+        return _find_named(client, run_ids)
     if experiment is not None:
-        return _of_experiment(client, experiment)
-    return _of_sweep(client, sweep_id)
+        return _find_experiment(client, experiment)
+    return _find_sweep(client, sweep_id)
 
 
-def _of_sweep(client: "MlflowClient", sweep_id: str | None) -> Recorded:
+def _find_sweep(client: "MlflowClient", sweep_id: str | None) -> Recorded:
+    """Return the runs of a sweep, by default of that of the newest run, which may be of none."""
+    # it becomes part of a query
     if sweep_id is not None and not re.fullmatch(r"[\w.-]+", sweep_id):
         raise UserError(f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -105,27 +105,27 @@ def _of_sweep(client: "MlflowClient", sweep_id: str | None) -> Recorded:
     run = newest[0]
     sweep_id = run.data.tags.get("sweep_id")
     if sweep_id is None:
-        return Recorded(run.info.experiment_id, (_plain(run),), f"run {run.info.run_name}")
-    members = _all_runs(client, run.info.experiment_id, f"tags.sweep_id = '{sweep_id}'")
+        return Recorded(run.info.experiment_id, (_convert(run),), f"run {run.info.run_name}")
+    members = _search_all(client, run.info.experiment_id, f"tags.sweep_id = '{sweep_id}'")
     parents = [one.info.run_id for one in members if one.data.tags.get("kind") == "sweep"]
     runs = sorted(
-        (_plain(one) for one in members if "schedule" in one.data.tags),
+        (_convert(one) for one in members if "schedule" in one.data.tags),
         key=lambda one: int(one.tags.get("job", 0)),
     )
     parent = parents[0] if parents else None
     return Recorded(run.info.experiment_id, tuple(runs), f"sweep {sweep_id}", sweep_id, parent)
 
 
-def _of_experiment(client: "MlflowClient", name: str) -> Recorded:
+def _find_experiment(client: "MlflowClient", name: str) -> Recorded:
     found = client.get_experiment_by_name(name)
-    runs = _all_runs(client, found.experiment_id, _OURS) if found else []
+    runs = _search_all(client, found.experiment_id, _OURS) if found else []
     if not found or not runs:
         known = sorted(one.name for one in client.search_experiments())
         raise UserError(f"--experiment: {name!r} has no run of ratelab's here. Known: {', '.join(known)}.")
-    return Recorded(found.experiment_id, tuple(_plain(run) for run in runs), f"experiment {name}")
+    return Recorded(found.experiment_id, tuple(_convert(run) for run in runs), f"experiment {name}")
 
 
-def _named(client: "MlflowClient", run_ids: Sequence[str]) -> Recorded:
+def _find_named(client: "MlflowClient", run_ids: Sequence[str]) -> Recorded:
     from mlflow.exceptions import MlflowException
 
     runs = []
@@ -137,10 +137,10 @@ def _named(client: "MlflowClient", run_ids: Sequence[str]) -> Recorded:
     if foreign := [run.info.run_id for run in runs if "schedule" not in run.data.tags]:
         raise UserError(f"{foreign[0]} is not a run that trained; name its children, or give --sweep.")
     runs.sort(key=lambda run: run.info.start_time)
-    return Recorded(runs[0].info.experiment_id, tuple(map(_plain, runs)), f"{len(runs)} runs")
+    return Recorded(runs[0].info.experiment_id, tuple(map(_convert, runs)), f"{len(runs)} runs")
 
 
-def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> "list[MlflowRun]":
+def _search_all(client: "MlflowClient", experiment_id: str, wanted: str) -> "list[MlflowRun]":
     """Return all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
     runs: list[MlflowRun] = []
     token = None
@@ -154,10 +154,18 @@ def _all_runs(client: "MlflowClient", experiment_id: str, wanted: str) -> "list[
             return runs
 
 
-def _plain(run: "MlflowRun") -> RecordedRun:
+def _convert(run: "MlflowRun") -> RecordedRun:
     info, data = run.info, run.data
-    what = (info.run_id, info.run_name, info.status, data.params, data.tags, data.metrics)
-    return RecordedRun(*what, started=info.start_time, ended=info.end_time)
+    return RecordedRun(
+        run_id=info.run_id,
+        name=info.run_name,
+        status=info.status,
+        params=data.params,
+        tags=data.tags,
+        metrics=data.metrics,
+        started=info.start_time,
+        ended=info.end_time,
+    )
 
 
 def histories(
@@ -173,20 +181,23 @@ def histories(
         key: the name of the metric.
         at: the steps that are wanted; None: every point.
     """
-    client, engine = _opened(uri)
+    client = open_client(uri)
+    engine = find_engine(client)
     if engine is None:
-        found = {run_id: _asked(client, run_id, key) for run_id in run_ids}
+        found = {run_id: _ask(client, run_id, key) for run_id in run_ids}
     else:
         found = {}
-        wanted = at if at is None or len(at) <= _STEPS_A_QUERY else None
+        wanted = (
+            at if at is None or len(at) <= _STEPS_A_QUERY else None
+        )  # else all are read, then picked from
         for first in range(0, len(run_ids), _RUNS_A_QUERY):
-            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key, at=wanted)
+            found |= _query(engine, run_ids[first : first + _RUNS_A_QUERY], key, at=wanted)
     if at is not None:
-        found = {run_id: _picked(history, at) for run_id, history in found.items()}
+        found = {run_id: _pick(history, at) for run_id, history in found.items()}
     return {run_id: history for run_id, history in found.items() if len(history.steps)}
 
 
-def _picked(history: History, at: Sequence[int]) -> History:
+def _pick(history: History, at: Sequence[int]) -> History:
     """Return the points at these steps."""
     kept = np.isin(history.steps, at)
     return History(history.steps[kept], history.values[kept])
@@ -207,26 +218,18 @@ def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str,
     Returns:
         Of each run the first step of each window, ascending, and the mean over the points in it.
     """
-    client, engine = _opened(uri)
+    client = open_client(uri)
+    engine = find_engine(client)
     if engine is None:
-        found = {run_id: _averaged(_asked(client, run_id, key), width) for run_id in run_ids}
+        found = {run_id: _average(_ask(client, run_id, key), width) for run_id in run_ids}
     else:
         found = {}
         for first in range(0, len(run_ids), _RUNS_A_QUERY):
-            found |= _queried(engine, run_ids[first : first + _RUNS_A_QUERY], key, width)
+            found |= _query(engine, run_ids[first : first + _RUNS_A_QUERY], key, width)
     return {run_id: history for run_id, history in found.items() if len(history.steps)}
 
 
-def _opened(uri: str) -> "tuple[MlflowClient, Engine | None]":
-    """Return MLflow's client, and the database behind it if it is a SQL store."""
-    silence_mlflow()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    return client, getattr(client._tracking_client.store, "engine", None)
-
-
-def _averaged(history: History, width: int) -> History:
+def _average(history: History, width: int) -> History:
     """Return the means over windows of steps, as `windows` does."""
     finite = np.abs(history.values) < _FINITE
     places, which = np.unique(history.steps[finite] // width, return_inverse=True)
@@ -234,7 +237,7 @@ def _averaged(history: History, width: int) -> History:
     return History(places * width, sums / np.bincount(which, minlength=len(places)))
 
 
-def _queried(
+def _query(
     engine: "Engine",
     run_ids: Sequence[str],
     key: str,
@@ -242,10 +245,9 @@ def _queried(
     at: Sequence[int] | None = None,
 ) -> dict[str, History]:
     """Return the points, perhaps at some steps only, or with a width the means over windows."""
-    from mlflow.store.tracking.dbmodels.models import SqlMetric
-    from sqlalchemy import Table, false, func, select
+    from sqlalchemy import false, func, select
 
-    table: Table = SqlMetric.__table__
+    table = metrics_table()
     wanted = [table.c.run_uuid.in_(run_ids), table.c.key == key]
     if at is not None:
         wanted.append(table.c.step.in_(at))
@@ -259,10 +261,10 @@ def _queried(
         rows = rows.group_by(table.c.run_uuid, first).order_by(table.c.run_uuid, first)
     with engine.connect() as connection:
         found = connection.execute(rows).fetchall()
-    return _by_run(found)
+    return _group_by_run(found)
 
 
-def _by_run(rows: Sequence[Any]) -> dict[str, History]:
+def _group_by_run(rows: Sequence[Any]) -> dict[str, History]:
     """Return the columns id, step, value, is_nan, sorted by id and step, as one history a run."""
     if not rows:
         return {}
@@ -275,7 +277,7 @@ def _by_run(rows: Sequence[Any]) -> dict[str, History]:
     return {name: History(own_steps.astype(np.int64), own) for name, own_steps, own in parts}
 
 
-def _asked(client: "MlflowClient", run_id: str, key: str) -> History:
+def _ask(client: "MlflowClient", run_id: str, key: str) -> History:
     points: list[Any] = list(client.get_metric_history(run_id, key))
     points.sort(key=lambda point: (point.step, point.timestamp))
     return History(

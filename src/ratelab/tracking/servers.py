@@ -1,13 +1,12 @@
 """Stores behind a network: asked in seconds whether they answer and let us in."""
 
-# mypy: allow-untyped-calls
-# (parts of mlflow are untyped)
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.mlflow_internals import check_schema, has_all_tables, make_tables, request
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -29,23 +28,19 @@ def check_server(uri: str) -> None:
         UserError: it does not answer within seconds, or refuses.
     """
     _ask(uri, "GET", "/health")
-    search = {"max_results": 1}
-    answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", search)
+    # anybody may ask for its health: whether we are let in, and it is MLflow's, only a real question shows
+    answer = _ask(uri, "POST", "/api/2.0/mlflow/experiments/search", {"max_results": 1})
     if not isinstance(answer, dict):
         _refuse(uri, "answers, but not as MLflow does", _ADVICE[404])
 
 
 def _ask(uri: str, method: str, endpoint: str, body: dict[str, int] | None = None) -> object:
-    """Return the parsed answer, None if it is no JSON; the one request has the time limit and no retries."""
+    """Return the parsed answer of the server, None if it is no JSON."""
     silence_mlflow()
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
 
-    arguments = {"json": body} if body else {}
-    limits = {"timeout": _SECONDS, "max_retries": 0, "raise_on_status": False}
     try:
-        response = http_request(get_default_host_creds(uri), endpoint, method, **limits, **arguments)
+        response = request(uri, method, endpoint, _SECONDS, body)
     except MlflowException as error:
         reason = str(error).rpartition("exception ")[2]
         advice = f"Start it (mlflow server --host 127.0.0.1 --port {_port(uri)}) or correct the address."
@@ -66,9 +61,11 @@ def _port(uri: str) -> int:
 def prepare_postgresql(uri: str, artifacts: Path) -> None:
     """Return once the database of `uri` holds the schema of this MLflow's; an empty database is given it.
 
+    Waits for another process that gives it, as long as that takes.
+
     Args:
         uri: `tracking.uri`.
-        artifacts: the folder for the artifacts of MLflow's default experiment.
+        artifacts: the absolute folder for the artifacts of MLflow's default experiment.
 
     Raises:
         UserError: no driver, no connection, or the database is another program's.
@@ -93,27 +90,28 @@ def prepare_postgresql(uri: str, artifacts: Path) -> None:
 
 
 def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    """Give an empty database MLflow's tables, one process at a time."""
     from sqlalchemy import inspect, text
 
-    # held by the session: whoever comes second waits here, then finds the tables
+    # of the session: it outlives the transaction and ends with this process, however that ends;
+    # whoever comes second waits here, then finds the tables
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
     connection.commit()
     if not inspect(connection).get_table_names():
         with quiet_logs():
-            SqlAlchemyStore(uri, artifacts.absolute().as_uri())
+            make_tables(uri, artifacts)
     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _CREATION_LOCK})
 
 
 def _check_schema(uri: str, engine: "Engine") -> None:
+    """Refuse a database of another program's, or of another MLflow's."""
     from mlflow.exceptions import MlflowException
-    from mlflow.store.db.utils import _all_tables_exist, _verify_schema
 
-    if not _all_tables_exist(engine):
+    if not has_all_tables(engine):
         advice = "Name an empty database, or run: mlflow db upgrade URI"
         _refuse(uri, "holds tables, but not all of MLflow's", advice)
     try:
-        _verify_schema(engine)
+        check_schema(engine)
     except MlflowException as error:
         advice = "Upgrade the older of the two: pip install --upgrade mlflow, or mlflow db upgrade URI."
         _refuse(uri, str(error).partition(". ")[0], advice)

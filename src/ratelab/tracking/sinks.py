@@ -1,6 +1,6 @@
 """The two ways of storing a batch of metric rows: SQL in bulk, or MLflow's client in requests of 1,000."""
 
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ratelab.tracking.mlflow_internals import find_engine, latest_metrics_table, metrics_table, runs_table
+from ratelab.tracking.patience import wait_patiently
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
     from sqlalchemy import Connection, Engine
-    from sqlalchemy.exc import DBAPIError
 
 _LARGEST = 1.7976931348623157e308  # what MLflow stores for an infinity
 _REQUEST_ROWS = 1000  # MLflow's own limit
-_BUSY_SECONDS = 20.0
-_PATIENCE_SECONDS = 120.0
+_BUSY_SECONDS = 20.0  # SQLite waits in its own loop, which sees a free database sooner than ours
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Sink(Protocol):
 
 def sink_for(client: "MlflowClient") -> Sink:
     """Return the fastest sink that the client's store allows."""
-    engine = getattr(client._tracking_client.store, "engine", None)
+    engine = find_engine(client)
     if engine is not None and engine.dialect.name == "sqlite":
         return SqliteSink(engine)
     if engine is not None and engine.dialect.name == "postgresql":
@@ -73,42 +75,43 @@ def _metrics(rows: Rows) -> Iterator["Metric"]:
     return (Metric(rows.key, value, timestamp, step) for value, timestamp, step in columns)
 
 
-class _SqlSink:
+class _SqlSink(ABC):
     """One transaction a batch, on the engine of MLflow's own store; a locked database is waited for."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
     def store(self, batch: Sequence[Rows]) -> None:
-        """Write the batch, again and again while another program holds the database."""
-        from sqlalchemy.exc import DBAPIError
+        """Write the batch, again and again while another program holds the database.
 
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with self._engine.begin() as connection:
-                    self._write(connection, batch)
-                return
-            except DBAPIError as error:
-                if not self._passes(error) or time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+        Raises:
+            LookupError: there is no such run, or it has been deleted; nothing was written.
+            DBAPIError: the database was busy for two minutes, or refuses the batch.
+        """
+        wait_patiently(lambda: self._store(batch), self._will_pass, _PAUSE_SECONDS)
+
+    def _store(self, batch: Sequence[Rows]) -> None:
+        with self._engine.begin() as connection:
+            self._write(connection, batch)
 
     def _write(self, connection: "Connection", batch: Sequence[Rows]) -> None:
         self._begin(connection)
         _check_runs(connection, sorted({rows.run_id for rows in batch}))
         for rows in batch:
             self._insert(connection, rows)
-        _raise_latest(connection, batch)
+        _update_latest(connection, batch)
 
+    @abstractmethod
     def _begin(self, connection: "Connection") -> None:
-        raise NotImplementedError
+        """Prepare the connection for a transaction that writes."""
 
+    @abstractmethod
     def _insert(self, connection: "Connection", rows: Rows) -> None:
-        raise NotImplementedError
+        """Write the points; those that are there already stay as they are."""
 
-    def _passes(self, error: "DBAPIError") -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _will_pass(self, error: BaseException) -> bool:
+        """Say whether the database is only busy."""
 
 
 class SqliteSink(_SqlSink):
@@ -116,16 +119,18 @@ class SqliteSink(_SqlSink):
 
     def __init__(self, engine: "Engine") -> None:
         super().__init__(engine)
-        from mlflow.store.tracking.dbmodels.models import SqlMetric
         from sqlalchemy.dialects.sqlite import insert
 
-        compiled = insert(SqlMetric.__table__).on_conflict_do_nothing().compile(dialect=engine.dialect)
+        compiled = insert(metrics_table()).on_conflict_do_nothing().compile(dialect=engine.dialect)
         self._statement, self._columns = str(compiled), compiled.positiontup or []
 
     def _begin(self, connection: "Connection") -> None:
+        # the settings come first: inside a transaction they are ignored
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
         # the run is looked up once a batch; the foreign key would look it up for every row
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        # a plain BEGIN would take the lock with the first row, after the run has been read: if another
+        # program has written in between, SQLite refuses at once and does not wait, for what was read is old
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _insert(self, connection: "Connection", rows: Rows) -> None:
@@ -134,12 +139,14 @@ class SqliteSink(_SqlSink):
         tuples = list(zip(*(columns[name] for name in self._columns), strict=False))
         connection.exec_driver_sql(self._statement, tuples)
 
-    def _passes(self, error: "DBAPIError") -> bool:
-        return "locked" in str(error.orig) or "busy" in str(error.orig)
+    def _will_pass(self, error: BaseException) -> bool:
+        from sqlalchemy.exc import DBAPIError
+
+        return isinstance(error, DBAPIError) and ("locked" in str(error.orig) or "busy" in str(error.orig))
 
 
 def _columns(rows: Rows) -> dict[str, Any]:
-    values, is_nan = sanitized(rows.values)
+    values, is_nan = sanitize(rows.values)
     return {
         "key": repeat(rows.key),
         "value": values.tolist(),
@@ -150,7 +157,7 @@ def _columns(rows: Rows) -> dict[str, Any]:
     }
 
 
-def sanitized(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def sanitize(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the values as MLflow stores them, and which of them are NaN (stored as 0)."""
     return np.nan_to_num(values, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST), np.isnan(values)
 
@@ -175,30 +182,30 @@ class PostgresSink(_SqlSink):
         del columns["run_uuid"]
         connection.execute(text(self._STATEMENT), columns)
 
-    def _passes(self, error: "DBAPIError") -> bool:
-        from sqlalchemy.exc import OperationalError
+    def _will_pass(self, error: BaseException) -> bool:
+        from sqlalchemy.exc import DBAPIError, OperationalError
 
-        return isinstance(error, OperationalError) or bool(error.connection_invalidated)
+        lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        return lost or isinstance(error, OperationalError)
 
 
 def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:
-    from mlflow.store.tracking.dbmodels.models import SqlRun
-    from sqlalchemy import Table, select
+    """Raise LookupError unless there are all these runs, none of them deleted."""
+    from sqlalchemy import select
 
-    runs: Table = SqlRun.__table__
+    runs = runs_table()
     active = select(runs.c.run_uuid).where(runs.c.run_uuid.in_(run_ids), runs.c.lifecycle_stage == "active")
     if missing := set(run_ids) - set(connection.scalars(active)):
         raise LookupError(f"metrics for {', '.join(sorted(missing))}: no such run in the store, or deleted")
 
 
-def _raise_latest(connection: "Connection", batch: Sequence[Rows]) -> None:
+def _update_latest(connection: "Connection", batch: Sequence[Rows]) -> None:
     """Keep `latest_metrics` as MLflow does: the largest (step, timestamp, value); of equals, the first."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
     from sqlalchemy import tuple_
     from sqlalchemy.dialects import postgresql, sqlite
 
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    table = SqlLatestMetric.__table__
+    table = latest_metrics_table()
     statement = dialect.insert(table)
     new = statement.excluded
     order = ("step", "timestamp", "value")
@@ -207,13 +214,13 @@ def _raise_latest(connection: "Connection", batch: Sequence[Rows]) -> None:
         set_={name: new[name] for name in (*order, "is_nan")},
         where=tuple_(*(new[name] for name in order)) > tuple_(*(table.c[name] for name in order)),
     )
-    connection.execute(statement, _latest(batch))
+    connection.execute(statement, _find_latest(batch))
 
 
-def _latest(batch: Sequence[Rows]) -> list[dict[str, Any]]:
+def _find_latest(batch: Sequence[Rows]) -> list[dict[str, Any]]:
     best: dict[tuple[str, str], dict[str, Any]] = {}
     for rows in batch:
-        row = _largest(rows)
+        row = _find_largest(rows)
         place = (rows.run_id, rows.key)
         if place not in best or _rank(row) > _rank(best[place]):
             best[place] = row
@@ -221,8 +228,8 @@ def _latest(batch: Sequence[Rows]) -> list[dict[str, Any]]:
     return [best[place] for place in sorted(best)]
 
 
-def _largest(rows: Rows) -> dict[str, Any]:
-    values, is_nan = sanitized(rows.values)
+def _find_largest(rows: Rows) -> dict[str, Any]:
+    values, is_nan = sanitize(rows.values)
     columns = (rows.steps, rows.timestamps, values)
     left = np.arange(len(rows))
     for column in columns:

@@ -1,12 +1,8 @@
 """A store in one SQLite file: checked in milliseconds if it is there, made atomically if it is not."""
 
-# mypy: allow-untyped-calls
-# (parts of mlflow are untyped)
 import glob
 import importlib.metadata
-import importlib.util
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.mlflow_internals import make_tables, schema_revisions
 from ratelab.tracking.uris import sqlite_uri
 from ratelab.validation import UserError
 
@@ -23,6 +20,7 @@ _TABLES = {"experiments", "runs", "metrics", "latest_metrics", "params", "tags"}
 _LOCKED_SECONDS = 30
 _CREATION_SECONDS = 120
 _DAMAGE_SEARCH_SECONDS = 0.5
+# as Linux names them; the shared memory beside a write-ahead log does not reach from one machine to another
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
 
 
@@ -45,6 +43,7 @@ def _refuse(path: Path, reason: str, advice: str) -> NoReturn:
 
 
 def _check_creatable(path: Path) -> None:
+    """Refuse a place where nothing can be made, before the first folder is: a refusal leaves no trace."""
     ancestor = next(folder for folder in path.parents if os.path.lexists(folder))
     if not ancestor.is_dir():
         _refuse(path, f"cannot be made: {ancestor} is not a folder", "Move that away or choose another path.")
@@ -53,6 +52,10 @@ def _check_creatable(path: Path) -> None:
 
 
 def _create(path: Path) -> None:
+    """Make the store unless another process does or did: the lock is waited for, then looked again.
+
+    The file of the lock stays: whoever deleted it would let a third process in beside a second that waits.
+    """
     from filelock import FileLock, Timeout
 
     lock = path.with_name(f".{path.name}.lock")
@@ -80,21 +83,20 @@ def _build(path: Path) -> None:
     """Make the database aside and rename it, so that `path` is absent or complete at every moment."""
     silence_mlflow()
     from mlflow.exceptions import MlflowException
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
     temporary = path.with_name(f".{path.name}.new")
     try:
         with quiet_logs():
-            SqlAlchemyStore(sqlite_uri(temporary), (path.parent / "artifacts").as_uri())._dispose_engine()
-        _set_journal(temporary)
+            make_tables(sqlite_uri(temporary), path.parent / "artifacts")
+        _set_journal(temporary)  # stays with the file; to change it later needs all others to be gone
+        # the content before the name, then the name: after a power cut there is the whole file or none
         _sync(temporary)
         temporary.rename(path)
         _sync(path.parent)
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise OSError(str(error).splitlines()[0]) from error
     finally:
-        SqlAlchemyStore._engine_map.pop(sqlite_uri(temporary), None)
         _sweep(path)
 
 
@@ -117,6 +119,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _sync(path: Path) -> None:
+    """Return when the disk has what was written to a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -125,6 +128,7 @@ def _sync(path: Path) -> None:
 
 
 def _check(path: Path, uri: str) -> None:
+    """Refuse what is no store of the installed MLflow's; wait for a program that holds it, half a minute."""
     _check_file(path)
     try:
         with closing(_open(path)) as connection:
@@ -159,6 +163,7 @@ def _check_file(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    # rw: sqlite3 would make a file that has gone since it was looked at
     return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
 
 
@@ -167,6 +172,7 @@ def _read_revision(path: Path, connection: sqlite3.Connection) -> str:
     tables = {name for (name,) in connection.execute(query)}
     if not {*_TABLES, "alembic_version"} <= tables:
         _refuse(path, "is an SQLite file of another program, not of MLflow's", "Choose another path.")
+    # there is none where a migration was broken off
     rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     return str(rows[0][0]) if len(rows) == 1 else "none"
 
@@ -186,31 +192,13 @@ def _search_damage(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _after(seconds: float) -> Callable[[], bool]:
+    """Return what says whether so many seconds are over."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
 
 
-def mlflow_revisions() -> tuple[str, set[str]]:
-    """Return the newest schema revision of the installed MLflow, and all of them.
-
-    They are read from the text of its migrations: to import MLflow takes two seconds, which training hides.
-    """
-    spec = importlib.util.find_spec("mlflow")
-    assert spec is not None and spec.origin is not None  # noqa: S101, PT018 - a requirement of ours
-    folder = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
-    texts = [path.read_text() for path in sorted(folder.glob("*.py"))]
-    found: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
-    for text in texts:
-        for key, value in re.findall(
-            r"""^(revision|down_revision)\b.*=\s*["'](\w+)["']""", text, re.MULTILINE
-        ):
-            found[key].add(value)
-    (newest,) = found["revision"] - found["down_revision"]
-    return newest, found["revision"]
-
-
 def _check_revision(path: Path, uri: str, found: str) -> None:
-    expected, known = mlflow_revisions()
+    expected, known = schema_revisions()
     if found == expected:
         return
     versions = f"(schema {found}; mlflow {importlib.metadata.version('mlflow')} expects {expected})"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ratelab.tracking.environment import silence_mlflow
+from ratelab.tracking.environment import open_client
 from ratelab.tracking.names import metric_name
 from ratelab.tracking.sinks import Rows, sink_for
 
@@ -17,30 +17,29 @@ _CAPACITY_ROWS = 250_000  # what a run that is told to stop can still store with
 class MetricWriter:
     """Stores metrics in the background, in the order written; nothing is dropped.
 
-    An error of the thread is raised by the next `write`, `flush` or `close`; after it nothing more is stored.
+    Any thread may write. An error in storing is raised by the next `write`, `flush` or `close`; after it
+    nothing more is stored.
 
     Args:
         uri: what `prepare_store` returned.
     """
 
     def __init__(self, uri: str) -> None:
-        silence_mlflow()
-        from mlflow import MlflowClient
-
-        self._sink = sink_for(MlflowClient(uri))
+        self._sink = sink_for(open_client(uri))
         self._changed = threading.Condition()
         self._waiting: deque[Rows] = deque()
         self._held = 0  # rows waiting or being stored
         self._storing = False
         self._error: Exception | None = None
         self._reported = self._closing = self._abandoned = False
+        # a daemon: a program that was told to stop twice does not wait for a store that is gone
         self._thread = threading.Thread(target=self._run, name="metric-writer", daemon=True)
         self._thread.start()
 
     def write(
         self, run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray
     ) -> None:
-        """Hand points over; return at once unless the queue is full.
+        """Hand points over; return at once, or, if very many wait already, when there is room again.
 
         Args:
             run_id: an existing run.
@@ -50,9 +49,11 @@ class MetricWriter:
             timestamps: milliseconds since 1970, one a point. With the same ones, writing twice is harmless.
 
         Raises:
-            ValueError: the arrays do not belong together.
+            ValueError: the arrays do not belong together, or MLflow would refuse the name.
+            RuntimeError: the writer has been closed.
+            Exception: what kept earlier points from being stored.
         """
-        for rows in _split(_rows(run_id, key, steps, values, timestamps)):
+        for rows in _split(_copy_rows(run_id, key, steps, values, timestamps)):
             with self._changed:
                 self._changed.wait_for(lambda: self._error or self._closing or self._held < _CAPACITY_ROWS)
                 self._raise_error()
@@ -63,7 +64,11 @@ class MetricWriter:
                 self._changed.notify_all()
 
     def flush(self) -> None:
-        """Return when everything written so far is stored."""
+        """Return when everything written so far is stored, which may be minutes if the store is held.
+
+        Raises:
+            Exception: what kept some of it from being stored.
+        """
         with self._changed:
             try:
                 self._changed.wait_for(lambda: self._error or not (self._waiting or self._storing))
@@ -73,7 +78,10 @@ class MetricWriter:
             self._raise_error()
 
     def close(self) -> None:
-        """Store the rest and stop; an error that was raised before is not raised again."""
+        """Store the rest and stop, as `flush` does; an error that was raised before is not raised again.
+
+        Once a `flush` has been broken off, it returns at once.
+        """
         try:
             if not (self._reported or self._closing or self._abandoned):
                 self.flush()
@@ -85,11 +93,13 @@ class MetricWriter:
                 self._thread.join()
 
     def _raise_error(self) -> None:
+        """Raise what the thread has met; the caller holds the lock."""
         if self._error:
             self._reported = True
             raise self._error
 
     def _run(self) -> None:
+        """Store batch after batch until there is an error or the end; this is the thread."""
         while batch := self._take():
             try:
                 self._sink.store(batch)
@@ -99,7 +109,7 @@ class MetricWriter:
             self._finish(batch, None)
 
     def _take(self) -> list[Rows]:
-        """Return the next batch, empty when there will be none."""
+        """Wait for rows and return the next batch, of many small writes; empty when there will be none."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             batch: list[Rows] = []
@@ -111,6 +121,7 @@ class MetricWriter:
             return batch
 
     def _finish(self, batch: list[Rows], error: Exception | None) -> None:
+        """Wake those who wait for room, or for the rows of a batch."""
         with self._changed:
             self._held -= sum(map(len, batch))
             self._storing = False
@@ -118,7 +129,7 @@ class MetricWriter:
             self._changed.notify_all()
 
 
-def _rows(run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> Rows:
+def _copy_rows(run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> Rows:
     """Return the points as arrays of our own: the caller may use its buffers again."""
     columns = (
         np.array(steps, np.int64, ndmin=1),
@@ -132,6 +143,7 @@ def _rows(run_id: str, key: str, steps: np.ndarray, values: np.ndarray, timestam
 
 
 def _split(rows: Rows) -> Iterator[Rows]:
+    """Return the rows in parts that a transaction can hold."""
     for start in range(0, len(rows), _BATCH_ROWS):
         part = slice(start, start + _BATCH_ROWS)
         yield Rows(rows.run_id, rows.key, rows.steps[part], rows.values[part], rows.timestamps[part])

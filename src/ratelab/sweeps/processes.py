@@ -2,22 +2,28 @@
 
 import contextlib
 import multiprocessing
+import os
+import queue
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
-from ratelab.sweeps.process import TERMINAL_SIGNALS, serve
+from ratelab.runtime.devices import may_be_gpu
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack, Started
 
 TRIES = 2
 LOOK_AROUND = 0.5  # seconds between two looks for a signal
 PATIENCE = 5.0  # seconds for a process to end, or to send what it has
+EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB each
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # blocked by the parent until `serve` ignores them
 
 __all__ = ["Processes"]
 
@@ -130,7 +136,7 @@ class _Worker:
     def begin(self, stack: Stack, tries: int, left: set[int]) -> None:
         if self._process is None or self._kind != stack.process:
             self.stop()
-            self._start(stack.process)
+            self._start(stack)
         self.stack, self.tries, self.left = stack, tries, left
         with contextlib.suppress(OSError):  # a process that died shows at the next look
             self.pipe.send(stack)
@@ -156,8 +162,8 @@ class _Worker:
             self._process = None
             self.pipe.close()
 
-    def _start(self, kind: object) -> None:
-        context = multiprocessing.get_context("spawn")
+    def _start(self, stack: Stack) -> None:
+        context = _context_for(stack)
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
@@ -168,4 +174,81 @@ class _Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._kind = kind
+        self._kind = stack.process
+
+
+def _context_for(stack: Stack) -> ForkServerContext | SpawnContext:
+    """Return how the process of a stack begins: forked from a server that has imported TensorFlow, or anew.
+
+    The server imports it once for all workers, which share the memory of the import. What it has imported has
+    read the environment already, so a run with variables of its own begins anew; so does one on a GPU, whose
+    driver may not survive a fork.
+    """
+    first = stack.runs[0]
+    if first.environment or may_be_gpu(first.config.device):
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ratelab.sweeps.preload"])
+    return context
+
+
+def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: int) -> None:
+    """Train every stack that comes.
+
+    When None comes, what has been computed is sent and the process ends, in the middle of an epoch if need
+    be; also when the parent dies, which closes the pipe. A terminal's Ctrl-C is for the parent alone.
+    """
+    for number in TERMINAL_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
+    stacks: queue.Queue[Stack] = queue.Queue()
+    outbox = _Outbox(pipe)
+    for work in (lambda: _receive(pipe, stacks, outbox), outbox.send_all):
+        threading.Thread(target=work, daemon=True).start()
+    from ratelab.sweeps.worker import StackTrainer  # which a spawned process imports only now
+
+    trainer = StackTrainer(worker, memory)
+    while True:
+        stack = stacks.get()
+        os.environ.update(stack.runs[0].environment)
+        for event in trainer.train(stack):
+            outbox.put(event)
+        outbox.put(None)
+
+
+class _Outbox:
+    """Sends from a thread, so that training does not wait while the parent is busy."""
+
+    def __init__(self, pipe: "Connection[Event | None, Stack | None]") -> None:
+        self._pipe, self._closed = pipe, threading.Event()
+        self._events: queue.Queue[Event | None] = queue.Queue(EVENTS_AHEAD)
+
+    def put(self, event: Event | None) -> None:
+        """Hand over an event; those that come after the closing are dropped."""
+        if not self._closed.is_set():
+            self._events.put(event)
+
+    def send_all(self) -> None:
+        """Send what comes, for ever."""
+        try:
+            while True:
+                self._pipe.send(self._events.get())
+                self._events.task_done()
+        finally:  # nobody listens, or it cannot be sent: the parent sees the end of this process
+            os._exit(1)
+
+    def close(self) -> None:
+        """Return when all has been sent."""
+        self._closed.set()
+        self._events.join()
+
+
+def _receive(
+    pipe: "Connection[Event | None, Stack | None]", stacks: "queue.Queue[Stack]", outbox: _Outbox
+) -> None:
+    try:
+        while (stack := pipe.recv()) is not None:
+            stacks.put(stack)
+        outbox.close()
+    finally:
+        os._exit(0)

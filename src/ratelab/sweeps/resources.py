@@ -10,7 +10,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ratelab.runs.planned import PlannedRun
-from ratelab.runtime.devices import Device
+from ratelab.runtime.devices import may_be_gpu
 from ratelab.sweeps.processes import Processes
 from ratelab.sweeps.stacks import Event, Stack, cut
 from ratelab.validation import Count, Positive, UserError, explain
@@ -87,7 +87,7 @@ class Resources(BaseModel):
         if self.workers is not None:
             return self.workers
         devices = {run.config.device for run in runs}
-        if any(_has_gpu(device) for device in devices):
+        if any(may_be_gpu(device) for device in devices):
             return 1
         threads = max((device.threads for device in devices), default=1)
         return max(1, len(os.sched_getaffinity(0)) // threads)
@@ -104,8 +104,3 @@ def _free_memory() -> int:
     except (OSError, ValueError, KeyError):  # no such files, or "max"
         return free
     return min(free, limit - used + cached)
-
-
-def _has_gpu(device: Device) -> bool:
-    """Say, without TensorFlow, whether the device is or may be a GPU."""
-    return device.kind == "gpu" or (device.kind == "auto" and Path("/dev/nvidiactl").exists())

@@ -1,0 +1,8 @@
+"""What the fork server of the workers imports, once: importing this module is the work."""
+
+import hydra  # noqa: F401 - the program that a worker belongs to imports it as well
+
+from ratelab.runtime.devices import import_tensorflow
+from ratelab.sweeps import worker  # noqa: F401 - what a worker runs
+
+import_tensorflow()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from support import ROOT
+from support.packages import OWN_MODELS
 
 TIERS = Path(__file__).parent
 
@@ -45,6 +46,15 @@ def tracker(tmp_path_factory):
 def train_py():
     """The command line up to its overrides."""
     return [sys.executable, str(ROOT / "src" / "train.py")]
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    """A module of the user's, for this process and for workers."""
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda name, **arguments: {"_target_": f"own_models.{name}", **arguments}
+    sys.modules.pop("own_models", None)
 
 
 def pytest_collection_modifyitems(items):

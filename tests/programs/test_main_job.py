@@ -10,7 +10,8 @@ import yaml
 from ratelab.data import load
 from ratelab.validation import UserError
 from support import ROOT
-from support.programs import ONE_WORKER, (
+from support.programs import (
+    ONE_WORKER,
     assert_every_step,
     begin,
     finish,

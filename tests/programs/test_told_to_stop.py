@@ -8,8 +8,8 @@ import pytest
 
 from support.programs import ONE_WORKER, assert_every_step, begin, finish, formula, so_far, wait_until
 
-# Training ends within these seconds; so does the program, which may have to wait as long for each worker and
-# for the store, and takes a multiple of that where other programs have the cores. The stack would take minutes.
+# Seconds. Training ends at once. So does the program where it is alone; it waits for its worker and for the
+# store, and where others have the cores that takes a multiple. The stack itself would take minutes.
 AT_ONCE, SOON = 5, 30
 
 

@@ -35,8 +35,10 @@ class WithoutTensorflow(MetaPathFinder):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol():
-    """Guard a test of this folder and all of its fixtures, also those that other tests share."""
+def pytest_runtest_protocol(item):
+    """Guard a test of this tier and all of its fixtures, also those that other tests share."""
+    if item.get_closest_marker("unit") is None:
+        return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)

@@ -57,8 +57,14 @@ def own_models(tmp_path, monkeypatch):
     sys.modules.pop("own_models", None)
 
 
+def tier(item):
+    """The folder that a test lies in; doctests are units, but for the one that trains with Keras."""
+    if item.path.is_relative_to(TIERS):
+        return item.path.relative_to(TIERS).parts[0]
+    return "training" if item.path.name == "in_keras.py" else "unit"
+
+
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier, the folder that it lies in; doctests are units."""
+    """Mark each test with its tier."""
     for item in items:
-        inside = item.path.is_relative_to(TIERS)
-        item.add_marker(item.path.relative_to(TIERS).parts[0] if inside else "unit")
+        item.add_marker(tier(item))

@@ -2,8 +2,6 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,14 +23,6 @@ LAYERS = [
 
 LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 60
-HEAVY = {"tensorflow", "keras", "mlflow"}
-# Hydra imports the plugins, and the callback in preflight, at every start.
-STARTS = [
-    "train",
-    "ratelab.commands.cli",
-    "ratelab.runs.preflight",
-    *sorted(f"hydra_plugins.{path.stem}" for path in (SRC / "hydra_plugins").glob("*.py")),
-]
 
 
 def layer(name):
@@ -121,25 +111,6 @@ def test_the_package_imports_neither_the_entry_point_nor_the_plugins():
 
 def test_the_plugins_folder_is_a_namespace_that_others_can_share():
     assert not (SRC / "hydra_plugins" / "__init__.py").exists()
-
-
-def loaded_by(*modules):
-    """The heavy packages that a fresh interpreter has loaded after importing `modules`."""
-    script = f"import sys, {', '.join(modules)}; print(*sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(SRC)}
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@pytest.mark.parametrize("module", STARTS)
-def test_a_start_waits_neither_for_tensorflow_nor_for_mlflow(module):
-    assert loaded_by(module) == []
-
-
-def test_no_module_imports_them_before_they_are_used():
-    assert loaded_by(*(module_name(path) for path in FILES if path.name != "__main__.py")) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -1,9 +1,6 @@
 """Jobs are compared with Hydra's own way to compose them, which takes longer and is always right."""
 
 import functools
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -47,7 +44,8 @@ def by_hydra(sweep, overrides, number):
 
 
 def text(config):
-    return OmegaConf.to_yaml(config, resolve=False)
+    """Every key in its order and every value with its type; ten times faster to write than YAML."""
+    return repr(OmegaConf.to_container(config, resolve=False))
 
 
 @pytest.fixture(scope="module")
@@ -246,30 +244,3 @@ def test_a_job_is_as_strict_as_hydras(sweep, composer):
         )
         for flag in (OmegaConf.is_struct, OmegaConf.is_readonly):
             assert flag(ours) == flag(theirs)
-
-
-SEARCHED = """
-import hydra
-
-@hydra.main(version_base="1.3", config_path=".", config_name="config")
-def main(cfg):
-    print(sorted(cfg.opt.items()))
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-def test_a_group_that_only_the_search_path_knows_is_a_group(tmp_path):
-    (tmp_path / "app.py").write_text(SEARCHED)
-    defaults = "defaults: [opt: a, _self_]"
-    (tmp_path / "config.yaml").write_text(f"{defaults}\nhydra: {{searchpath: ['file://{tmp_path}/extra']}}\n")
-    (tmp_path / "extra" / "opt").mkdir(parents=True)
-    for name in ("a", "b"):
-        (tmp_path / "extra" / "opt" / f"{name}.yaml").write_text(f"name: {name}\n")
-    command = [sys.executable, "app.py", "-m", "hydra/launcher=ratelab", "opt=a,b", "hydra.sweep.dir=jobs"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "[('name', 'a')]" in done.stdout
-    assert "[('name', 'b')]" in done.stdout

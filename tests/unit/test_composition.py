@@ -29,6 +29,12 @@ def sweep():
         yield SimpleNamespace(context=HydraContext(loader, Callbacks()), config=config, loader=loader)
 
 
+@pytest.fixture(scope="module")
+def shared(sweep):
+    """One for many jobs, as a sweep has it."""
+    return Composer(sweep.context, sweep.config)
+
+
 @pytest.fixture
 def composer(sweep):
     return Composer(sweep.context, sweep.config)
@@ -154,9 +160,9 @@ def test_jobs_with_any_values_in_any_order_are_what_hydra_composes(sweep, jobs):
 @given(
     seed=VALUES["seed"], rate=VALUES["learning_rate"], epochs=VALUES["epochs"], schedule=VALUES["schedule"]
 )
-def test_a_job_has_exactly_the_values_that_were_given(sweep, seed, rate, epochs, schedule):
+def test_a_job_has_exactly_the_values_that_were_given(sweep, shared, seed, rate, epochs, schedule):
     overrides = [f"schedule={schedule}", f"seed={seed}", f"learning_rate={rate!r}", f"epochs={epochs}"]
-    job = Composer(sweep.context, sweep.config).job(overrides, 9)
+    job = shared.job(overrides, 9)
     assert (job.seed, job.learning_rate, job.epochs) == (seed, rate, epochs)
     assert job.hydra.runtime.choices.schedule == schedule
     assert job.hydra.overrides.task == overrides

@@ -5,19 +5,18 @@ import re
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from ratelab import data
 from ratelab.commands.preview.image import save
 from ratelab.commands.preview.rates import Curve, curves
 from ratelab.commands.preview.text_plot import chart, dotted, show
-from ratelab.config import make_schedule, register_resolvers
+from ratelab.config import make_schedule
 from ratelab.runs.job_of import plan
 from ratelab.runs.preflight import read
 from ratelab.schedules import tabulate
 from ratelab.validation import UserError
-from support import ROOT
+from support import ROOT, composing
 from support.in_process import ratelab
 
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml"))
@@ -25,9 +24,7 @@ PURE = [name for name in OPTIONS if name != "plateau"]  # which waits for the va
 
 
 def composed(*overrides):
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return read(compose("config", overrides=list(overrides)))
+    return read(composing.composed(*overrides))
 
 
 # The curves

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from support import ROOT
+from support.packages import OWN_MODELS
 
 TIERS = Path(__file__).parent
 
@@ -58,8 +59,23 @@ def train_py():
     return [sys.executable, str(ROOT / "src" / "train.py")]
 
 
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    """A module of the user's, for this process and for workers."""
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda name, **arguments: {"_target_": f"own_models.{name}", **arguments}
+    sys.modules.pop("own_models", None)
+
+
+def tier(item):
+    """The folder that a test lies in; doctests are units, but for the one that trains with Keras."""
+    if item.path.is_relative_to(TIERS):
+        return item.path.relative_to(TIERS).parts[0]
+    return "training" if item.path.name == "in_keras.py" else "unit"
+
+
 def pytest_collection_modifyitems(items):
-    """Mark each test with its tier, the folder that it lies in; doctests are units."""
+    """Mark each test with its tier."""
     for item in items:
-        inside = item.path.is_relative_to(TIERS)
-        item.add_marker(item.path.relative_to(TIERS).parts[0] if inside else "unit")
+        item.add_marker(tier(item))

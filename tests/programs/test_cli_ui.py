@@ -3,25 +3,18 @@
 import http.client
 import os
 import re
+import shutil
 import socket
 import subprocess
-import sys
-import time
 from contextlib import closing, suppress
 
 import pytest
 
 from ratelab.commands.cli import commands
-from support import ROOT
+from support import SRC, in_process
+from support.programs import RATELAB, ratelab, wait_until
 
-RATELAB = [sys.executable, "-m", "ratelab"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 LINKS = re.compile(r"^  (http://\S+)$", re.MULTILINE)
-
-
-def ratelab(folder, *arguments):
-    command = [*RATELAB, *arguments]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 
 def free_port():
@@ -43,35 +36,23 @@ def status(port, **headers):
             return response.status
 
 
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """A folder with the store of one sweep, and what the sweep printed."""
-    folder = tmp_path_factory.mktemp("ui")
-    command = [
-        sys.executable,
-        str(ROOT / "src" / "train.py"),
-        "-m",
-        "experiment=quick",
-        "seed=0,1",
-        "epochs=1",
-    ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+@pytest.fixture(autouse=True)
+def no_server_in_this_process(monkeypatch):
+    """A mistake that is not refused fails; it does not turn the program of the tests into a server."""
+    monkeypatch.delattr(os, "execv")
 
 
 @pytest.fixture(scope="module")
-def server(sweep):
-    """A running `ratelab ui`: its process, its port and what it printed before it served."""
-    folder, port = sweep[0], free_port()
+def server(quick, tmp_path_factory):
+    """A running `ratelab ui` on a copy: its process, its port and what it printed before it served."""
+    folder, port = tmp_path_factory.mktemp("ui"), free_port()
+    shutil.copytree(quick.folder / "mlruns", folder / "mlruns")
     command = [*RATELAB, "ui", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
     with (folder / "said").open("w") as said, (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=said, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=log)
     try:
-        end = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < end and not accepts("127.0.0.1", port):
-            time.sleep(0.1)
-        assert accepts("127.0.0.1", port), (folder / "log").read_text()
+        wait_until(lambda: accepts("127.0.0.1", port), process)
         yield process, port, (folder / "said").read_text()
     finally:
         with suppress(ProcessLookupError):
@@ -79,10 +60,10 @@ def server(sweep):
         process.wait(timeout=20)
 
 
-def test_it_prints_the_links_that_the_sweep_printed(sweep, server):
+def test_it_prints_the_links_that_the_sweep_printed(quick, server):
     _, port, said = server
-    assert [link.replace(str(port), "5000", 1) for link in LINKS.findall(said)] == LINKS.findall(sweep[1])
-    assert re.match(r"sweep [\d-]{19}-[0-9a-f]{8}, 2 runs:\n", said)
+    assert [link.replace(str(port), "5000", 1) for link in LINKS.findall(said)] == LINKS.findall(quick.out)
+    assert re.match(r"sweep [\d-]{19}-[0-9a-f]{8}, 6 runs:\n", said)
 
 
 def test_it_serves_this_machine_and_no_other(server):
@@ -98,50 +79,50 @@ def test_it_refuses_a_foreign_host_name(server):
     assert status(port, Host=f"localhost:{port}") == 200
 
 
-def test_a_taken_port_is_one_message(sweep, server):
-    done = ratelab(sweep[0], "ui", "--port", str(server[1]))
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert f"--port: {server[1]} is in use" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_taken_port_is_one_message(quick, server):
+    done = in_process.ratelab(quick.folder, "ui", "--port", str(server[1]))
+    assert done.status == 2
+    assert done.out == ""
+    assert f"--port: {server[1]} is in use" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_an_empty_store_is_one_message(tmp_path):
     done = ratelab(tmp_path, "ui", "--port", str(free_port()))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.status, done.out) == (1, "")
     store = tmp_path / "mlruns" / "mlflow.db"
     advice = "run `python src/train.py` here first, or give --uri"
-    assert done.stderr == f"there is no store at {store}; {advice}.\n"
+    assert done.err == f"there is no store at {store}; {advice}.\n"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("sweep_id", ["it's", "a b", ""])
-def test_a_sweep_id_that_cannot_be_one_is_one_message(sweep, sweep_id):
-    done = ratelab(sweep[0], "ui", "--port", str(free_port()), f"--sweep={sweep_id}")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.\n"
+def test_a_sweep_id_that_cannot_be_one_is_one_message(quick, sweep_id):
+    done = in_process.ratelab(quick.folder, "ui", "--port", str(free_port()), f"--sweep={sweep_id}")
+    assert (done.status, done.out) == (1, "")
+    assert done.err == f"--sweep must be the sweep_id that a run has as a tag, got {sweep_id!r}.\n"
 
 
-def test_a_sweep_that_is_not_there_is_one_message(sweep):
-    done = ratelab(sweep[0], "ui", "--port", str(free_port()), "--sweep", "none")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "no run of sweep 'none'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_sweep_that_is_not_there_is_one_message(quick):
+    done = in_process.ratelab(quick.folder, "ui", "--port", str(free_port()), "--sweep", "none")
+    assert (done.status, done.out) == (1, "")
+    assert "no run of sweep 'none'" in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 def test_help_names_every_command(tmp_path):
-    done = ratelab(tmp_path, "--help")
-    assert done.returncode == 0
+    done = in_process.ratelab(tmp_path, "--help")
+    assert done.status == 0
     assert commands.commands
-    assert set(commands.commands) <= set(re.findall(r"^  ([\w-]+)  ", done.stdout, re.MULTILINE))
+    assert set(commands.commands) <= set(re.findall(r"^  ([\w-]+)  ", done.out, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", sorted(commands.commands))
 def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path, name):
-    done = ratelab(tmp_path, name, "--help")
-    assert done.returncode == 0
-    assert "\\b" not in done.stdout
-    examples = [line for line in done.stdout.splitlines() if line.startswith("  ratelab ")]
+    done = in_process.ratelab(tmp_path, name, "--help")
+    assert done.status == 0
+    assert "\\b" not in done.out
+    examples = [line for line in done.out.splitlines() if line.startswith("  ratelab ")]
     assert len(examples) == {"lr-find": 2, "preview": 2}.get(name, 0)
 
 

@@ -1,17 +1,14 @@
 """Sweeps on a Ray cluster of two nodes on this machine, one of which dies."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
-from mlflow import MlflowClient
 
-from support import ROOT
+from support import SRC, in_process
+from support.programs import begin, finish, so_far, train, wait_until
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
 
@@ -22,8 +19,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-TRAIN = [sys.executable, str(ROOT / "src" / "train.py"), "-m", "hydra/launcher=ray", "data=digits"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "RAY_USAGE_STATS_ENABLED": "0"}
+RAY = ["-m", "hydra/launcher=ray", "data=digits"]
+JOBS = ["experiment=quick", "tracking=none", "schedule=fixed,exponential"]
 EPOCHS = 1500
 
 
@@ -44,15 +41,6 @@ def cluster(monkeypatch):
             signal.signal(number, handler)
 
 
-def children(folder):
-    """The runs of the sweep in the store of a folder."""
-    if not (folder / "mlruns" / "artifacts").exists():
-        return []
-    client = MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
-    found = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    return [run for run in found if run.data.tags.get("kind") != "sweep"]
-
-
 def kill(node):
     """Kill a node as a power cut does: the raylet and everything that it started."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
@@ -60,40 +48,35 @@ def kill(node):
         process.kill()
 
 
+def has_a_stack_on_each_node(folder):
+    return sum("val_loss" in run.data.metrics for run in so_far(folder).everything) >= 4
+
+
 def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster):
     both, second = cluster
     sweep = ["batch_size=24", f"epochs={EPOCHS}", "schedule=fixed,exponential", "seed=0,1,2,3"]
     options = [f"hydra.launcher.address={both.address}", "tracking.train_loss_every=1000"]
-    command = [*TRAIN, *options, *sweep]
-    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
-        process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=out, stderr=err)
-        try:
-            end = time.monotonic() + 120
-            while time.monotonic() < end and process.poll() is None:
-                if sum("val_loss" in run.data.metrics for run in children(tmp_path)) >= 4:
-                    break  # a stack on each node
-                time.sleep(0.1)
-            kill(second)
-            status = process.wait(300)
-        finally:
-            process.kill()
-    assert (status, (tmp_path / "err").read_text()) == (0, "")
-    runs = children(tmp_path)
+    process = begin(tmp_path, *RAY, *options, *sweep, path=SRC, RAY_USAGE_STATS_ENABLED="0")
+    try:
+        wait_until(partial(has_a_stack_on_each_node, tmp_path), process)
+        kill(second)
+        done = finish(process, tmp_path)
+    finally:
+        process.kill()
+    assert (done.status, done.err) == (0, "")
+    runs = done.children.values()
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
     assert len({(run.data.tags["schedule"], run.data.tags["seed"]) for run in runs}) == 8
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     for run in runs:
-        history = client.get_metric_history(run.info.run_id, "learning_rate")
-        assert [point.step for point in history] == list(range(EPOCHS * 50))
-    rows = [line.split()[:2] for line in (tmp_path / "out").read_text().splitlines()]
+        assert done.points(run, "learning_rate")[0] == list(range(EPOCHS * 50))
+    rows = [line.split()[:2] for line in done.out.splitlines()]
     assert rows.index(["fixed", "4"]) < rows.index(["exponential", "4"])  # runs of each, in the table
 
 
 def test_a_cluster_of_its_own_is_started_and_gone_at_the_end(tmp_path: Path):
-    command = [*TRAIN, "experiment=quick", "tracking=none", "schedule=fixed,exponential"]
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "exponential" in done.stdout
+    done = train(tmp_path, *RAY, *JOBS, path=SRC, RAY_USAGE_STATS_ENABLED="0")
+    assert (done.status, done.err) == (0, "")
+    assert "exponential" in done.out
 
 
 @pytest.mark.parametrize(
@@ -109,9 +92,7 @@ def test_a_cluster_of_its_own_is_started_and_gone_at_the_end(tmp_path: Path):
     ],
 )
 def test_a_mistake_in_an_option_is_one_message(tmp_path: Path, option, message):
-    command = [*TRAIN, "experiment=quick", "tracking=none", "schedule=fixed,exponential"]
-    command.append(f"hydra.launcher.{option}")
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    done = in_process.train(tmp_path, *RAY, *JOBS, f"hydra.launcher.{option}")
+    assert done.status == 1
+    assert message in done.err
+    assert "Traceback" not in done.err

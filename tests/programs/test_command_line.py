@@ -8,76 +8,45 @@ import pytest
 import yaml
 
 from support import ROOT
+from support.programs import HANGS, HINT
 
 DIGITS = ["data=digits", "tracking=none"]
-HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 BAD = {
-    "unknown schedule": (["schedule=daily"], "schedule/daily"),
-    "decay_steps of 0": (["schedule.decay_steps=0"], "decay_steps must be greater than 0, got 0"),
-    "negative rate": (["learning_rate=-1"], "learning_rate must be greater than or equal to 0, got -1"),
     "no GPU": (["device=gpu"], "device=gpu: TensorFlow must see GPU number 0"),
-    "truncated data": (["data=mnist", "data.dir=given"], "given/train-images-idx3-ubyte is not the genuine"),
-    "store that cannot be made": (
-        ["tracking=local", "tracking.uri=sqlite:///file/mlflow.db"],
-        "tracking.uri: {folder}/file/mlflow.db cannot be made",
-    ),
     "server that refuses": (
         ["tracking=server", "tracking.uri=http://127.0.0.1:9"],
         "tracking.uri: http://127.0.0.1:9 does not answer",
     ),
     "misspelt key": (["learning_rat=1"], "Could not override 'learning_rat'"),
-    "misspelt argument": (["schedule.decay_step=1"], "Could not override 'schedule.decay_step'"),
-    "added key": (["+extra=1"], "there is no 'extra'"),
-    "nesterov alone": (["optimizer.nesterov=true"], "nesterov needs momentum > 0"),
-    "large batch": (["batch_size=5000"], "batch_size must be at most 1200, the training examples, got 5000"),
     "one bad job of a sweep": (["schedule=fixed,exponential", "seed=0,-1", "-m"], "seed must be"),
-    "two stores in a sweep": (
-        ["tracking=local,none", "-m"],
-        "tracking: all runs of a sweep are recorded in one",
-    ),
-    "hostile target": (
-        ["model._target_=os.system"],
-        "model._target_ must start with one of ratelab.",
-    ),
 }
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A working directory with what two of the cases need: a file `file` and a truncated IDX file."""
-    (tmp_path / "file").touch()
-    (tmp_path / "given").mkdir()
-    (tmp_path / "given" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + bytes(1000))
-    return tmp_path
-
-
-@pytest.fixture
-def call(train_py, folder):
-    """Call the command line in `folder`; say what it did and whether it wrote anything there."""
+def call(train_py, tmp_path):
+    """Call the command line in an empty folder; say what it did and that it wrote nothing there."""
 
     def call(*arguments, options=()):
-        before = sorted(folder.rglob("*"))
         done = subprocess.run(
             [train_py[0], *options, *train_py[1:], *arguments],
-            cwd=folder,
+            cwd=tmp_path,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANGS,
         )
-        assert sorted(folder.rglob("*")) == before
+        assert list(tmp_path.iterdir()) == []
         return done
 
     return call
 
 
 @pytest.mark.parametrize(("overrides", "message"), BAD.values(), ids=BAD.keys())
-def test_a_mistake_is_one_short_message_and_nothing_is_written(call, folder, overrides, message):
+def test_a_mistake_is_one_short_message_and_nothing_is_written(call, overrides, message):
     done = call(*DIGITS, *overrides)
     said = done.stderr.removesuffix(HINT)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert said.count(message.format(folder=folder)) == 1
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said.count(message) == 1
     assert len(said) < 700
     assert "Traceback" not in said
     assert "Error executing job" not in said

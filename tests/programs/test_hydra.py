@@ -210,3 +210,29 @@ def test_callbacks_see_the_job_that_they_are_called_for(named_folders):
     assert sorted(seen for when, *seen in notes if when == "COMPLETED") == expected
     assert len(notes) == 8
     assert all(first[1:] == second[1:] for first, second in zip(notes[::2], notes[1::2], strict=True))
+
+
+SEARCHED = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path=".", config_name="config")
+def main(cfg):
+    print(sorted(cfg.opt.items()))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_group_that_only_the_search_path_knows_is_a_group(tmp_path):
+    (tmp_path / "app.py").write_text(SEARCHED)
+    defaults = "defaults: [opt: a, _self_]"
+    (tmp_path / "config.yaml").write_text(f"{defaults}\nhydra: {{searchpath: ['file://{tmp_path}/extra']}}\n")
+    (tmp_path / "extra" / "opt").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "extra" / "opt" / f"{name}.yaml").write_text(f"name: {name}\n")
+    command = [sys.executable, "app.py", "-m", "hydra/launcher=ratelab", "opt=a,b", "hydra.sweep.dir=jobs"]
+    done = subprocess.run(command, cwd=tmp_path, env=WITH_PLUGINS, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "[('name', 'a')]" in done.stdout
+    assert "[('name', 'b')]" in done.stdout

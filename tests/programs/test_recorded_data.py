@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
-from test_main_job import together
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
-]
-MY_SCHEDULES = """
-import numpy as np
+from support.packages import MY_SCHEDULES
+from support.programs import ONE_WORKER, together
 
-def cycle(learning_rate, steps: int):
-    def rate(step):
-        return np.full(np.shape(step), learning_rate)
-    rate.momentum = lambda step: 0.95 - 0.1 * np.asarray(step) / steps
-    return rate
-"""
 GROWING = ["batch=growing", "batch.largest=600", "batch.decay_steps=60", "batch.decay_rate=0.6"]
 PLATEAU = ["schedule=plateau", "schedule.patience=1", "schedule.min_delta=0.1", "schedule.factor=0.5"]
 CYCLE = ["+schedule._target_=my_schedules.cycle", "allow_targets=[my_schedules]", "optimizer.momentum=0.9"]
@@ -27,7 +16,7 @@ def runs(tmp_path_factory):
     """A sweep of two seeds for each, all at the same time."""
     path = tmp_path_factory.mktemp("packages")
     (path / "my_schedules.py").write_text(MY_SCHEDULES)
-    common = ["-m", "experiment=quick", "epochs=8", "seed=0,1"]
+    common = ["-m", "experiment=quick", ONE_WORKER, "epochs=8", "seed=0,1"]
     commands = {
         "growing": [*common, *GROWING, *PLATEAU],
         "cycle": [*common, "schedule=fixed", *(word.removeprefix("+") for word in CYCLE)],

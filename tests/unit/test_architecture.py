@@ -2,8 +2,6 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,14 +23,6 @@ LAYERS = [
 
 LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 60
-HEAVY = {"tensorflow", "keras", "mlflow"}
-# Hydra imports the plugins, and the callback in preflight, at every start.
-STARTS = [
-    "train",
-    "ratelab.commands.cli",
-    "ratelab.runs.preflight",
-    *sorted(f"hydra_plugins.{path.stem}" for path in (SRC / "hydra_plugins").glob("*.py")),
-]
 
 
 def layer(name):
@@ -158,25 +148,6 @@ def test_one_module_touches_the_private_parts_of_mlflow():
     assert list(private_parts_of_mlflow(MLFLOW_PRIVATE)) != []
     users = [path for path in SOURCES if "mlflow" in path.read_text() and path != MLFLOW_PRIVATE]
     assert {path: found for path in users if (found := list(private_parts_of_mlflow(path)))} == {}
-
-
-def loaded_by(*modules):
-    """The heavy packages that a fresh interpreter has loaded after importing `modules`."""
-    script = f"import sys, {', '.join(modules)}; print(*sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(SRC)}
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@pytest.mark.parametrize("module", STARTS)
-def test_a_start_waits_neither_for_tensorflow_nor_for_mlflow(module):
-    assert loaded_by(module) == []
-
-
-def test_no_module_imports_them_before_they_are_used():
-    assert loaded_by(*(module_name(path) for path in FILES if path.name != "__main__.py")) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

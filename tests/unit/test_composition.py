@@ -1,9 +1,6 @@
 """Jobs are compared with Hydra's own way to compose them, which takes longer and is always right."""
 
 import functools
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +29,12 @@ def sweep():
         yield SimpleNamespace(context=HydraContext(loader, Callbacks()), config=config, loader=loader)
 
 
+@pytest.fixture(scope="module")
+def shared(sweep):
+    """One for many jobs, as a sweep has it."""
+    return Composer(sweep.context, sweep.config)
+
+
 @pytest.fixture
 def composer(sweep):
     return Composer(sweep.context, sweep.config)
@@ -47,7 +50,8 @@ def by_hydra(sweep, overrides, number):
 
 
 def text(config):
-    return OmegaConf.to_yaml(config, resolve=False)
+    """Every key in its order and every value with its type; ten times faster to write than YAML."""
+    return repr(OmegaConf.to_container(config, resolve=False))
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +160,9 @@ def test_jobs_with_any_values_in_any_order_are_what_hydra_composes(sweep, jobs):
 @given(
     seed=VALUES["seed"], rate=VALUES["learning_rate"], epochs=VALUES["epochs"], schedule=VALUES["schedule"]
 )
-def test_a_job_has_exactly_the_values_that_were_given(sweep, seed, rate, epochs, schedule):
+def test_a_job_has_exactly_the_values_that_were_given(sweep, shared, seed, rate, epochs, schedule):
     overrides = [f"schedule={schedule}", f"seed={seed}", f"learning_rate={rate!r}", f"epochs={epochs}"]
-    job = Composer(sweep.context, sweep.config).job(overrides, 9)
+    job = shared.job(overrides, 9)
     assert (job.seed, job.learning_rate, job.epochs) == (seed, rate, epochs)
     assert job.hydra.runtime.choices.schedule == schedule
     assert job.hydra.overrides.task == overrides
@@ -246,30 +250,3 @@ def test_a_job_is_as_strict_as_hydras(sweep, composer):
         )
         for flag in (OmegaConf.is_struct, OmegaConf.is_readonly):
             assert flag(ours) == flag(theirs)
-
-
-SEARCHED = """
-import hydra
-
-@hydra.main(version_base="1.3", config_path=".", config_name="config")
-def main(cfg):
-    print(sorted(cfg.opt.items()))
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-def test_a_group_that_only_the_search_path_knows_is_a_group(tmp_path):
-    (tmp_path / "app.py").write_text(SEARCHED)
-    defaults = "defaults: [opt: a, _self_]"
-    (tmp_path / "config.yaml").write_text(f"{defaults}\nhydra: {{searchpath: ['file://{tmp_path}/extra']}}\n")
-    (tmp_path / "extra" / "opt").mkdir(parents=True)
-    for name in ("a", "b"):
-        (tmp_path / "extra" / "opt" / f"{name}.yaml").write_text(f"name: {name}\n")
-    command = [sys.executable, "app.py", "-m", "hydra/launcher=ratelab", "opt=a,b", "hydra.sweep.dir=jobs"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "[('name', 'a')]" in done.stdout
-    assert "[('name', 'b')]" in done.stdout

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import OmegaConf
 
@@ -20,15 +19,14 @@ from ratelab.config import (
     Device,
     Tracking,
     Warmup,
-    make_schedule,
-    register_resolvers,
 )
 from ratelab.config.composing import read_composed
 from ratelab.config.targets import call, locate
-from ratelab.runs.job_of import job_of
+from ratelab.runs.job_of import job_of, make_schedule
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.validation import UserError
 from support import ROOT
+from support.composing import composed
 
 CONF = ROOT / "conf"
 SUPPLIED = {"batch_size", "examples", "learning_rate", "steps", "input_shape", "classes"}
@@ -57,16 +55,8 @@ def covering_choices():
     return covering
 
 
-@pytest.fixture(scope="module", autouse=True)
-def hydra():
-    """Hydra, initialised with the project's own configuration."""
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
-
-
 def read(*overrides):
-    return read_composed(compose("config", overrides=list(overrides)))
+    return read_composed(composed(*overrides))
 
 
 def refusal(*overrides):
@@ -408,7 +398,7 @@ def test_a_hostile_target_inside_the_arguments_is_refused_with_its_place(
 
 def test_a_hostile_target_that_an_interpolation_makes_is_refused(hostile_packages):
     node = "${oc.create:{_target_: hostile.run, _args_: [called]}}"
-    values = compose("config", overrides=["model._target_=keras.Sequential"])
+    values = composed("model._target_=keras.Sequential")
     values.model.start = node
     with pytest.raises(UserError, match=r"model\.start\._target_ must start with"):
         read_composed(values)
@@ -437,7 +427,7 @@ def test_text_that_looks_like_an_interpolation_is_not_resolved_after_the_check(
     monkeypatch.chdir(hostile_packages)
     text = "${oc.create:{_target_: hostile.run, _args_: [called]}}"
     overrides = ["model._target_=own_functions.network", "~model.start", "allow_targets=[own_functions]"]
-    values = compose("config", overrides=[*overrides, f"+model.text='\\{text}'", "data=digits"])
+    values = composed(*overrides, f"+model.text='\\{text}'", "data=digits")
     made = None
     with contextlib.suppress(UserError):
         made = job_of(read_composed(values)).build_model()
@@ -533,7 +523,7 @@ def test_an_own_model_is_given_what_its_signature_names(own):
 def test_the_check_before_the_run_does_not_take_one_step_for_the_length_of_the_run(own, tmp_path):
     """A schedule may need more steps than one, as a warm-up does."""
     overrides = ["schedule=fixed", "schedule._target_=own_functions.warm_up", "allow_targets=[own_functions]"]
-    config = compose("config", overrides=[*overrides, "data=digits", "tracking=none"])
+    config = composed(*overrides, "data=digits", "tracking=none")
     job = job_of(read_composed(config))
     assert job.rates.table.shape == (job.batches.steps,)
 
@@ -683,7 +673,8 @@ schedules:
 
 
 def joined(text):
-    values = OmegaConf.to_container(compose("config"), resolve=True, throw_on_missing=True)
+    composition = OmegaConf.masked_copy(composed(), [key for key in composed() if key != "hydra"])
+    values = OmegaConf.to_container(composition, resolve=True, throw_on_missing=True)
     own = {"schedule": OmegaConf.to_container(OmegaConf.create(text)), "allow_targets": ["own_functions"]}
     return configuration.read({**values, **own, "learning_rate": 1.0})
 

@@ -1,42 +1,29 @@
 """`ratelab preview`: the curves are those that training would use, and they can be read."""
 
 import io
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from ratelab import data
 from ratelab.commands.preview.image import save
 from ratelab.commands.preview.rates import Curve, curves
 from ratelab.commands.preview.text_plot import chart, dotted, show
-from ratelab.config import register_resolvers
 from ratelab.config.composing import read_composed as read
 from ratelab.runs.job_of import job_of, make_schedule
 from ratelab.schedules import tabulate
 from ratelab.validation import UserError
-from support import ROOT
+from support import ROOT, composing
+from support.in_process import ratelab
 
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml"))
 PURE = [name for name in OPTIONS if name != "plateau"]  # which waits for the validation loss
-RATELAB = [sys.executable, "-m", "ratelab", "preview"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"}
-
-
-def preview(folder, *arguments):
-    command = [*RATELAB, *arguments]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 
 def composed(*overrides):
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return read(compose("config", overrides=list(overrides)))
+    return read(composing.composed(*overrides))
 
 
 # The curves
@@ -202,18 +189,18 @@ def test_letters_tell_curves_apart_without_colours():
 
 
 def test_it_draws_in_the_terminal(tmp_path):
-    done = preview(tmp_path, "schedule=cosine,wsd", "warmup=linear", "--steps", "100")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^a  cosine +0 +0.1 ", done.stdout, re.MULTILINE)
-    assert re.search(r"^b  wsd +0 +0.1 ", done.stdout, re.MULTILINE)
-    assert " 99\n" in done.stdout
+    done = ratelab(tmp_path, "preview", "schedule=cosine,wsd", "warmup=linear", "--steps", "100")
+    assert (done.status, done.err) == (0, "")
+    assert re.search(r"^a  cosine +0 +0.1 ", done.out, re.MULTILINE)
+    assert re.search(r"^b  wsd +0 +0.1 ", done.out, re.MULTILINE)
+    assert " 99\n" in done.out
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("name", "start"), [("curves.png", b"\x89PNG"), ("curves.svg", b"<?xml")])
 def test_it_draws_into_a_file(tmp_path, name, start):
-    done = preview(tmp_path, "schedule=glob(*)", "--output", name)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = ratelab(tmp_path, "preview", "schedule=glob(*)", "--output", name)
+    assert (done.status, done.err) == (0, "")
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
@@ -242,17 +229,8 @@ def test_the_same_curves_give_the_same_file(tmp_path):
     ],
 )
 def test_a_mistake_is_one_message_and_status_1(tmp_path, arguments, message):
-    done = preview(tmp_path, *arguments)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.search(message, done.stderr)
-    assert "Traceback" not in done.stderr
+    done = ratelab(tmp_path, "preview", *arguments)
+    assert (done.status, done.out) == (1, "")
+    assert re.search(message, done.err)
+    assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_it_needs_neither_tensorflow_nor_mlflow_nor_the_data():
-    script = (
-        "import sys; from ratelab.commands.preview.rates import curves; curves(['schedule=glob(*)']); "
-        "print(*{'tensorflow', 'keras', 'mlflow', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

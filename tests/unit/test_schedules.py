@@ -29,17 +29,6 @@ def test_exponential_equals_the_formula_at_every_step(decay_steps, decay_rate, s
     np.testing.assert_array_almost_equal_nulp(rates, np.float32([by_hand(t) for t in range(STEPS)]), nulp=1)
 
 
-@pytest.mark.parametrize("staircase", [False, True])
-def test_exponential_equals_keras_at_every_step(tensorflow, staircase):
-    import keras
-
-    oracle = keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9, staircase=staircase)
-    rates = tabulate(exponential(0.1, decay_steps=100, decay_rate=0.9, staircase=staircase), STEPS)
-    expected = np.array([float(oracle(t)) for t in range(STEPS)], np.float32)
-    # Keras computes in float32, exponent and power: a few units in the last place
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
-
-
 def test_staircase_has_the_new_rate_at_the_boundary():
     rates = tabulate(exponential(1.0, decay_steps=3, decay_rate=0.5, staircase=True), 8)
     np.testing.assert_array_equal(rates, np.float32([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]))

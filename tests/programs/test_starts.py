@@ -1,0 +1,61 @@
+"""What a fresh interpreter has imported when it starts, looks, or refuses."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support import SRC
+
+PACKAGE = SRC / "ratelab"
+HEAVY = {"tensorflow", "keras", "mlflow"}
+# Hydra imports the plugins, and the callback in preflight, at every start.
+STARTS = [
+    "train",
+    "ratelab.commands.cli",
+    "ratelab.runs.preflight",
+    *sorted(f"hydra_plugins.{path.stem}" for path in (SRC / "hydra_plugins").glob("*.py")),
+]
+
+
+def printed(script):
+    """What a fresh interpreter prints, and nothing else."""
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def loaded_by(*modules):
+    """The heavy packages that a fresh interpreter has loaded after importing `modules`."""
+    return printed(f"import sys, {', '.join(modules)}; print(*sorted({HEAVY!r} & set(sys.modules)))")
+
+
+@pytest.mark.parametrize("module", STARTS)
+def test_a_start_waits_neither_for_tensorflow_nor_for_mlflow(module):
+    assert loaded_by(module) == []
+
+
+def test_no_module_imports_them_before_they_are_used():
+    files = [path for path in sorted(PACKAGE.glob("**/*.py")) if path.name != "__main__.py"]
+    names = [".".join(path.relative_to(SRC).with_suffix("").parts) for path in files]
+    assert loaded_by(*(name.removesuffix(".__init__") for name in names)) == []
+
+
+def test_a_preview_needs_neither_tensorflow_nor_mlflow_nor_the_data():
+    script = (
+        "import sys; from ratelab.commands.preview.rates import curves; curves(['schedule=glob(*)']); "
+        "print(*{'tensorflow', 'keras', 'mlflow', 'sklearn', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    assert printed(script) == []
+
+
+def test_lr_find_finds_a_mistake_before_tensorflow_is_imported():
+    script = (
+        "import sys; from ratelab.commands.lr_find.finding import Question, find\n"
+        "from rich.console import Console\n"
+        "try: find(Question(('model=softmax', 'model.stat=1'), 1e-5, 1, 50), Console())\n"
+        "except Exception as error: print(type(error).__name__, 'tensorflow' in sys.modules)"
+    )
+    assert printed(script) == ["UserError", "False"]

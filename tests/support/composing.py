@@ -1,0 +1,26 @@
+"""The project's configuration, composed as Hydra does it, in a fifth of the time."""
+
+import functools
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext
+
+from ratelab.config import register_resolvers
+from ratelab.config.composing import Composer
+from support import ROOT
+
+
+@functools.cache
+def composer():
+    """One for all tests of this process: what they share is composed once."""
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        return Composer(HydraContext(loader, Callbacks()), compose("config", return_hydra_config=True))
+
+
+def composed(*overrides):
+    """The configuration that a command line with these overrides has."""
+    return composer().job(overrides, 0)

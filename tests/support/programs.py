@@ -1,0 +1,171 @@
+"""Whole programs: how they are started, waited for and ended, and what they left in the store."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support import SRC
+
+TRAIN = [sys.executable, str(SRC / "train.py")]
+RATELAB = [sys.executable, "-m", "ratelab"]
+HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
+QUICK = [
+    "-m",
+    "experiment=quick",
+    "tracking.train_loss_every=1",
+    "schedule=fixed,exponential,staircase",
+    "seed=0,1",
+]
+ONE_WORKER = "hydra.launcher.workers=1"  # each worker takes seconds to import TensorFlow
+HANGS = 300  # seconds that no program here needs, however busy the machine is
+FORMULAS = {  # of conf/schedule, for a base rate of 0.1
+    "fixed": lambda t: np.full(t.shape, 0.1),
+    "exponential": lambda t: 0.1 * 0.9 ** (t / 1000),
+    "staircase": lambda t: 0.1 * 0.9 ** np.floor(t / 1000),
+    "toy": lambda t: 0.1 * 0.5 ** (t / 10),
+    "harmonic": lambda t: 0.1 / (1 + t / 100),
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command line ended, and the folder that it was called in."""
+
+    folder: Path
+    status: int
+    out: str
+    err: str
+
+    @property
+    def store(self):
+        return f"sqlite:///{self.folder}/mlruns/mlflow.db"
+
+    @property
+    def client(self):
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.store)
+
+    @property
+    def everything(self):
+        """All runs of the store; none as long as there is none."""
+        if not (self.folder / "mlruns" / "artifacts").exists():
+            return []
+        client = self.client
+        return client.search_runs([e.experiment_id for e in client.search_experiments()])
+
+    @property
+    def runs(self):
+        """All runs by their names, which differ."""
+        everything = self.everything
+        named = {run.info.run_name: run for run in everything}
+        assert len(named) == len(everything)
+        return named
+
+    @property
+    def parent(self):
+        [parent] = [run for run in self.runs.values() if is_parent(run)]
+        return parent
+
+    @property
+    def children(self):
+        return {name: run for name, run in self.runs.items() if not is_parent(run)}
+
+    @property
+    def job_folder(self):
+        [folder] = (self.folder / "multirun").glob("*/*")
+        return folder
+
+    def points(self, run, key):
+        """Return steps and float32 values of a metric, by step."""
+        history = self.client.get_metric_history(run.info.run_id, key)
+        pairs = sorted((point.step, point.value) for point in history)
+        return [step for step, _ in pairs], np.float32([value for _, value in pairs])
+
+    def artifacts(self, run):
+        return {item.path for item in self.client.list_artifacts(run.info.run_id)}
+
+    def artifact(self, run, path):
+        return Path(self.client.download_artifacts(run.info.run_id, path))
+
+    def steps(self, run):
+        """Return the columns of steps.parquet."""
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(self.artifact(run, "steps.parquet"))
+        return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def is_parent(run):
+    return run.data.tags.get("kind") == "sweep"
+
+
+def so_far(folder):
+    """What is in the store of a program that is still running."""
+    return Done(folder, 0, "", "")
+
+
+def begin(folder, *words, program=TRAIN, path="", **environment):
+    """Start a program in `folder`, with `path` on PYTHONPATH."""
+    return subprocess.Popen(
+        [*program, *words],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(path), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process, folder, timeout=HANGS):
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return Done(folder, process.returncode, out, err)
+
+
+def train(folder, *words, **environment):
+    """Call `train.py` in `folder` and wait for its end."""
+    return finish(begin(folder, *words, **environment), folder)
+
+
+def ratelab(folder, *words):
+    """Call the command `ratelab` in `folder` and wait for its end."""
+    return finish(begin(folder, *words, program=RATELAB, path=SRC), folder)
+
+
+def together(make_folder, *commands, path=""):
+    """Run command lines of `train.py` at the same time, each in a fresh folder."""
+    folders = [make_folder.mktemp("job") for _ in commands]
+    processes = [
+        begin(folder, *command, path=path) for folder, command in zip(folders, commands, strict=True)
+    ]
+    return [finish(process, folder) for process, folder in zip(processes, folders, strict=True)]
+
+
+def wait_until(condition, process):
+    """Return as soon as the condition holds; fail if the program ends, or hangs, before that."""
+    end = time.monotonic() + HANGS
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            pytest.fail(f"what was waited for never came: {process.communicate()}")
+        time.sleep(0.1)
+
+
+def formula(name, steps):
+    return FORMULAS[name](np.arange(steps)).astype(np.float32)
+
+
+def assert_every_step(done, run, key, expected):
+    steps, values = done.points(run, key)
+    assert steps == list(range(len(expected)))
+    np.testing.assert_array_equal(values, expected)

@@ -1,0 +1,47 @@
+"""The fast tier: whatever starts a process or imports TensorFlow fails here, for it belongs to another."""
+
+import os
+import subprocess
+import sys
+from importlib.abc import MetaPathFinder
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+# MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
+QUESTIONS = {"git", "uname"}
+start_process = subprocess.Popen.__init__
+
+
+def refuse(*_, **__):
+    pytest.fail("a test in tests/unit starts no process: move it to tests/programs")
+
+
+def ask_or_refuse(process, command, *arguments, **options):
+    name = command if isinstance(command, str) else command[0]
+    if Path(name).name not in QUESTIONS:
+        refuse()
+    start_process(process, command, *arguments, **options)
+
+
+class WithoutTensorflow(MetaPathFinder):
+    """Fail a test that imports TensorFlow, unless a test of another tier has done so before."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Leave all other modules to the finders after this one."""
+        if name == "tensorflow":
+            pytest.fail("a test in tests/unit imports no TensorFlow: move it to tests/training")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Guard a test of this tier and all of its fixtures, also those that other tests share."""
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
+        patch.setattr(BaseProcess, "start", refuse)
+        patch.setattr(os, "fork", refuse)
+        patch.setattr(sys, "meta_path", [WithoutTensorflow(), *sys.meta_path])
+        return (yield)

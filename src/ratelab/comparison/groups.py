@@ -8,10 +8,8 @@ from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
 _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.validation_size"}
-_DECIDED_BY = {
-    "data digest": "data",
-    "validation_size": "data",
-}  # which config group, where it is not the prefix
+# which config group decides a key, where it is not the key's prefix
+_DECIDED_BY = {"data digest": "data", "validation_size": "data"}
 _DIGEST_LETTERS = 15
 
 
@@ -56,12 +54,12 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
             a seed lacks some of the runs that are to be averaged.
     """
     varied = varied_keys(results)
-    keys = varied if by is None else _known(by, results)
+    keys = varied if by is None else _check_keys(by, results)
     names = names_of(results, keys if by is not None else None)
-    rest = [key for key in varied if key not in _implied(keys, results)]
+    rest = [key for key in varied if key not in _implications(keys, results)]
     placed: dict[str, list[Result]] = {}
-    for result in results:
-        placed.setdefault(names[id(result)], []).append(result)
+    for name, result in zip(names, results, strict=True):
+        placed.setdefault(name, []).append(result)
     notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
     groups = []
     for name, members in placed.items():
@@ -88,8 +86,8 @@ def _follows_the_seed(key: str, results: Sequence[Result]) -> bool:
     return len(values) > 1 and all(value == seed for value, seed in values)
 
 
-def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> dict[int, str]:
-    """Return the name of each run's group, by the `id` of the result.
+def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> list[str]:
+    """Return the name of each run's group, in the order of the runs.
 
     Args:
         results: the runs.
@@ -97,20 +95,28 @@ def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> di
             setting inside a config group (schedule.decay_rate) tells apart runs that chose the same option.
     """
     if keys is not None:
-        return {id(r): " ".join(_word(key, r.described.get(key, "")) for key in keys) for r in results}
+        return [" ".join(_word(key, run.described.get(key, "")) for key in keys) for run in results]
     varied = varied_keys(results)
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         for choice, option in result.choices.items():
             alike.setdefault((choice, option), []).append(result)
     telling = {place: set(varied_keys(runs)) for place, runs in alike.items()}
-    return {id(result): _name(result, varied, telling) for result in results}
+    return [_name(result, varied, telling) for result in results]
 
 
 def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str], Collection[str]]) -> str:
+    """Return the schedule and what else tells the run's group apart.
+
+    Args:
+        result: the run.
+        varied: the keys in which any two runs differ.
+        telling: for each option that was chosen, the keys in which the runs that chose it differ.
+    """
     words = [result.choices["schedule"]]
     described = result.described
     for key in varied:
+        # decay_rate is no part of the name where it differs only because cosine has none: "cosine" says so
         head = _DECIDED_BY.get(key, key.partition(".")[0])
         if key == "schedule" or key not in described:
             continue
@@ -125,7 +131,8 @@ def _word(key: str, value: str) -> str:
     return value if key == "schedule" else f"{key}={value}"
 
 
-def _known(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
+def _check_keys(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
+    """Return the keys; raise UserError for one that no run has, and for the seed, which is never averaged."""
     known = {key for result in results for key in result.described} - {"seed"}
     for key in keys:
         if key not in known:
@@ -133,7 +140,7 @@ def _known(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
     return list(keys)
 
 
-def _implied(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
+def _implications(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
     """Return what is the same in all runs that agree in `keys`."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
@@ -154,6 +161,7 @@ def _replicates(
         )
     newest: dict[tuple[int, tuple[str, ...]], Result] = {}
     for member in members:
+        # runs come oldest first: one that was made again takes the place of the one before
         newest[member.seed, tuple(member.described.get(key, "") for key in rest)] = member
     wanted = {place for _, place in newest}
     by_seed: dict[int, tuple[Result, ...]] = {}

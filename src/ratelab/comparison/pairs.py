@@ -60,10 +60,22 @@ def compare_pairs(groups: Sequence[Group], which: Sequence[tuple[int, int]]) -> 
     corrected = iter(statistics.holm([pair.p for pair in tested if pair.p is not None]))
     pairs = [replace(pair, corrected=next(corrected)) if pair.p is not None else pair for pair in pairs]
     settings = {group.name: group.setting for group in groups}
-    return [_judge(pair, len(tested), _differing(settings, pair)) for pair in pairs]
+    return [_judge(pair, len(tested), _mismatch(settings, pair)) for pair in pairs]
+
+
+def find_reference(pairs: Sequence[Pair]) -> str:
+    """Return the name of the group that each of many pairs is compared with; empty if there is none.
+
+    >>> find_reference([Pair("cosine", "fixed"), Pair("wsd", "fixed"), Pair("rex", "fixed")])
+    'fixed'
+    """
+    seconds = {pair.second for pair in pairs}
+    # of one pair or two a reader sees both names anyway
+    return seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
 
 
 def _measure(first: Group, second: Group) -> Pair:
+    """Return the numbers of a pair, without correction and verdict; none where there is nothing to pair."""
     if first.setting != second.setting:
         return Pair(first.name, second.name)
     ours, theirs = first.accuracy, second.accuracy
@@ -85,38 +97,41 @@ def _measure(first: Group, second: Group) -> Pair:
     )
 
 
-def _differing(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+def _mismatch(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+    """Return in which settings that both must share the groups of a pair differ, as words."""
     ours, theirs = settings[pair.first], settings[pair.second]
     return ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
 
 
-def _judge(pair: Pair, tests: int, differing: str) -> Pair:
+def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
     """Return the pair with its verdict and the sentence that says why."""
     names = f"{pair.first} and {pair.second}"
-    if differing:
-        return replace(pair, sentence=f"{names}: not compared, they differ in {differing}.")
+    if mismatch:
+        return replace(pair, sentence=f"{names}: not compared, they differ in {mismatch}.")
     if not pair.seeds:
         return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
     if pair.p is None or pair.corrected is None or pair.interval is None:
-        return replace(pair, verdict="no conclusion", sentence=_one_seed(pair))
+        return replace(pair, verdict="no conclusion", sentence=_sentence_on_one_seed(pair))
     if not any(pair.differences):
-        return replace(pair, verdict="no difference shown", sentence=_equal(pair))
+        return replace(pair, verdict="no difference shown", sentence=_sentence_on_equality(pair))
+    # both, for test and interval are two methods, and a verdict must not depend on which of them was asked
     if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
         verdict: Verdict = "better" if pair.interval.low > 0 else "worse"
-        return replace(pair, verdict=verdict, sentence=_shown(pair, verdict))
+        return replace(pair, verdict=verdict, sentence=_sentence_on_difference(pair, verdict))
+    # "no difference shown" would blame the schedules for what no result of so few seeds could have shown
     if statistics.smallest_p(len(pair.seeds)) * tests > LEVEL:
-        return replace(pair, verdict="no conclusion", sentence=_too_few(pair, tests))
-    return replace(pair, verdict="no difference shown", sentence=_not_shown(pair))
+        return replace(pair, verdict="no conclusion", sentence=_sentence_on_shortage(pair, tests))
+    return replace(pair, verdict="no difference shown", sentence=_sentence_on_no_difference(pair))
 
 
-def _one_seed(pair: Pair) -> str:
+def _sentence_on_one_seed(pair: Pair) -> str:
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
         f"{signed(pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
     )
 
 
-def _shown(pair: Pair, verdict: str) -> str:
+def _sentence_on_difference(pair: Pair, verdict: str) -> str:
     wins = sum(d > 0 if verdict == "better" else d < 0 for d in pair.differences)
     higher = "higher" if verdict == "better" else "lower"
     return (
@@ -125,7 +140,7 @@ def _shown(pair: Pair, verdict: str) -> str:
     )
 
 
-def _too_few(pair: Pair, tests: int) -> str:
+def _sentence_on_shortage(pair: Pair, tests: int) -> str:
     count = len(pair.seeds)
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: accuracy "
@@ -146,7 +161,7 @@ def shortage(seeds: int, tests: int) -> str:
     )
 
 
-def _not_shown(pair: Pair) -> str:
+def _sentence_on_no_difference(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - there are two seeds at least
     largest = max(abs(pair.interval.low), abs(pair.interval.high))
     return (
@@ -156,7 +171,7 @@ def _not_shown(pair: Pair) -> str:
     )
 
 
-def _equal(pair: Pair) -> str:
+def _sentence_on_equality(pair: Pair) -> str:
     return (
         f"no difference shown between {pair.first} and {pair.second}: equal in all {len(pair.seeds)} seeds."
     )

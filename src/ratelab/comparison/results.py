@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 Status = Literal["finished", "diverged", "failed", "killed", "running"]
 
+# A run that diverged stays in its group: to leave it out would reward schedules for rates that are too large.
 DIVERGED_ACCURACY = 0.0
 
 
@@ -56,7 +57,8 @@ class Result:
     @property
     def is_tuning(self) -> bool:
         """Whether the run was made to choose something, and never saw the test split."""
-        return self.settings.get("test") == "False"
+        # settings are text, because MLflow keeps parameters so: of `test: false` the text is that of False
+        return self.settings.get("test") == str(False)
 
     @property
     def is_outcome(self) -> bool:

@@ -4,7 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ratelab.report.figures.svg import as_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,11 @@ class Figure:
     caption: str
     svg: str
     tables: Mapping[str, str]
+
+
+def finish(canvas: "Canvas", slug: str, title: str, caption: str, tables: Mapping[str, str]) -> Figure:
+    """Return the figure that was drawn on `canvas`; the other arguments are those of `Figure`."""
+    return Figure(slug, title, caption, as_svg(canvas, slug, title, caption), tables)
 
 
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

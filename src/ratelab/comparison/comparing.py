@@ -15,7 +15,8 @@ from ratelab.comparison.statistics import Interval
 from ratelab.validation import unknown_key
 
 FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/protocol.md)
-MOST_FOR_ALL_PAIRS = 6  # groups; more are each compared with one
+# Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
+MOST_FOR_ALL_PAIRS = 6
 DEFAULT_BASELINE = "fixed"
 
 
@@ -147,8 +148,9 @@ def _summarize(one: Group, target: float | None) -> Summary:
     """Return a group in numbers; a run that never reached the target took infinitely long to reach it."""
     runs, accuracy = one.runs, np.array(list(one.accuracy.values()))
     seeds = tuple(one.by_seed)
+    # a diverged run ended somewhere in the middle, so its last rate is not that of the schedule
     rates = {run.final_rate for run in runs if run.status == "finished"}
-    looks = [None if target is None else run.reached(target) for run in runs]
+    looks = [None if target is None else run.first_look_at(target) for run in runs]
     worst = int(accuracy.argmin())
     return Summary(
         name=one.name,
@@ -183,6 +185,7 @@ def _choose_target(groups: Sequence[Group]) -> float | None:
         for one in groups
         if any(run.validation for run in one.runs) and not any(run.status == "diverged" for run in one.runs)
     ]
+    # down, so that the lowest group itself reaches it
     return float(np.floor(min(means) * 1000) / 1000) if means else None
 
 
@@ -193,6 +196,7 @@ def _remarks(groups: Sequence[Group]) -> list[str]:
     if any(diverged.values()):
         counts = ", ".join(f"{name}: {n}" for name, n in diverged.items() if n)
         remarks.append(f"diverged, and counted with accuracy 0: {counts}")
+    # finished ones: that a diverged run is shorter is said already
     lengths = {
         run.validation[-1].step + 1
         for one in groups

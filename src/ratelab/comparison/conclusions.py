@@ -43,7 +43,7 @@ def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
         alike = [other for other in undecided if len(other.seeds) == len(pair.seeds)]
         if pair not in undecided or len(alike) == 1:
             found.append(_repeat(pair))
-        elif pair is alike[0]:
+        elif pair is alike[0]:  # the others are in its sentence
             found.append(Conclusion("no conclusion", _summarize(alike, pairs)))
     return found
 

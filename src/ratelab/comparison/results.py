@@ -76,10 +76,10 @@ class Result:
         return self.test_accuracy
 
     @property
-    def described(self) -> dict[str, str]:
+    def description(self) -> dict[str, str]:
         """Everything in which runs can differ: choices, settings, data."""
         return {**self.choices, **self.settings, "data digest": self.data_digest}
 
-    def reached(self, target: float) -> Measured | None:
+    def first_look_at(self, target: float) -> Measured | None:
         """Return the first look at the validation split that showed `target` or more."""
         return next((look for look in self.validation if look.accuracy >= target), None)

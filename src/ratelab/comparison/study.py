@@ -56,7 +56,7 @@ def study(
     comparisons = [
         compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, title=title)
         for title, runs in sections
-        if runs
+        if runs  # a tuned sweep that was stopped while tuning has none
     ]
     notes = [*_notes_on_missing_runs(results), *_notes_on_edges(tuned), *_notes_on_origins(results)]
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results))
@@ -116,6 +116,7 @@ def _notes_on_origins(results: Sequence[Result]) -> list[str]:
     for key, word in (("mlflow.source.git.commit", "commits"), ("versions", "sets of package versions")):
         found = Counter(result.origin.get(key, "") for result in results)
         if len(found) > 1:
+            # as git shortens a commit
             named = ", ".join(value[:12] or "unknown" for value in found)
             notes.append(f"the runs come from {len(found)} {word}: {named}")
     if any(result.origin.get("git_dirty") == "true" for result in results):

@@ -37,7 +37,7 @@ class Tuned:
     @property
     def place(self) -> int:
         """Where in the grid the best rate is."""
-        return int(np.argmax(self.means))
+        return int(np.argmax(self.means))  # the first of equals, and rates ascend
 
     @property
     def best(self) -> float:

@@ -41,6 +41,7 @@ def tuning_frame(study: Study) -> "pd.DataFrame":
 def as_csv(study: Study, table: str) -> str:
     """Return one of the data frames, "groups", "pairs" or "tuning", as comma-separated values."""
     frame = {"groups": groups_frame, "pairs": pairs_frame, "tuning": tuning_frame}[table](study)
+    # pandas writes the fewest digits that read back as the same float, and nothing where there is no value
     return str(frame.to_csv(index=False))
 
 

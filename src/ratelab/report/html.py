@@ -49,9 +49,11 @@ def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence
     from markupsafe import Markup
 
     source = importlib.resources.files("ratelab.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    # strict: a misspelt name in the template is an error and not an empty place in the page
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    # figures are the only markup that is let through; names of groups come from the user and are text
     environment.filters |= {"drawn": Markup, "data_uri": make_data_uri}
     tables = make_tables(study)
     return environment.from_string(source).render(

@@ -18,6 +18,7 @@ def make_tables(study: Study) -> Tables:
 
 
 def _make_section(comparison: Comparison) -> Section:
+    # one row a group for both tables, because in CSV and JSON they are one
     rows = tuple(_group_row(comparison, group) for group in comparison.groups)
     return Section(
         title=comparison.title,
@@ -67,6 +68,7 @@ def _make_costs(target: float | None, rows: tuple[Row, ...]) -> Table:
     group, final_rate = _column("group", "text", "group"), _column("final rate", "rate", "final_rate")
     seconds = _column("seconds a run", "seconds", "seconds")
     caption = "Learning rate at the end and seconds of training, mean over the runs."
+    # without a target the narrow table would answer no question: rates and seconds alone judge no schedule
     if target is None:
         return Table("", caption, rows, columns=(group, seconds, final_rate), narrow=())
     caption += f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
@@ -120,6 +122,7 @@ def _make_pairs(comparison: Comparison) -> Table:
         _column("effect size", "effect", "effect_size"),
         _column("verdict", "text", "verdict"),
     )
+    # a column of one name repeated would cost the widths that numbers need
     reference = comparison.reference
     names = [_column("first", "text", "first"), _column("second", "text", "second")]
     if reference:

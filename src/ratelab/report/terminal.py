@@ -17,7 +17,7 @@ from ratelab.report.tables import Column, Row, Section, Table, Tables
 from ratelab.report.values import Kind
 
 COLORS = {"better": "green", "worse": "red"}
-WIDTH_OF_PAIR = 58  # columns of the numbers of a pair
+WIDTH_OF_PAIR = 58  # columns of the terminal that the numbers of a pair take
 # Numbers that may break where the terminal is too narrow: short ones, under headings of several words.
 FOLDING: set[Kind] = {"rate", "seconds", "best rate", "accuracy in short"}
 
@@ -75,7 +75,7 @@ def _number_groups(section: Section) -> Section:
     pairs: list[Row] = [
         {**row, "first": f"{numbers[row['first']]} - {numbers[row['second']]}"} for row in section.pairs.rows
     ]
-    _, _, *others = section.pairs.narrow  # without the names of the first and the second group
+    _, _, *others = section.pairs.narrow  # without the two columns of names
     columns = (Column("first - second", "text", ("first",)), *others)
     return replace(
         section,
@@ -86,10 +86,12 @@ def _number_groups(section: Section) -> Section:
 
 def _lay_out(table: Table) -> RichTable:
     """Return a table that fits 80 columns: names fold, numbers stay whole."""
+    # escaped, for a title may name a group
     shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     shown.caption, shown.caption_justify = table.legend, "left"
     for column in table.narrow:
         if column.is_words:
+            # names are folded and not cut: what tells two of them apart often stands at their end
             shown.add_column(column.heading, overflow="fold", min_width=8)
         else:
             shown.add_column(column.heading, justify="right", no_wrap=column.kind not in FOLDING)

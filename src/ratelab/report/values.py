@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ratelab.comparison.pairs import p_value, signed
+from ratelab.comparison.pairs import write_difference, write_p
 
 Kind = Literal[
     "text",  # words that may fold
@@ -56,7 +56,7 @@ def _write_edge(edge: str) -> str:
 
 
 def _write_differences(low: float, high: float) -> str:
-    return f"{signed(low)} to {signed(high)}"
+    return f"{write_difference(low)} to {write_difference(high)}"
 
 
 _FORMS: dict[Kind, Callable[..., str]] = {
@@ -71,9 +71,9 @@ _FORMS: dict[Kind, Callable[..., str]] = {
     "accuracies in short": "{:.4f}-{:.4f}".format,
     "accuracy of a seed": "{:.4f} ({})".format,
     "bootstrap": "{} bootstrap".format,
-    "difference": signed,
+    "difference": write_difference,
     "differences": _write_differences,
-    "p": p_value,
+    "p": write_p,
     "share": "{:.2f}".format,
     "effect": "{:+.2f}".format,
     "seconds": "{:.2f}".format,

@@ -56,6 +56,7 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
 
     looks = [Look(palette.series(n), palette.dash(n), palette.marker(n)) for n in range(len(names))]
     labels = [textwrap.fill(name, _LEGEND_LETTERS) for name in names]
+    # 68 letters of the legend fit side by side, handles and gaps counted as ten
     columns = max(1, min(3, 68 // (max(map(len, names)) + 10)))
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
     canvas = new_canvas(2.85 + 0.17 * rows)

@@ -89,6 +89,7 @@ def read_curves(uri: str, study: Study) -> list[Curves]:
     width = window_width(runs)
     loss = windows(uri, ids, "train_loss", width)
     shown = {_pick_run(group).run_id: _NO_HISTORY for group in members}
+    # one by one: of a rate for every step of every run at once the memory would not be bounded
     for run_id in shown:
         shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NO_HISTORY)
     return [_make_curves(comparison, width, loss, shown) for comparison in study.comparisons]
@@ -139,6 +140,7 @@ def _make_curves(
 
 def _pick_run(group: Group) -> Result:
     """Return the run whose learning rates are drawn for the group: the first that got farthest."""
+    # a run that diverged would end in the middle of the figure
     return max(group.runs, key=lambda run: (run.status == "finished", _steps(run)))
 
 
@@ -155,6 +157,7 @@ def band(histories: Sequence[History]) -> Band:
     >>> band(runs).mean, band(runs).runs
     (array([2., 2.]), array([2., 1.]))
     """
+    # runs need not be measured at the same places: they diverge, or their batches have other sizes
     values: dict[float, list[float]] = defaultdict(list)
     for history in histories:
         for x, value in zip(history.steps.tolist(), history.values.tolist(), strict=True):

@@ -18,6 +18,7 @@ from ratelab.report.figures.axes import (
     write_plain_numbers,
 )
 from ratelab.report.figures.figure import Figure, csv_text, finish
+from ratelab.report.values import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,7 @@ class _Row:
 def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
     """Return the figure of the final accuracy of every seed."""
     rows = [_accuracy_row(*both) for both in zip(comparison.groups, comparison.members, strict=True)]
+    # "Test accuracy" of "Test accuracy, once, after the last step"
     title = f"{comparison.title.partition(',')[0]} of every seed"
     canvas = _rows_figure(title, "accuracy (fraction correct)", rows, zero=False)
     caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
@@ -77,7 +79,8 @@ def _accuracy_row(group: Summary, members: Group) -> _Row:
     )
     label = group.name
     if group.diverged:
-        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {group.mean:.4f}"  # noqa: RUF001
+        mean = write("accuracy", group.mean)
+        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {mean}"  # noqa: RUF001
     return _Row(label, dots, group.mean, group.interval)
 
 
@@ -172,6 +175,7 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple
     ink = palette.INK.stand_in
     if row.interval:
         axes.plot([row.interval.low, row.interval.high], [middle] * 2, "-", color=ink, linewidth=2, zorder=3)
+    # a mean that diverged runs drag out of the axes would stand at their edge as if it were there
     if count > 1 and limits[0] < row.mean < limits[1]:
         axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
     if crosses:
@@ -204,11 +208,10 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         _draw_tuned(axes, tuned[number], look)
 
     title = "Validation accuracy by base rate"
-    edge = ", an edge of the grid"
-    names = [f"{one.name}: best {one.best:.4g}{edge if one.at_edge else ''}" for one in tuned]
+    names = [_describe_best(one) for one in tuned]
     canvas = draw_lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
     for axes in visible_axes(canvas):
-        axes.set_xscale("log")
+        axes.set_xscale("log")  # as the grid of rates is spaced
         write_plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
@@ -232,6 +235,11 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
     ]
     headings = ["group", "learning_rate", "run", "accuracy", "mean", "best", "edge"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
+
+
+def _describe_best(one: Tuned) -> str:
+    edge = ", an edge of the grid" if one.at_edge else ""
+    return f"{one.name}: best {write('base rate', one.best)}{edge}"
 
 
 def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:

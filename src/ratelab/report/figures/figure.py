@@ -43,7 +43,7 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     'group,mean\n"a, b",0.1\nc,\n'
     """
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")  # by default "\r\n", which is no line of other files here
     writer.writerow(headings)
     writer.writerows(rows)
     return file.getvalue()

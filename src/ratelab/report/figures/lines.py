@@ -40,6 +40,7 @@ def draw_rates(comparison: Comparison, curves: Curves, slug: str) -> Figure | No
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         x, y = _outline(groups[number], log, deviation)
+        # the dotted reference, drawn in every panel, has no marker and no id: ids are unique in a page
         axes.plot(x, y, gid=f"rate-{number}" if look.marker else None, **look.line(MANY_POINTS))
 
     title = "Learning rate at every step"
@@ -78,6 +79,7 @@ def _outline(curve: Curve, log: bool, deviation: float) -> tuple[Numbers, Number
     """Return the points of the line: of a staircase the corners, else as many as the curve needs."""
     moved, end = find_changes(curve.rates), float(curve.rates.steps[-1] + 1)
     if len(moved.steps) <= MOST_EDGES:
+        # a rate holds until the next change: across at its height, then straight up or down
         x = np.repeat([*moved.steps.astype(float), end], 2)[1:-1]
         return x, np.repeat(moved.values, 2)
     kept = simplify(_scale(curve.rates.values, log), deviation)
@@ -125,6 +127,7 @@ def _rates_caption(comparison: Comparison, groups: Sequence[Curve]) -> str:
 def _rate_tables(groups: Sequence[Curve], slug: str) -> dict[str, str]:
     """Return a row for each step at which the rate of some group changes; too large a file in parts."""
     table = _rate_table(groups)
+    # one group is not cut: a part of its steps would be another table
     if len(table) <= LARGEST_FILE or len(groups) == 1:
         return {slug: table}
     return {f"{slug}-{number}": _rate_table([group]) for number, group in enumerate(groups, 1)}
@@ -199,7 +202,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     title = f"Validation accuracy by {'training examples seen' if by_examples else 'steps'}"
     x = "training examples seen" if by_examples else "step (updates, from 0)"
     canvas = draw_lines(title, x, "accuracy (fraction correct)", [curve.name for curve in groups], draw)
-    bottom = _bottom(bands)
+    bottom = _bottom(bands)  # the same in all panels, which share their axis
     for axes in visible_axes(canvas):
         axes.set_ylim(bottom=bottom)
         write_plain_numbers(axes, x="large" if by_examples else "count")

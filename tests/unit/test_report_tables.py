@@ -8,10 +8,17 @@ import pytest
 from rich.console import Console
 
 from ratelab.comparison import study
-from ratelab.report import as_csv, as_json, as_markdown, groups_frame, pairs_frame, print_study, tuning_frame
+from ratelab.report import (
+    as_csv,
+    as_json,
+    as_markdown,
+    groups_frame,
+    pairs_frame,
+    print_study,
+    tuning_frame,
+    values,
+)
 from ratelab.report.projection import make_tables
-from ratelab.report.tables import Column
-from ratelab.report.values import write
 from support.studies import plain_study, result, tuned_study
 
 GROUP_FIELDS = [
@@ -69,36 +76,36 @@ def markdown_cells(made):
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "text"),
+    ("form", "shown", "text"),
     [
-        ("text", ("fixed [a]",), "fixed [a]"),
-        ("word", ("all equal",), "all equal"),
-        ("count", (2_750_000.0,), "2,750,000"),
-        ("runs", (10, 0), "10"),
-        ("runs", (10, 2), "10 (2 diverged)"),
-        ("accuracy", (0.91234,), "0.9123"),
-        ("accuracy in short", (0.91234,), "0.912"),
-        ("accuracies", (0.9, 0.92), "0.9000 to 0.9200"),
-        ("accuracies in short", (0.9, 0.92), "0.9000-0.9200"),
-        ("accuracy of a seed", (0.9, 3), "0.9000 (3)"),
-        ("bootstrap", ("BCa",), "BCa bootstrap"),
-        ("difference", (-0.01,), "-0.0100"),
-        ("differences", (-0.01, 0.02), "-0.0100 to +0.0200"),
-        ("p", (0.04321,), "0.043"),
-        ("share", (0.5,), "0.50"),
-        ("effect", (1.128,), "+1.13"),
-        ("seconds", (12.5,), "12.50"),
-        ("rate", (0.0055166,), "0.00552"),
-        ("base rate", (0.0316227,), "0.03162"),
-        ("best rate", (0.1, ""), "0.1"),
-        ("best rate", (10.0, "highest"), "10 (highest tried)"),
-        ("edge", ("lowest",), "yes, the lowest"),
-        ("edge", ("",), "no"),
+        (values.TEXT, ("fixed [a]",), "fixed [a]"),
+        (values.WORD, ("all equal",), "all equal"),
+        (values.COUNT, (2_750_000.0,), "2,750,000"),
+        (values.RUNS, (10, 0), "10"),
+        (values.RUNS, (10, 2), "10 (2 diverged)"),
+        (values.ACCURACY, (0.91234,), "0.9123"),
+        (values.ROUGH_ACCURACY, (0.91234,), "0.912"),
+        (values.ACCURACIES, (0.9, 0.92), "0.9000 to 0.9200"),
+        (values.SPAN, (0.9, 0.92), "0.9000-0.9200"),
+        (values.ACCURACY_OF_SEED, (0.9, 3), "0.9000 (3)"),
+        (values.BOOTSTRAP, ("BCa",), "BCa bootstrap"),
+        (values.DIFFERENCE, (-0.01,), "-0.0100"),
+        (values.DIFFERENCES, (-0.01, 0.02), "-0.0100 to +0.0200"),
+        (values.P, (0.04321,), "0.043"),
+        (values.SHARE, (0.5,), "0.50"),
+        (values.EFFECT, (1.128,), "+1.13"),
+        (values.SECONDS, (12.5,), "12.50"),
+        (values.RATE, (0.0055166,), "0.00552"),
+        (values.BASE_RATE, (0.0316227,), "0.03162"),
+        (values.BEST_RATE, (0.1, ""), "0.1"),
+        (values.BEST_RATE, (10.0, "highest"), "10 (highest tried)"),
+        (values.EDGE, ("lowest",), "yes, the lowest"),
+        (values.EDGE, ("",), "no"),
     ],
 )
-def test_each_kind_of_value_is_written_in_one_way(kind, values, text):
-    assert write(kind, *values) == text
-    assert write(kind, *values[:-1], None) == "-"
+def test_each_kind_of_value_is_written_in_one_way(form, shown, text):
+    assert form.write(*shown) == text
+    assert form.write(*shown[:-1], None) == "-"
 
 
 def test_frames_hold_every_number():
@@ -165,13 +172,13 @@ def test_both_end_with_the_same_words():
 
 def test_the_best_rate_is_marked_in_its_own_column():
     made = make_tables(uneven_grid()).tuning
-    assert [column.heading for column in made.columns[5:]] == ["0.03162", "0.1", "1", "10"]
-    cells = [[column.write(row) for column in made.columns[5:]] for row in made.rows]
+    assert [column.heading for column in made.wide[5:]] == ["0.03162", "0.1", "1", "10"]
+    cells = [[column.write(row) for column in made.wide[5:]] for row in made.rows]
     assert [[cell == "-" for cell in row] for row in cells] == [
         [True, False, False, True],
         [False, True, False, False],
     ]
-    marked = [[made.is_marked(number, column) for column in made.columns] for number in range(2)]
+    marked = [[made.is_marked(number, column) for column in made.wide] for number in range(2)]
     assert [row.index(True) - 5 for row in marked] == [2, 3]
     assert [sum(row) for row in marked] == [1, 1]
 
@@ -204,16 +211,17 @@ def test_a_group_that_all_are_compared_with_is_no_column_where_room_is_scarce():
     [section] = make_tables(plain_study([*"abcdefgh", "fixed"])).sections
     assert section.reference == "fixed"
     assert section.pairs.title == "Paired differences from fixed, over the seeds of both"
-    assert section.pairs.narrow[0] == Column("schedule", "text", ("first",))
-    assert [column.heading for column in section.pairs.columns[:2]] == ["first", "second"]
+    assert [column.narrow for column in section.pairs.narrow[:2]] == ["schedule", "n"]
+    assert [column.heading for column in section.pairs.wide[:2]] == ["first", "second"]
 
 
 def test_without_a_target_costs_have_none_and_are_left_out_where_room_is_scarce():
     runs = [result("a", seed, diverged_step=5) for seed in range(3)]
     [section] = make_tables(study(runs)).sections
     assert section.target is None
-    assert [column.heading for column in section.costs.columns] == ["group", "seconds a run", "final rate"]
-    assert section.costs.narrow == ()
+    assert [column.heading for column in section.costs.wide] == ["group", "seconds a run", "final rate"]
+    assert section.costs in section.tables
+    assert section.costs not in section.narrow_tables
     assert not any("Until" in line for line in printed(study(runs)))
 
 

@@ -101,7 +101,7 @@ def without_paths(text: str) -> str:
     >>> without_paths("train.py tracking.uri=http://me:secret@host/base 'data.dir=/my data/x'")
     "train.py tracking.uri=http://me:***@host/base 'data.dir=…/x'"
     """
-    # folders, up to the last part; behind a letter, a digit, ":" or "." a slash belongs to an address or fraction
+    # folders, up to the last part; behind a letter, a digit or ":" a slash belongs to a fraction or address
     text = re.sub(
         r"(?<![\w:/.…\])])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,\]}\"'=]*[/\\])*", "…/", without_password(text)
     )

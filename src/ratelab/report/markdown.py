@@ -12,7 +12,7 @@ def as_markdown(study: Study) -> str:
     tables = make_tables(study)
     lines = [*_table_lines(tables.tuning)] if tables.tuning else []
     for section in tables.sections:
-        lines += [line for table in section.tables if table.narrow for line in _table_lines(table)]
+        lines += [line for table in section.narrow_tables for line in _table_lines(table)]
         lines += [f"* {conclusion.sentence}" for conclusion in section.conclusions]
         lines += [f"* note: {note}" for note in section.notes]
     if tables.lack:
@@ -27,7 +27,7 @@ def _table_lines(table: Table) -> Iterator[str]:
     columns = [_cells(table, column) for column in table.narrow]
     widths = [max(map(len, cells)) for cells in columns]
     heads, *rows = zip(*columns, strict=True)
-    sides = ["<" if column.is_words else ">" for column in table.narrow]
+    sides = ["<" if column.form.is_words else ">" for column in table.narrow]
     yield _line(heads, sides, widths)
     yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
     yield from (_line(row, sides, widths) for row in rows)
@@ -38,7 +38,7 @@ def _table_lines(table: Table) -> Iterator[str]:
 
 def _cells(table: Table, column: Column) -> list[str]:
     """Return the heading and the cells of a column."""
-    cells = [column.heading]
+    cells = [column.narrow]
     for number, row in enumerate(table.rows):
         text = column.write(row).replace("|", r"\|")  # which would end the cell
         cells.append(f"**{text}**" if table.is_marked(number, column) else text)

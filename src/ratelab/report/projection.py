@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned
+from ratelab.report import values
 from ratelab.report.tables import Column, Row, Section, Table, Tables
-from ratelab.report.values import Kind, write
+from ratelab.report.values import Form
 
 
 def make_tables(study: Study) -> Tables:
@@ -35,53 +36,42 @@ def _make_section(comparison: Comparison) -> Section:
 def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     methods = sorted({group.interval.method for group in comparison.groups if group.interval is not None})
     columns = (
-        _column("group", "text", "group"),
-        _column("seeds", "count", "n"),
-        _column("mean", "accuracy", "mean"),
-        _column("95 % interval", "accuracies", "low", "high"),
-        _column("method", "bootstrap", "interval"),
-        _column("sd", "accuracy", "sd"),
-        _column("IQM", "accuracy", "iqm"),
-        _column("worst (seed)", "accuracy of a seed", "worst", "worst_seed"),
-        _column("diverged", "count", "diverged"),
-    )
-    narrow = (
-        _column("schedule", "text", "group"),
-        _column("runs", "runs", "n", "diverged"),
-        _column("mean", "accuracy", "mean"),
-        _column("95 % interval", "accuracies in short", "low", "high"),
-        _column("sd", "accuracy", "sd"),
-        _column("IQM", "accuracy", "iqm"),
-        _column("worst (seed)", "accuracy of a seed", "worst", "worst_seed"),
+        _column("group", "schedule", values.TEXT, "group"),
+        _column("seeds", "", values.COUNT, "n"),
+        _column("", "runs", values.RUNS, "n", "diverged"),
+        _column("mean", "mean", values.ACCURACY, "mean"),
+        _column("95 % interval", "", values.ACCURACIES, "low", "high"),
+        _column("", "95 % interval", values.SPAN, "low", "high"),
+        _column("method", "", values.BOOTSTRAP, "interval"),
+        _column("sd", "sd", values.ACCURACY, "sd"),
+        _column("IQM", "IQM", values.ACCURACY, "iqm"),
+        _column("worst (seed)", "worst (seed)", values.ACCURACY_OF_SEED, "worst", "worst_seed"),
+        _column("diverged", "", values.COUNT, "diverged"),
     )
     legend = f"95 % interval of the mean: {' or '.join(methods)} bootstrap" if methods else ""
-    return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, narrow, legend)
+    return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, legend)
 
 
 def _make_costs(target: float | None, rows: tuple[Row, ...]) -> Table:
     """Return what a run of each group costs, after how soon it was as good as the target if there is one."""
-    to_target = (
-        _column("steps", "count", "steps_to_target"),
-        _column("examples", "count", "examples_to_target"),
-        _column("seconds", "seconds", "seconds_to_target"),
+    group = _column("group", "schedule", values.TEXT, "group")
+    costs = (
+        _column("seconds a run", "s a run", values.SECONDS, "seconds"),
+        _column("final rate", "final rate", values.RATE, "final_rate"),
     )
-    group, final_rate = _column("group", "text", "group"), _column("final rate", "rate", "final_rate")
-    seconds = _column("seconds a run", "seconds", "seconds")
     caption = "Learning rate at the end and seconds of training, mean over the runs."
-    # without a target the narrow table would answer no question: rates and seconds alone judge no schedule
+    # no title: without a target the narrow table would answer no question
     if target is None:
-        return Table("", caption, rows, columns=(group, seconds, final_rate), narrow=())
-    caption += f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
-    narrow = (
-        _column("schedule", "text", "group"),
-        _column("reached", "count", "reached"),
-        *to_target,
-        _column("s a run", "seconds", "seconds"),
-        final_rate,
+        return Table("", caption, rows, (group, *costs))
+    to_target = (
+        _column("runs that reach it", "reached", values.COUNT, "reached"),
+        _column("steps", "steps", values.COUNT, "steps_to_target"),
+        _column("examples", "examples", values.COUNT, "examples_to_target"),
+        _column("seconds", "seconds", values.SECONDS, "seconds_to_target"),
     )
     title = f"Until {target:g} is reached on the validation split (medians)"
-    reached = _column("runs that reach it", "count", "reached")
-    return Table(title, caption, rows, (group, reached, *to_target, seconds, final_rate), narrow)
+    caption += f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
+    return Table(title, caption, rows, (group, *to_target, *costs))
 
 
 def _group_row(comparison: Comparison, group: Summary) -> Row:
@@ -109,37 +99,24 @@ def _group_row(comparison: Comparison, group: Summary) -> Row:
 
 def _make_pairs(comparison: Comparison) -> Table:
     """Return a row for each pair; a second group that all share is named once, above the narrow table."""
-    columns = (
-        _column("first", "text", "first"),
-        _column("second", "text", "second"),
-        _column("seeds", "count", "n"),
-        _column("difference", "difference", "difference"),
-        _column("95 % interval", "differences", "low", "high"),
-        _column("method", "word", "interval"),
-        _column("p", "p", "p"),
-        _column("p (Holm)", "p", "p_holm"),
-        _column("P(first is better)", "share", "improvement"),
-        _column("effect size", "effect", "effect_size"),
-        _column("verdict", "text", "verdict"),
-    )
-    # a column of one name repeated would cost the widths that numbers need
     reference = comparison.reference
-    names = [_column("first", "text", "first"), _column("second", "text", "second")]
-    if reference:
-        names = [_column("schedule", "text", "first")]
-    narrow = (
-        *names,
-        _column("n", "count", "n"),
-        _column("mean", "difference", "difference"),
-        _column("95 % interval", "differences", "low", "high"),
-        _column("Holm p", "p", "p_holm"),
-        _column("P(>)", "share", "improvement"),
-        _column("effect", "effect", "effect_size"),
+    columns = (
+        _column("first", "schedule" if reference else "first", values.TEXT, "first"),
+        _column("second", "" if reference else "second", values.TEXT, "second"),
+        _column("seeds", "n", values.COUNT, "n"),
+        _column("difference", "mean", values.DIFFERENCE, "difference"),
+        _column("95 % interval", "95 % interval", values.DIFFERENCES, "low", "high"),
+        _column("method", "", values.WORD, "interval"),
+        _column("p", "", values.P, "p"),
+        _column("p (Holm)", "Holm p", values.P, "p_holm"),
+        _column("P(first is better)", "P(>)", values.SHARE, "improvement"),
+        _column("effect size", "effect", values.EFFECT, "effect_size"),
+        _column("verdict", "", values.TEXT, "verdict"),
     )
     what = f"Paired differences from {reference}" if reference else "Paired differences, first - second"
     caption = f"{comparison.title}: paired differences, the first minus the second, over the seeds of both."
     rows = tuple(_pair_row(comparison, pair) for pair in comparison.pairs)
-    return Table(f"{what}, over the seeds of both", caption, rows, columns, narrow)
+    return Table(f"{what}, over the seeds of both", caption, rows, columns)
 
 
 def _pair_row(comparison: Comparison, pair: Pair) -> Row:
@@ -168,20 +145,17 @@ def _interval_values(interval: Interval | None) -> Row:
 def _make_tuning(tuned: Sequence[Tuned]) -> Table:
     """Return a row for each schedule with a column for each base rate that any of them was tried at."""
     rates = sorted({rate for one in tuned for rate in one.rates})
-    columns = (
-        _column("group", "text", "group"),
-        _column("runs", "count", "runs"),
-        _column("best rate", "base rate", "best"),
-        _column("edge of the grid", "edge", "edge"),
-        _column("diverged", "count", "diverged"),
-        *(_column(write("base rate", rate), "accuracy", str(rate)) for rate in rates),
-    )
-    narrow = (
-        _column("schedule", "text", "group"),
-        _column("runs", "count", "runs"),
-        _column("best rate", "best rate", "best", "edge"),
-        *(_column(write("rate", rate), "accuracy in short", str(rate)) for rate in rates),
-    )
+    columns = [
+        _column("group", "schedule", values.TEXT, "group"),
+        _column("runs", "runs", values.COUNT, "runs"),
+        _column("best rate", "", values.BASE_RATE, "best"),
+        _column("", "best rate", values.BEST_RATE, "best", "edge"),
+        _column("edge of the grid", "", values.EDGE, "edge"),
+        _column("diverged", "", values.COUNT, "diverged"),
+    ]
+    for rate in rates:  # whose text names the value in a row, for a row has one for each
+        columns.append(_column(values.BASE_RATE.write(rate), "", values.ACCURACY, str(rate)))
+        columns.append(_column("", values.RATE.write(rate), values.ROUGH_ACCURACY, str(rate)))
     caption = (
         "Mean accuracy on the validation split at each base rate, of tuning runs, which never saw the test "
         "split; the best of each schedule is marked. A diverged run counts as 0."
@@ -190,8 +164,7 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
         title="Base rates: mean accuracy on the validation split, of runs that never saw the test split",
         caption=caption,
         rows=tuple(_schedule_row(one, rates) for one in tuned),
-        columns=columns,
-        narrow=narrow,
+        columns=tuple(columns),
         marked=frozenset((number, str(one.best)) for number, one in enumerate(tuned)),
     )
 
@@ -223,5 +196,5 @@ def _rate_rows(one: Tuned) -> Iterator[Row]:
         }
 
 
-def _column(heading: str, kind: Kind, *fields: str) -> Column:
-    return Column(heading, kind, fields)
+def _column(heading: str, narrow: str, form: Form, *fields: str) -> Column:
+    return Column(heading, narrow, form, fields)

@@ -1,8 +1,8 @@
 """What a study is shown as: tables and the words around them, whoever prints them.
 
 Rows hold values in full precision, under the names that they have in CSV and JSON. Columns say which of them
-a reader sees, under which heading and in which form: `columns` where there is room, `narrow` where 80 letters
-must do. What prints a table chooses one of the two, and where lines break; it computes nothing.
+a reader sees, in which form, and under which heading, where there is room and where 80 letters must do. What
+prints a table chooses one of the two, and where lines break; it computes nothing.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratelab.comparison import Conclusion
-from ratelab.report.values import Kind, write
+from ratelab.report.values import Form
 
 Row = Mapping[str, Any]
 
@@ -20,23 +20,20 @@ class Column:
     """What a reader sees of a row.
 
     Attributes:
-        heading: of the column.
-        kind: how its values are written.
-        fields: the names of the values, in a row, that stand in its cells.
+        heading: where there is room, as in a page; empty for a column that stands in narrow tables only.
+        narrow: the heading in a narrow table; empty for a column that is left out there.
+        form: how its values are written.
+        fields: the names, in a row, of the values that stand in its cells.
     """
 
     heading: str
-    kind: Kind
+    narrow: str
+    form: Form
     fields: tuple[str, ...]
-
-    @property
-    def is_words(self) -> bool:
-        """Whether its cells are words, which may fold and stand left; numbers stay whole and stand right."""
-        return self.kind in {"text", "edge"}
 
     def write(self, row: Row) -> str:
         """Return the text of the cell of a row."""
-        return write(self.kind, *(row[field] for field in self.fields))
+        return self.form.write(*(row[field] for field in self.fields))
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,11 @@ class Table:
     """Rows, and the columns to read them by.
 
     Attributes:
-        title: in a few words.
+        title: above a narrow table; empty for a table that is left out where room is scarce.
         caption: what it is about, in whole sentences, for a page.
         rows: by the names of CSV and JSON.
-        columns: where there is room; the first one names the row.
-        narrow: in 80 letters; none where the table is left out there.
-        legend: what must stand below the narrow columns.
+        columns: of both kinds; the first one names the row.
+        legend: what must stand below a narrow table.
         marked: the cells to emphasise: number of the row, first field of the column.
     """
 
@@ -57,9 +53,18 @@ class Table:
     caption: str
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
-    narrow: tuple[Column, ...]
     legend: str = ""
     marked: frozenset[tuple[int, str]] = frozenset()
+
+    @property
+    def wide(self) -> list[Column]:
+        """The columns where there is room."""
+        return [column for column in self.columns if column.heading]
+
+    @property
+    def narrow(self) -> list[Column]:
+        """The columns where there is not."""
+        return [column for column in self.columns if column.narrow]
 
     def is_marked(self, number: int, column: Column) -> bool:
         """Say whether the cell in the row of that number is to be emphasised."""
@@ -92,8 +97,13 @@ class Section:
 
     @property
     def tables(self) -> list[Table]:
-        """Those that have rows."""
+        """Those that have rows, for a page."""
         return [table for table in (self.groups, self.costs, self.pairs) if table.rows]
+
+    @property
+    def narrow_tables(self) -> list[Table]:
+        """Those of them that are not left out where room is scarce."""
+        return [table for table in self.tables if table.title]
 
 
 @dataclass(frozen=True)

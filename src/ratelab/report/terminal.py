@@ -12,14 +12,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ratelab.comparison import Conclusion, Study
+from ratelab.report import values
 from ratelab.report.projection import make_tables
 from ratelab.report.tables import Column, Row, Section, Table, Tables
-from ratelab.report.values import Kind
 
 COLORS = {"better": "green", "worse": "red"}
 WIDTH_OF_PAIR = 58  # columns of the terminal that the numbers of a pair take
-# Numbers that may break where the terminal is too narrow: short ones, under headings of several words.
-FOLDING: set[Kind] = {"rate", "seconds", "best rate", "accuracy in short"}
 
 __all__ = ["print_study", "schedule_lines"]
 
@@ -54,7 +52,7 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
         yield _lay_out(tables.tuning)
     for section in tables.sections:
         shown = _number_groups(section) if _need_numbers(section, width) else section
-        yield from (_lay_out(table) for table in shown.tables if table.narrow)
+        yield from (_lay_out(table) for table in shown.narrow_tables)
         yield from (_color(conclusion) for conclusion in section.conclusions)
         yield from (Text(f"* note: {note}") for note in section.notes)
     if tables.lack:
@@ -75,12 +73,12 @@ def _number_groups(section: Section) -> Section:
     pairs: list[Row] = [
         {**row, "first": f"{numbers[row['first']]} - {numbers[row['second']]}"} for row in section.pairs.rows
     ]
-    _, _, *others = section.pairs.narrow  # without the two columns of names
-    columns = (Column("first - second", "text", ("first",)), *others)
+    _, _, *others = section.pairs.columns  # without the two columns of names
+    columns = (Column("", "first - second", values.TEXT, ("first",)), *others)
     return replace(
         section,
         groups=replace(section.groups, rows=tuple(groups)),
-        pairs=replace(section.pairs, rows=tuple(pairs), narrow=columns),
+        pairs=replace(section.pairs, rows=tuple(pairs), columns=columns),
     )
 
 
@@ -90,11 +88,11 @@ def _lay_out(table: Table) -> RichTable:
     shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     shown.caption, shown.caption_justify = table.legend, "left"
     for column in table.narrow:
-        if column.is_words:
+        if column.form.is_words:
             # names are folded and not cut: what tells two of them apart often stands at their end
-            shown.add_column(column.heading, overflow="fold", min_width=8)
+            shown.add_column(column.narrow, overflow="fold", min_width=8)
         else:
-            shown.add_column(column.heading, justify="right", no_wrap=column.kind not in FOLDING)
+            shown.add_column(column.narrow, justify="right", no_wrap=not column.form.may_break)
     for number, row in enumerate(table.rows):
         marks = [table.is_marked(number, column) for column in table.narrow]
         texts = [column.write(row) for column in table.narrow]

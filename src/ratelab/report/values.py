@@ -1,46 +1,35 @@
 """How a value is written for a reader: one form for each kind of value, whichever page or table shows it."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from ratelab.comparison.pairs import write_difference, write_p
 
-Kind = Literal[
-    "text",  # words that may fold
-    "word",  # one that stays on its line
-    "count",
-    "runs",  # how many, and how many of them diverged
-    "accuracy",
-    "accuracy in short",  # where a row has one for each base rate
-    "accuracies",  # the ends of an interval
-    "accuracies in short",
-    "accuracy of a seed",
-    "bootstrap",  # the method of an interval
-    "difference",
-    "differences",  # the ends of an interval
-    "p",
-    "share",
-    "effect",
-    "seconds",
-    "rate",
-    "base rate",  # a choice of the grid and not only its outcome: a digit more
-    "best rate",  # and at which end of the grid it is
-    "edge",
-]
 NONE = "-"  # for what there is not
 
 
-def write(kind: Kind, *values: Any) -> str:
-    """Return the text of one cell.
+@dataclass(frozen=True)
+class Form:
+    """How a kind of value is written.
 
-    Args:
-        kind: of the value.
-        values: one, or those that stand in the cell together, as the two ends of an interval.
-
-    >>> write("accuracies", 0.91, 0.925), write("count", 27_500), write("seconds", None)
-    ('0.9100 to 0.9250', '27,500', '-')
+    Attributes:
+        text: the function from the values of a cell to its text.
+        is_words: whether these are words, which may fold and stand left; numbers stand right.
+        may_break: whether its column may break in a narrow terminal: a short number below several words.
     """
-    return NONE if None in values else _FORMS[kind](*values)
+
+    text: Callable[..., str]
+    is_words: bool = False
+    may_break: bool = False
+
+    def write(self, *values: Any) -> str:
+        """Return the text of a cell with these values, a dash where one of them is None.
+
+        >>> ACCURACIES.write(0.91, 0.925), COUNT.write(27_500), SECONDS.write(None)
+        ('0.9100 to 0.9250', '27,500', '-')
+        """
+        return NONE if None in values else self.text(*values)
 
 
 def _write_runs(count: int, diverged: int) -> str:
@@ -59,26 +48,23 @@ def _write_differences(low: float, high: float) -> str:
     return f"{write_difference(low)} to {write_difference(high)}"
 
 
-_FORMS: dict[Kind, Callable[..., str]] = {
-    "text": str,
-    "word": str,
-    "count": "{:,.0f}".format,
-    "runs": _write_runs,
-    # four digits: the test splits have 10,000 examples at most
-    "accuracy": "{:.4f}".format,
-    "accuracy in short": "{:.3f}".format,
-    "accuracies": "{:.4f} to {:.4f}".format,
-    "accuracies in short": "{:.4f}-{:.4f}".format,
-    "accuracy of a seed": "{:.4f} ({})".format,
-    "bootstrap": "{} bootstrap".format,
-    "difference": write_difference,
-    "differences": _write_differences,
-    "p": write_p,
-    "share": "{:.2f}".format,
-    "effect": "{:+.2f}".format,
-    "seconds": "{:.2f}".format,
-    "rate": "{:.3g}".format,
-    "base rate": "{:.4g}".format,
-    "best rate": _write_best_rate,
-    "edge": _write_edge,
-}
+TEXT = Form(str, is_words=True)  # words that may fold
+WORD = Form("{}".format)  # words that stay on their line
+COUNT = Form("{:,.0f}".format)
+RUNS = Form(_write_runs)
+ACCURACY = Form("{:.4f}".format)  # the last digit is one example of MNIST's test split
+ROUGH_ACCURACY = Form("{:.3f}".format, may_break=True)  # where a row has one for each base rate
+ACCURACIES = Form("{:.4f} to {:.4f}".format)  # the ends of an interval
+SPAN = Form("{:.4f}-{:.4f}".format)  # the same where room is scarce
+ACCURACY_OF_SEED = Form("{:.4f} ({})".format)
+BOOTSTRAP = Form("{} bootstrap".format)
+DIFFERENCE = Form(write_difference)
+DIFFERENCES = Form(_write_differences)
+P = Form(write_p)
+SHARE = Form("{:.2f}".format)
+EFFECT = Form("{:+.2f}".format)
+SECONDS = Form("{:.2f}".format, may_break=True)
+RATE = Form("{:.3g}".format, may_break=True)
+BASE_RATE = Form("{:.4g}".format)  # grids are finer than what three digits tell apart
+BEST_RATE = Form(_write_best_rate, may_break=True)
+EDGE = Form(_write_edge, is_words=True)

@@ -18,7 +18,7 @@ from ratelab.report.figures.axes import (
     write_plain_numbers,
 )
 from ratelab.report.figures.figure import Figure, csv_text, finish
-from ratelab.report.values import write
+from ratelab.report.values import ACCURACY, BASE_RATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def _accuracy_row(group: Summary, members: Group) -> _Row:
     )
     label = group.name
     if group.diverged:
-        mean = write("accuracy", group.mean)
+        mean = ACCURACY.write(group.mean)
         label += f": × {group.diverged} of {len(members.runs)} diverged, mean {mean}"  # noqa: RUF001
     return _Row(label, dots, group.mean, group.interval)
 
@@ -239,7 +239,7 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
 
 def _describe_best(one: Tuned) -> str:
     edge = ", an edge of the grid" if one.at_edge else ""
-    return f"{one.name}: best {write('base rate', one.best)}{edge}"
+    return f"{one.name}: best {BASE_RATE.write(one.best)}{edge}"
 
 
 def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:

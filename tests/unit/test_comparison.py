@@ -1,25 +1,12 @@
 """Groups, pairs and verdicts, on results that are easy to work out by hand."""
 
-import csv
 import dataclasses
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelab.comparison import (
-    Measured,
-    Result,
-    as_csv,
-    as_json,
-    compare,
-    groups_frame,
-    pairs_frame,
-    study,
-    tune,
-    tuning_frame,
-)
+from ratelab.comparison import Measured, Result, compare, study, tune
 from ratelab.validation import UserError
 
 SCHEDULES = st.sampled_from(["fixed", "exponential", "cosine"])
@@ -470,24 +457,3 @@ def test_runs_of_two_commits_and_with_local_changes_are_told():
         f"the runs come from 2 commits: {'a' * 12}, {'b' * 12}",
         "some runs were made with local changes that are in no commit (git.diff in their artifacts)",
     )
-
-
-def test_frames_hold_every_number():
-    found = study(tuned_sweep())
-    groups, pairs, rates = groups_frame(found), pairs_frame(found), tuning_frame(found)
-    assert groups["mean"].tolist() == [group.mean for one in found.comparisons for group in one.groups]
-    assert groups["low"].tolist() == [group.interval.low for one in found.comparisons for group in one.groups]
-    assert pairs["p_holm"].tolist() == [pair.corrected for one in found.comparisons for pair in one.pairs]
-    assert pairs["sentence"].tolist() == [pair.sentence for one in found.comparisons for pair in one.pairs]
-    assert rates[rates["best"]]["learning_rate"].tolist() == [1.0, 10.0]
-    assert rates["edge"].tolist() == ["", "", "", "", "", "highest"]
-
-
-def test_csv_and_json_read_back_as_the_same_numbers():
-    found = study(tuned_sweep())
-    rows = list(csv.DictReader(as_csv(found, "pairs").splitlines()))
-    assert [float(row["difference"]) for row in rows] == pairs_frame(found)["difference"].tolist()
-    read = json.loads(as_json(found))
-    assert read["comparisons"][1]["pairs"][0]["p_holm"] == found.comparisons[1].pairs[0].corrected
-    assert read["comparisons"][0]["groups"][0]["mean"] == 0.5
-    assert len(read["tuning"]) == 6

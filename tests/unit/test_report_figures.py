@@ -12,10 +12,10 @@ import pytest
 from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.figures import palette
-from ratelab.report.figures.curves import Curve, Curves, band, changes, read_curves, window_width
-from ratelab.report.figures.draw import draw_figures
-from ratelab.report.figures.lines import draw_rates, draw_validation, simplified
-from ratelab.report.figures.svg import standalone, style
+from ratelab.report.figures.curves import Curve, Curves, band, find_changes, read_curves, window_width
+from ratelab.report.figures.lines import draw_rates, draw_validation, simplify
+from ratelab.report.figures.study_figures import draw_figures
+from ratelab.report.figures.svg import make_standalone, style
 from ratelab.schedules import exponential, tabulate
 from ratelab.tracking import History, histories, windows
 from ratelab.tracking.reading import _average
@@ -171,7 +171,7 @@ def test_a_smooth_curve_is_drawn_to_less_than_a_tenth_of_a_point(tracker):
 
 def test_a_jump_in_a_smooth_curve_keeps_both_its_ends():
     heights = np.concatenate([np.linspace(1, 0, 1000), np.linspace(1, 0, 1000)])
-    assert {999, 1000} <= set(simplified(heights, 1e-6).tolist())
+    assert {999, 1000} <= set(simplify(heights, 1e-6).tolist())
 
 
 def test_rates_over_more_than_two_decades_have_a_log_axis(tracker):
@@ -409,12 +409,12 @@ def test_figures_are_written_for_the_documentation(recorded, tracker, tmp_path):
         if path.suffix == ".svg":
             ET.fromstring(text.encode())  # noqa: S314 - our own
             assert "prefers-color-scheme:dark" in text
-            assert text == standalone(figures[path.stem].svg)
+            assert text == make_standalone(figures[path.stem].svg)
         else:
             assert text == figures[path.stem].tables[path.stem]
 
 
 def test_changes_are_the_first_step_and_every_new_rate():
-    moved = changes(History(np.arange(5), np.array([1.0, 1.0, 0.5, 0.5, 1.0])))
+    moved = find_changes(History(np.arange(5), np.array([1.0, 1.0, 0.5, 0.5, 1.0])))
     assert moved.steps.tolist() == [0, 2, 4]
     assert moved.values.tolist() == [1.0, 0.5, 1.0]

@@ -3,12 +3,7 @@
 import csv
 import io
 import itertools
-import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -19,47 +14,13 @@ from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.facts import without_paths
 from ratelab.tracking import NullRun, Recorded
+from support.pages import Page
 from support.studies import found, plain_study, recorded_study, result, tuned_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-class Page(HTMLParser):
-    """The elements of a page in their order: tag, attributes, text inside; it must be well nested."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self._open = [], []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attributes):
-        element = {"tag": tag, "text": "", "inside": [one["tag"] for one in self._open], **dict(attributes)}
-        self.elements.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append({"tag": tag, "text": "", "inside": [], **dict(attributes)})
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self._open:
-            element["text"] += data
-
-    def all(self, tag):
-        return [element for element in self.elements if element["tag"] == tag]
-
-    def place(self, tag, text):
-        return next(n for n, e in enumerate(self.elements) if e["tag"] == tag and text in e["text"])
 
 
 @pytest.fixture(scope="module")
@@ -288,73 +249,3 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(recorded, tracker, t
     assert session.console.file.getvalue().splitlines()[-1] == (
         "warning: no report was made: RuntimeError: no paper"
     )
-
-
-def test_a_sweep_ends_with_its_report_which_the_parent_run_keeps(train_py, tmp_path):
-    words = ["-m", "experiment=quick", "epochs=1", "schedule=fixed,staircase", "seed=0,1"]
-    root = Path(__file__).parents[2]
-    uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
-    done = subprocess.run(
-        [*train_py, *words, uri, f"hydra.sweep.dir={tmp_path}/sweep"],
-        capture_output=True,
-        text=True,
-        cwd=root,
-    )
-    assert done.returncode == 0, done.stderr
-    report = tmp_path / "sweep" / "report.html"
-    assert done.stdout.splitlines()[-1] == f"report: {report}"
-    kept = list(tmp_path.glob("artifacts/*/*/artifacts/report.html"))
-    assert [path.read_bytes() for path in kept] == [report.read_bytes()]
-    page = Page(report.read_text(encoding="utf-8"))
-    assert len(page.all("figure")) == 6
-    assert str(tmp_path) not in page.all("footer")[0]["text"]
-
-
-FRAME = """<!DOCTYPE html>
-<iframe id="page" src="PAGE" style="width:WIDTHpx;height:800px;border:0"></iframe>
-<pre id="seen"></pre>
-<script>
-onload = () => {
-  const page = document.getElementById("page").contentDocument, root = page.documentElement;
-  const boxes = [...page.querySelectorAll("svg text")].map(text => text.getBoundingClientRect());
-  document.getElementById("seen").textContent = JSON.stringify({
-    scroll: root.scrollWidth, client: root.clientWidth,
-    texts: boxes.map(box => [box.left, box.right, box.height]),
-  });
-}
-</script>
-"""
-HEADLESS = [
-    *("--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"),
-    *("--allow-file-access-from-files", "--window-size=1600,1000"),
-]
-
-
-def measured_in_chromium(path, width, folder):
-    """What the page says of its widths, in a frame as wide as a phone: windows have a least width."""
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.replace("PAGE", path.name).replace("WIDTH", str(width)))
-    shutil.copy(path, folder / path.name)
-    command = [CHROMIUM, *HEADLESS, f"--user-data-dir={folder}/profile", frame.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)[1])
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; with it the page is laid out")
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("kind", ["few", "many"])
-def test_the_page_fits_a_phone_and_a_desktop(kind, width, report, tracker, tmp_path):
-    if kind == "many":
-        names = [f"exponential schedule.decay_steps={n} schedule.decay_rate=0.5" for n in range(20)]
-        report = tmp_path / "many.html"
-        make_report(plain_study(names), found(), tracker.uri, report)
-    (tmp_path / "shown").mkdir()
-    seen = measured_in_chromium(report, width, tmp_path / "shown")
-    assert seen["client"] == width
-    assert seen["scroll"] <= width
-    assert seen["texts"]
-    for left, right, height in seen["texts"]:
-        assert left >= 0
-        assert right <= width
-        assert height >= 8  # CSS pixels: legible

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ratelab.comparison import Measured, Result, study
-from ratelab.report import print_markdown, print_study, schedule_lines
+from ratelab.report import as_markdown, print_study, schedule_lines
 from ratelab.schedules import exponential, tabulate
 
 RATES = st.lists(st.floats(0, allow_infinity=False, width=32), min_size=1, max_size=20)
@@ -30,10 +30,10 @@ def runs(schedule, accuracies, **settings):
     ]
 
 
-def printed(results, width=80, show=print_study):
+def printed(results, width=80):
     """The lines, as they leave through a pipe."""
     file = io.StringIO()
-    show(Console(file=file, width=width), study(results))
+    print_study(Console(file=file, width=width), study(results))
     return file.getvalue().splitlines()
 
 
@@ -129,7 +129,7 @@ def test_the_tuning_table_marks_the_best_rate_and_an_edge():
 
 
 def test_markdown_has_tables_that_a_page_shows():
-    lines = printed(TWO, show=print_markdown)
+    lines = as_markdown(study(TWO)).splitlines()
     assert "**Test accuracy, once, after the last step**" in lines
     heads = [i for i, line in enumerate(lines) if line.startswith("|--")]
     assert len(heads) == 3

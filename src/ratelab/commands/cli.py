@@ -92,16 +92,17 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 )
 def compare(form: str, table: str, **selection: Any) -> None:
     """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
-    from ratelab.comparison import as_csv, as_json
-    from ratelab.report import print_markdown, print_study
+    from ratelab.report import as_csv, as_json, as_markdown, print_study
 
     _, _, found = _selected(**selection)
-    if form == "json":
-        click.echo(as_json(found))
+    if form == "table":
+        print_study(Console(), found)
+    elif form == "markdown":
+        click.echo(as_markdown(found), nl=False)
     elif form == "csv":
         click.echo(as_csv(found, table), nl=False)
     else:
-        (print_study if form == "table" else print_markdown)(Console(), found)
+        click.echo(as_json(found))
 
 
 @commands.command()

@@ -2,7 +2,6 @@
 
 from ratelab.comparison.comparing import Comparison, Summary, compare
 from ratelab.comparison.conclusions import Conclusion
-from ratelab.comparison.frames import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.comparison.groups import Group
 from ratelab.comparison.pairs import Pair
 from ratelab.comparison.results import Measured, Result
@@ -21,12 +20,7 @@ __all__ = [
     "Study",
     "Summary",
     "Tuned",
-    "as_csv",
-    "as_json",
     "compare",
-    "groups_frame",
-    "pairs_frame",
     "study",
     "tune",
-    "tuning_frame",
 ]

@@ -9,13 +9,14 @@ import numpy as np
 from ratelab.comparison import statistics
 from ratelab.comparison.conclusions import Conclusion, conclusions
 from ratelab.comparison.groups import Group, group
-from ratelab.comparison.pairs import Pair, compare_pairs
+from ratelab.comparison.pairs import Pair, compare_pairs, find_reference
 from ratelab.comparison.results import Result
 from ratelab.comparison.statistics import Interval
 from ratelab.validation import unknown_key
 
-FEW = 10  # seeds; fewer do not give an interval that holds its promise (docs/protocol.md)
-MOST_FOR_ALL_PAIRS = 6  # groups; more are each compared with one
+FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/protocol.md)
+# Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
+MOST_FOR_ALL_PAIRS = 6
 DEFAULT_BASELINE = "fixed"
 
 
@@ -79,6 +80,11 @@ class Comparison:
     members: tuple[Group, ...]
 
     @property
+    def reference(self) -> str:
+        """The name of the group that every other is compared with; empty where pairs have different ones."""
+        return find_reference(self.pairs)
+
+    @property
     def conclusions(self) -> list[Conclusion]:
         """What to tell a reader about the pairs."""
         return conclusions(self.pairs)
@@ -111,14 +117,14 @@ def compare(
     'cosine is worse than fixed: accuracy -0.2500 (95 % interval ...), lower in 6 of 6 seeds, p = 0.031 ...'
     """
     groups, notes = group(results, by)
-    target = _target(groups) if target is None else target
-    which = _pairs(groups, baseline)
+    target = _choose_target(groups) if target is None else target
+    which = _choose_pairs(groups, baseline)
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")
     return Comparison(
         title=title,
-        groups=tuple(_summary(one, target) for one in groups),
+        groups=tuple(_summarize(one, target) for one in groups),
         pairs=tuple(compare_pairs(groups, which)),
         target=target,
         notes=(*notes, *_remarks(groups)),
@@ -126,7 +132,7 @@ def compare(
     )
 
 
-def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int]]:
+def _choose_pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int]]:
     """Return the groups of each pair: of every two the later and the earlier, or all and the baseline."""
     names = [one.name for one in groups]
     if baseline is not None and baseline not in names:
@@ -138,11 +144,13 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int
     return [(other, place) for other in range(len(groups)) if other != place]
 
 
-def _summary(one: Group, target: float | None) -> Summary:
+def _summarize(one: Group, target: float | None) -> Summary:
+    """Return a group in numbers; a run that never reached the target took infinitely long to reach it."""
     runs, accuracy = one.runs, np.array(list(one.accuracy.values()))
     seeds = tuple(one.by_seed)
+    # a diverged run ended somewhere in the middle, so its last rate is not that of the schedule
     rates = {run.final_rate for run in runs if run.status == "finished"}
-    looks = [None if target is None else run.reached(target) for run in runs]
+    looks = [None if target is None else run.first_look_at(target) for run in runs]
     worst = int(accuracy.argmin())
     return Summary(
         name=one.name,
@@ -164,17 +172,20 @@ def _summary(one: Group, target: float | None) -> Summary:
 
 
 def _median(values: Sequence[float]) -> float | None:
+    """Return the lower median, a value that was measured; None where it is infinite."""
     middle = float(np.quantile(values, 0.5, method="lower"))
     return middle if np.isfinite(middle) else None
 
 
-def _target(groups: Sequence[Group]) -> float | None:
+def _choose_target(groups: Sequence[Group]) -> float | None:
     """Return the lowest mean final validation accuracy of a group, rounded down to three digits."""
+    # a group with a diverged run says nothing of how good its runs can be
     means = [
         np.mean([run.validation[-1].accuracy for run in one.runs if run.validation])
         for one in groups
         if any(run.validation for run in one.runs) and not any(run.status == "diverged" for run in one.runs)
     ]
+    # down, so that the lowest group itself reaches it
     return float(np.floor(min(means) * 1000) / 1000) if means else None
 
 
@@ -185,6 +196,7 @@ def _remarks(groups: Sequence[Group]) -> list[str]:
     if any(diverged.values()):
         counts = ", ".join(f"{name}: {n}" for name, n in diverged.items() if n)
         remarks.append(f"diverged, and counted with accuracy 0: {counts}")
+    # finished ones: that a diverged run is shorter is said already
     lengths = {
         run.validation[-1].step + 1
         for one in groups
@@ -197,8 +209,8 @@ def _remarks(groups: Sequence[Group]) -> list[str]:
         remarks.append(
             f"the groups have different seeds ({_counts(groups)}); a pair uses those that both have"
         )
-    if any(1 < len(one.by_seed) < FEW for one in groups):
-        remarks.append(f"fewer than {FEW} seeds: intervals are too narrow where results are skewed")
+    if any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
+        remarks.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
     return remarks
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison.pairs import Pair, Verdict, shortage
+from ratelab.comparison.pairs import Pair, Verdict, find_reference, shortage
 
-FEW = 6  # pairs; of more their number is said, and those from which nothing follows share a sentence
+# Of more pairs their number is said first, and those from which nothing follows share a sentence: a reader of
+# twenty paragraphs that all say "too few seeds" finds no verdict among them.
+MOST_WITH_OWN_SENTENCE = 6
 COUNTED: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",
@@ -33,32 +35,34 @@ def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
     >>> print(*(one.sentence for one in conclusions(pairs)))
     7 groups against fixed: 7 without a conclusion. no conclusion is possible from one seed, in 7 pairs: ...
     """
-    if len(pairs) <= FEW:
-        return [_own(pair) for pair in pairs]
+    if len(pairs) <= MOST_WITH_OWN_SENTENCE:
+        return [_repeat(pair) for pair in pairs]
     found = [Conclusion(None, _tally(pairs))]
-    open_ = [pair for pair in pairs if pair.verdict == "no conclusion"]
+    undecided = [pair for pair in pairs if pair.verdict == "no conclusion"]
     for pair in pairs:
-        alike = [other for other in open_ if len(other.seeds) == len(pair.seeds)]
-        if pair not in open_ or len(alike) == 1:
-            found.append(_own(pair))
-        elif pair is alike[0]:
-            found.append(Conclusion("no conclusion", _together(alike, pairs)))
+        alike = [other for other in undecided if len(other.seeds) == len(pair.seeds)]
+        if pair not in undecided or len(alike) == 1:
+            found.append(_repeat(pair))
+        elif pair is alike[0]:  # the others are in its sentence
+            found.append(Conclusion("no conclusion", _summarize(alike, pairs)))
     return found
 
 
-def _own(pair: Pair) -> Conclusion:
+def _repeat(pair: Pair) -> Conclusion:
+    """Return the conclusion of one pair, in its own sentence."""
     return Conclusion(pair.verdict, pair.sentence)
 
 
 def _tally(pairs: Sequence[Pair]) -> str:
+    """Return a sentence that counts the verdicts."""
     verdicts = [pair.verdict for pair in pairs]
     counts = [f"{verdicts.count(one)} {words}" for one, words in COUNTED.items() if one in verdicts]
-    seconds = {pair.second for pair in pairs}
-    what = f"{len(pairs)} groups against {seconds.pop()}" if len(seconds) == 1 else f"{len(pairs)} pairs"
+    reference = find_reference(pairs)
+    what = f"{len(pairs)} groups against {reference}" if reference else f"{len(pairs)} pairs"
     return f"{what}: {', '.join(counts)}."
 
 
-def _together(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
+def _summarize(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     """Return one sentence for pairs with the same number of seeds, too few for a conclusion."""
     seeds, tests = len(alike[0].seeds), sum(pair.p is not None for pair in pairs)
     count = f"{seeds} seeds" if seeds > 1 else "one seed"

@@ -8,11 +8,9 @@ from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
 _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.validation_size"}
-_DECIDED_BY = {
-    "data digest": "data",
-    "validation_size": "data",
-}  # which config group, where it is not the prefix
-_DIGEST_LETTERS = 15
+# which config group decides a key, where it is not the key's prefix
+_DECIDED_BY = {"data digest": "data", "validation_size": "data"}
+_DIGEST_LETTERS = 15  # "sha256:" and enough to tell two data sets apart
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,13 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
         UserError: for a key that no run has, and where runs of one group are of different data or models, or
             a seed lacks some of the runs that are to be averaged.
     """
-    varied = varied_keys(results)
-    keys = varied if by is None else _known(by, results)
+    varied = keys_that_vary(results)
+    keys = varied if by is None else _check_keys(by, results)
     names = names_of(results, keys if by is not None else None)
-    rest = [key for key in varied if key not in _implied(keys, results)]
+    rest = [key for key in varied if key not in _implications(keys, results)]
     placed: dict[str, list[Result]] = {}
-    for result in results:
-        placed.setdefault(names[id(result)], []).append(result)
+    for name, result in zip(names, results, strict=True):
+        placed.setdefault(name, []).append(result)
     notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
     groups = []
     for name, members in placed.items():
@@ -72,10 +70,10 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
     return groups, notes
 
 
-def varied_keys(results: Sequence[Result]) -> list[str]:
+def keys_that_vary(results: Sequence[Result]) -> list[str]:
     """Return in which choices and settings runs differ, what has no influence left aside."""
     seen: dict[str, set[str]] = {}
-    described = [result.described for result in results]
+    described = [result.description for result in results]
     for key in dict.fromkeys(key for values in described for key in values):
         seen[key] = {values.get(key, "") for values in described}
     varied = [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
@@ -84,12 +82,12 @@ def varied_keys(results: Sequence[Result]) -> list[str]:
 
 def _follows_the_seed(key: str, results: Sequence[Result]) -> bool:
     """Say whether a setting is the seed under another name, as `${seed}` in a schedule that needs one."""
-    values = {(result.described[key], str(result.seed)) for result in results if key in result.described}
+    values = {(result.description[key], str(result.seed)) for result in results if key in result.description}
     return len(values) > 1 and all(value == seed for value, seed in values)
 
 
-def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> dict[int, str]:
-    """Return the name of each run's group, by the `id` of the result.
+def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> list[str]:
+    """Return the name of each run's group, in the order of the runs.
 
     Args:
         results: the runs.
@@ -97,20 +95,29 @@ def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> di
             setting inside a config group (schedule.decay_rate) tells apart runs that chose the same option.
     """
     if keys is not None:
-        return {id(r): " ".join(_word(key, r.described.get(key, "")) for key in keys) for r in results}
-    varied = varied_keys(results)
+        return [" ".join(_word(key, run.description.get(key, "")) for key in keys) for run in results]
+    varied = keys_that_vary(results)
+    # which settings differ among runs that chose the same option, for only those tell such runs apart
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         for choice, option in result.choices.items():
             alike.setdefault((choice, option), []).append(result)
-    telling = {place: set(varied_keys(runs)) for place, runs in alike.items()}
-    return {id(result): _name(result, varied, telling) for result in results}
+    telling = {place: set(keys_that_vary(runs)) for place, runs in alike.items()}
+    return [_name(result, varied, telling) for result in results]
 
 
 def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str], Collection[str]]) -> str:
+    """Return the schedule and what else tells the run's group apart.
+
+    Args:
+        result: the run.
+        varied: the keys in which any two runs differ.
+        telling: for each option that was chosen, the keys in which the runs that chose it differ.
+    """
     words = [result.choices["schedule"]]
-    described = result.described
+    described = result.description
     for key in varied:
+        # decay_rate is no part of the name where it differs only because cosine has none: "cosine" says so
         head = _DECIDED_BY.get(key, key.partition(".")[0])
         if key == "schedule" or key not in described:
             continue
@@ -125,21 +132,22 @@ def _word(key: str, value: str) -> str:
     return value if key == "schedule" else f"{key}={value}"
 
 
-def _known(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
-    known = {key for result in results for key in result.described} - {"seed"}
+def _check_keys(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
+    """Return the keys; raise UserError for one that no run has, and for the seed, which is never averaged."""
+    known = {key for result in results for key in result.description} - {"seed"}
     for key in keys:
         if key not in known:
             raise unknown_key("--by", key, known)
     return list(keys)
 
 
-def _implied(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
+def _implications(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
     """Return what is the same in all runs that agree in `keys`."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault(tuple(result.described.get(key, "") for key in keys), []).append(result)
-    differing = {key for runs in groups.values() for key in varied_keys(runs)}
-    return set(varied_keys(results)) - differing
+        groups.setdefault(tuple(result.description.get(key, "") for key in keys), []).append(result)
+    differing = {key for runs in groups.values() for key in keys_that_vary(runs)}
+    return set(keys_that_vary(results)) - differing
 
 
 def _replicates(
@@ -147,14 +155,16 @@ def _replicates(
 ) -> tuple[dict[int, tuple[Result, ...]], int]:
     """Return the runs of each seed, equally many for each, and how many repeat others."""
     if len({tuple(_setting(member).items()) for member in members}) > 1:
-        mixed = [key for key in varied_keys(members) if _is_setting(key)]
+        mixed = [key for key in keys_that_vary(members) if _is_setting(key)]
         raise UserError(
             f"{name}: its runs differ in {', '.join(mixed)}, and what differs there is not averaged; "
             "add it to --by, or compare fewer runs."
         )
     newest: dict[tuple[int, tuple[str, ...]], Result] = {}
     for member in members:
-        newest[member.seed, tuple(member.described.get(key, "") for key in rest)] = member
+        # runs come oldest first: one that was made again takes the place of the one before
+        newest[member.seed, tuple(member.description.get(key, "") for key in rest)] = member
+    # the mean of a seed that lacks a run would be one over other settings than that of the next seed
     wanted = {place for _, place in newest}
     by_seed: dict[int, tuple[Result, ...]] = {}
     for seed in sorted({seed for seed, _ in newest}):
@@ -170,8 +180,8 @@ def _replicates(
 
 
 def _setting(result: Result) -> dict[str, str]:
-    """Return what weights and batches depend on beside the seed."""
-    return {key: value for key, value in result.described.items() if _is_setting(key)}
+    """Return what weights and batches depend on beside the seed: without it seeds make no pairs."""
+    return {key: value for key, value in result.description.items() if _is_setting(key)}
 
 
 def _is_setting(key: str) -> bool:

@@ -56,14 +56,27 @@ def compare_pairs(groups: Sequence[Group], which: Sequence[tuple[int, int]]) -> 
         which: the places of the first and the second group of each pair.
     """
     pairs = [_measure(groups[first], groups[second]) for first, second in which]
+    # Holm counts the tests that were made: pairs that could not be tested cost the others nothing
     tested = [pair for pair in pairs if pair.p is not None]
     corrected = iter(statistics.holm([pair.p for pair in tested if pair.p is not None]))
     pairs = [replace(pair, corrected=next(corrected)) if pair.p is not None else pair for pair in pairs]
     settings = {group.name: group.setting for group in groups}
-    return [_judge(pair, len(tested), _differing(settings, pair)) for pair in pairs]
+    return [_judge(pair, len(tested), _mismatch(settings, pair)) for pair in pairs]
+
+
+def find_reference(pairs: Sequence[Pair]) -> str:
+    """Return the name of the group that each of many pairs is compared with; empty if there is none.
+
+    >>> find_reference([Pair("cosine", "fixed"), Pair("wsd", "fixed"), Pair("rex", "fixed")])
+    'fixed'
+    """
+    seconds = {pair.second for pair in pairs}
+    # of one pair or two a reader sees both names anyway
+    return seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
 
 
 def _measure(first: Group, second: Group) -> Pair:
+    """Return the numbers of a pair, without correction and verdict; none where there is nothing to pair."""
     if first.setting != second.setting:
         return Pair(first.name, second.name)
     ours, theirs = first.accuracy, second.accuracy
@@ -85,51 +98,54 @@ def _measure(first: Group, second: Group) -> Pair:
     )
 
 
-def _differing(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+def _mismatch(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+    """Return in which settings that both must share the groups of a pair differ, as words."""
     ours, theirs = settings[pair.first], settings[pair.second]
     return ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
 
 
-def _judge(pair: Pair, tests: int, differing: str) -> Pair:
+def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
     """Return the pair with its verdict and the sentence that says why."""
     names = f"{pair.first} and {pair.second}"
-    if differing:
-        return replace(pair, sentence=f"{names}: not compared, they differ in {differing}.")
+    if mismatch:
+        return replace(pair, sentence=f"{names}: not compared, they differ in {mismatch}.")
     if not pair.seeds:
         return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
     if pair.p is None or pair.corrected is None or pair.interval is None:
-        return replace(pair, verdict="no conclusion", sentence=_one_seed(pair))
+        return replace(pair, verdict="no conclusion", sentence=_sentence_on_one_seed(pair))
     if not any(pair.differences):
-        return replace(pair, verdict="no difference shown", sentence=_equal(pair))
+        return replace(pair, verdict="no difference shown", sentence=_sentence_on_equality(pair))
+    # both, for test and interval are two methods, and a verdict must not depend on which of them was asked
     if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
         verdict: Verdict = "better" if pair.interval.low > 0 else "worse"
-        return replace(pair, verdict=verdict, sentence=_shown(pair, verdict))
+        return replace(pair, verdict=verdict, sentence=_sentence_on_difference(pair, verdict))
+    # "no difference shown" would blame the schedules for what no result of so few seeds could have shown
     if statistics.smallest_p(len(pair.seeds)) * tests > LEVEL:
-        return replace(pair, verdict="no conclusion", sentence=_too_few(pair, tests))
-    return replace(pair, verdict="no difference shown", sentence=_not_shown(pair))
+        return replace(pair, verdict="no conclusion", sentence=_sentence_on_shortage(pair, tests))
+    return replace(pair, verdict="no difference shown", sentence=_sentence_on_no_difference(pair))
 
 
-def _one_seed(pair: Pair) -> str:
+def _sentence_on_one_seed(pair: Pair) -> str:
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
-        f"{signed(pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
+        f"{write_difference(pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
     )
 
 
-def _shown(pair: Pair, verdict: str) -> str:
+def _sentence_on_difference(pair: Pair, verdict: str) -> str:
     wins = sum(d > 0 if verdict == "better" else d < 0 for d in pair.differences)
     higher = "higher" if verdict == "better" else "lower"
     return (
-        f"{pair.first} is {verdict} than {pair.second}: accuracy {signed(pair.mean)} ({_interval(pair)}), "
-        f"{higher} in {wins} of {len(pair.seeds)} seeds, {_p(pair)}."
+        f"{pair.first} is {verdict} than {pair.second}: accuracy {write_difference(pair.mean)} "
+        f"({_interval(pair)}), {higher} in {wins} of {len(pair.seeds)} seeds, {_p(pair)}."
     )
 
 
-def _too_few(pair: Pair, tests: int) -> str:
+def _sentence_on_shortage(pair: Pair, tests: int) -> str:
     count = len(pair.seeds)
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: accuracy "
-        f"{signed(pair.mean)}, but {shortage(count, tests)}"
+        f"{write_difference(pair.mean)}, but {shortage(count, tests)}"
     )
 
 
@@ -140,23 +156,23 @@ def shortage(seeds: int, tests: int) -> str:
     'the smallest p-value that they can give is 0.062, times 3 pairs; at least 7 seeds are needed.'
     """
     return (
-        f"the smallest p-value that they can give is {p_value(statistics.smallest_p(seeds))}"
+        f"the smallest p-value that they can give is {write_p(statistics.smallest_p(seeds))}"
         f"{f', times {tests} pairs' if tests > 1 else ''}; "
         f"at least {statistics.pairs_needed(tests)} seeds are needed."
     )
 
 
-def _not_shown(pair: Pair) -> str:
+def _sentence_on_no_difference(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - there are two seeds at least
     largest = max(abs(pair.interval.low), abs(pair.interval.high))
     return (
-        f"no difference shown between {pair.first} and {pair.second}: accuracy {signed(pair.mean)} "
+        f"no difference shown between {pair.first} and {pair.second}: accuracy {write_difference(pair.mean)} "
         f"({_interval(pair)}), {_p(pair)}; differences up to {largest:.4f} are compatible with "
         f"these {len(pair.seeds)} seeds."
     )
 
 
-def _equal(pair: Pair) -> str:
+def _sentence_on_equality(pair: Pair) -> str:
     return (
         f"no difference shown between {pair.first} and {pair.second}: equal in all {len(pair.seeds)} seeds."
     )
@@ -164,27 +180,27 @@ def _equal(pair: Pair) -> str:
 
 def _interval(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - as above
-    return f"95 % interval {signed(pair.interval.low)} to {signed(pair.interval.high)}"
+    return f"95 % interval {write_difference(pair.interval.low)} to {write_difference(pair.interval.high)}"
 
 
 def _p(pair: Pair) -> str:
     assert pair.corrected is not None  # noqa: S101 - as above
-    return f"p = {p_value(pair.corrected)} after Holm"
+    return f"p = {write_p(pair.corrected)} after Holm"
 
 
-def signed(value: float | None) -> str:
+def write_difference(value: float | None) -> str:
     """Return a difference of accuracies for reading.
 
-    >>> signed(0.01234), signed(-0.5), signed(None)
+    >>> write_difference(0.01234), write_difference(-0.5), write_difference(None)
     ('+0.0123', '-0.5000', '-')
     """
     return "-" if value is None else f"{value:+.4f}"
 
 
-def p_value(value: float) -> str:
+def write_p(value: float) -> str:
     """Return a probability for reading, in two digits.
 
-    >>> p_value(0.04321), p_value(3e-5), p_value(1.0)
+    >>> write_p(0.04321), write_p(3e-5), write_p(1.0)
     ('0.043', '0.00003', '1')
     """
     return np.format_float_positional(value, precision=2, fractional=False, trim="-")

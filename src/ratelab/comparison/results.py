@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 Status = Literal["finished", "diverged", "failed", "killed", "running"]
 
+# A run that diverged stays in its group: to leave it out would reward schedules for rates that are too large.
 DIVERGED_ACCURACY = 0.0
 
 
@@ -56,7 +57,8 @@ class Result:
     @property
     def is_tuning(self) -> bool:
         """Whether the run was made to choose something, and never saw the test split."""
-        return self.settings.get("test") == "False"
+        # settings are text, because MLflow keeps parameters so: of `test: false` the text is that of False
+        return self.settings.get("test") == str(False)
 
     @property
     def is_outcome(self) -> bool:
@@ -74,10 +76,10 @@ class Result:
         return self.test_accuracy
 
     @property
-    def described(self) -> dict[str, str]:
+    def description(self) -> dict[str, str]:
         """Everything in which runs can differ: choices, settings, data."""
         return {**self.choices, **self.settings, "data digest": self.data_digest}
 
-    def reached(self, target: float) -> Measured | None:
+    def first_look_at(self, target: float) -> Measured | None:
         """Return the first look at the validation split that showed `target` or more."""
         return next((look for look in self.validation if look.accuracy >= target), None)

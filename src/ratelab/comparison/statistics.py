@@ -50,7 +50,7 @@ def mean_interval(values: npt.ArrayLike) -> Interval | None:
     >>> mean_interval([0.5]) is None
     True
     """
-    data = np.sort(np.asarray(values, np.float64))
+    data = np.sort(np.asarray(values, np.float64))  # resamples are drawn by place
     if len(data) < 2:
         return None
     if data[0] == data[-1]:  # no resample differs
@@ -60,7 +60,7 @@ def mean_interval(values: npt.ArrayLike) -> Interval | None:
         np.mean,
         confidence_level=CONFIDENCE,
         n_resamples=RESAMPLES,
-        rng=np.random.default_rng(0),
+        rng=np.random.default_rng(0),  # the same runs give the same report
     ).confidence_interval
     return Interval(float(found.low), float(found.high), "BCa")
 
@@ -110,11 +110,11 @@ def difference_interval(differences: npt.ArrayLike) -> Interval | None:
     if n < FEWEST_FOR_BOOTSTRAP:
         reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
         return Interval(mean - reach, mean + reach, "Student's t")
-    low, high = _studentized(data)
+    low, high = _bootstrap_quantiles(data)
     return Interval(float(mean - high * error), float(mean - low * error), "studentized bootstrap")
 
 
-def _studentized(data: Numbers) -> tuple[float, float]:
+def _bootstrap_quantiles(data: Numbers) -> tuple[float, float]:
     """Return the outer quantiles of t* over resamples, each of which is also taken from the other end.
 
     So neither the order of the seeds matters nor which of the two comes first: then all signs change.
@@ -125,6 +125,7 @@ def _studentized(data: Numbers) -> tuple[float, float]:
     spread = drawn.std(1, ddof=1)
     wide = np.ptp(drawn, 1) > 0  # a resample of one value has no t*
     t = np.sort((drawn[wide].mean(1) - data.mean()) / (spread[wide] / np.sqrt(n)))
+    # the k-th of n ordered values is their quantile k / (n + 1); lists count from 0
     cut = int((len(t) + 1) * (1 - CONFIDENCE) / 2)
     return float(t[cut - 1]), float(t[-cut])
 
@@ -167,6 +168,7 @@ def sign_flip_tests(differences: npt.ArrayLike) -> Numbers:
 
 def _signs(n: int) -> Numbers:
     """Return float[n, choices] of -1 and 1: every choice but for its opposite, or random ones."""
+    # the opposite of a choice is as far from zero, so one half of all choices has the same share
     if n <= EXACT_PAIRS:
         flipped = (np.arange(2 ** (n - 1))[None] >> np.arange(n)[:, None]) & 1
     else:
@@ -189,6 +191,7 @@ def pairs_needed(tests: int, level: float = 1 - CONFIDENCE) -> int:
     >>> pairs_needed(1), pairs_needed(3), pairs_needed(15)
     (6, 7, 10)
     """
+    # log2 of a power of two may come out a little above its exponent
     return int(np.ceil(1 + np.log2(tests / level) - 1e-9))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
 from ratelab.comparison.results import Result
-from ratelab.comparison.tuning import RATE, Tuned, tune, without_rate
+from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
 
 ALL = "Test accuracy, once, after the last step"
 MOST_NAMED = 5  # of the runs left out for one reason; of more, the number
@@ -54,55 +54,55 @@ def study(
     final = [result for result in outcomes if not result.is_tuning]
     sections = _sections(final, tuned) if tuned else [(ALL, final)]
     comparisons = [
-        compare(runs, by=by, baseline=_renamed(baseline, runs), target=target, title=title)
+        compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, title=title)
         for title, runs in sections
-        if runs
+        if runs  # a tuned sweep that was stopped while tuning has none
     ]
-    notes = [*_left_out(results), *_edges(tuned), *_origins(results)]
+    notes = [*_notes_on_missing_runs(results), *_notes_on_edges(tuned), *_notes_on_origins(results)]
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results))
 
 
 def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
     """Return the runs at each base rate that all schedules share, and those of each schedule at its best."""
-    names = without_rate(final)
     best = {one.name: one.best for one in tuned}
-    rate_of = {id(result): float(result.settings[RATE]) for result in final}
-    rates: dict[str, set[float]] = {}
-    for result in final:
-        rates.setdefault(names[id(result)], set()).add(rate_of[id(result)])
-    shared = set.intersection(*rates.values()) if rates else set()
-    at_best = [r for r in final if best.get(names[id(r)]) == rate_of[id(r)]]
-    found = {
-        f"Test accuracy, the same base rate {rate:g}": [r for r in final if rate_of[id(r)] == rate]
-        for rate in sorted(shared)
-    }
-    sections = [(title, runs) for title, runs in found.items() if runs != at_best]
-    agreed = {rate_of[id(r)] for r in at_best}
+    names, rates = names_without_rate(final), [float(run.settings[RATE]) for run in final]
+    rates_of: dict[str, set[float]] = {}
+    for name, rate in zip(names, rates, strict=True):
+        rates_of.setdefault(name, set()).add(rate)
+    shared = set.intersection(*rates_of.values()) if rates_of else set()
+    at_best = [run for name, rate, run in zip(names, rates, final, strict=True) if best.get(name) == rate]
+    sections = []
+    for common in sorted(shared):
+        runs = [run for rate, run in zip(rates, final, strict=True) if rate == common]
+        if runs != at_best:  # where all are best at one rate, the same table would stand there twice
+            sections.append((f"Test accuracy, the same base rate {common:g}", runs))
     title = "Test accuracy, each at its best base rate"
+    agreed = {float(run.settings[RATE]) for run in at_best}
     return [*sections, (f"{title}, {agreed.pop():g} for all" if len(agreed) == 1 else title, at_best)]
 
 
-def _renamed(baseline: str | None, runs: Sequence[Result]) -> str | None:
+def _add_rate(baseline: str | None, runs: Sequence[Result]) -> str | None:
     """Return the name that the baseline has where names hold its base rate."""
     if baseline is None:
         return None
-    short, full = without_rate(runs), names_of(runs)
-    return next((full[id(run)] for run in runs if short[id(run)] == baseline), baseline)
+    both = zip(names_without_rate(runs), names_of(runs), strict=True)
+    return next((full for short, full in both if short == baseline), baseline)
 
 
-def _left_out(results: Sequence[Result]) -> list[str]:
+def _notes_on_missing_runs(results: Sequence[Result]) -> list[str]:
     """Return a note for each kind of run that is no outcome, with the names of the runs."""
-    names = names_of(results)
+    named = list(zip(names_of(results), results, strict=True))
     notes = []
     for status in ("failed", "killed", "running"):
-        runs = [f"{names[id(r)]} seed={r.seed}" for r in results if r.status == status]
+        runs = [f"{name} seed={run.seed}" for name, run in named if run.status == status]
         if runs:
             more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
             notes.append(f"{status}, not counted: {', '.join(runs[:MOST_NAMED])}{more}")
     return notes
 
 
-def _edges(tuned: Sequence[Tuned]) -> list[str]:
+def _notes_on_edges(tuned: Sequence[Tuned]) -> list[str]:
+    """Return a note for each schedule whose best rate may lie beyond those tried."""
     return [
         f"{one.name}: its best base rate, {one.best:g}, is the {one.at_edge} tried; a better one may exist"
         for one in tuned
@@ -110,12 +110,13 @@ def _edges(tuned: Sequence[Tuned]) -> list[str]:
     ]
 
 
-def _origins(results: Sequence[Result]) -> list[str]:
+def _notes_on_origins(results: Sequence[Result]) -> list[str]:
     """Return a note where the runs do not come from one state of the program."""
     notes = []
     for key, word in (("mlflow.source.git.commit", "commits"), ("versions", "sets of package versions")):
         found = Counter(result.origin.get(key, "") for result in results)
         if len(found) > 1:
+            # as git shortens a commit
             named = ", ".join(value[:12] or "unknown" for value in found)
             notes.append(f"the runs come from {len(found)} {word}: {named}")
     if any(result.origin.get("git_dirty") == "true" for result in results):

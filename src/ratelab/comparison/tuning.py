@@ -1,6 +1,6 @@
 """Equal tuning: which base rate is best for each schedule, by runs that never saw the test split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from ratelab.comparison.results import Result
 
 RATE = "learning_rate"
 
-__all__ = ["RATE", "Tuned", "tune", "without_rate"]
+__all__ = ["RATE", "Tuned", "names_without_rate", "tune"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Tuned:
     @property
     def place(self) -> int:
         """Where in the grid the best rate is."""
-        return int(np.argmax(self.means))
+        return int(np.argmax(self.means))  # the first of equals, and rates ascend
 
     @property
     def best(self) -> float:
@@ -47,7 +47,9 @@ class Tuned:
     @property
     def at_edge(self) -> str:
         """Where the best rate is an end of the grid: "lowest" or "highest"; else ""."""
-        return {0: "lowest", len(self.rates) - 1: "highest"}.get(self.place, "")
+        if self.place == len(self.rates) - 1:
+            return "highest"
+        return "lowest" if self.place == 0 else ""
 
     @property
     def runs(self) -> int:
@@ -68,9 +70,8 @@ def tune(results: Sequence[Result]) -> list[Tuned]:
     (1.0, 'highest')
     """
     found: dict[str, dict[float, list[Result]]] = {}
-    names = without_rate(results)
-    for result in results:
-        rates = found.setdefault(names[id(result)], {})
+    for name, result in zip(names_without_rate(results), results, strict=True):
+        rates = found.setdefault(name, {})
         rates.setdefault(float(result.settings[RATE]), []).append(result)
     return [
         Tuned(
@@ -83,12 +84,11 @@ def tune(results: Sequence[Result]) -> list[Tuned]:
     ]
 
 
-def without_rate(results: Sequence[Result]) -> Mapping[int, str]:
-    """Return the names of the runs' groups, by `id`, as if all had the same base rate."""
-    plain = [_without_rate(result) for result in results]
-    names = names_of(plain)
-    return {id(result): names[id(same)] for result, same in zip(results, plain, strict=True)}
+def names_without_rate(results: Sequence[Result]) -> list[str]:
+    """Return the name of each run's group, in the order of the runs, as if all had the same base rate."""
+    return names_of([_drop_rate(result) for result in results])
 
 
-def _without_rate(result: Result) -> Result:
+def _drop_rate(result: Result) -> Result:
+    """Return the run without its base rate, so that runs at all rates of a grid are one group."""
     return replace(result, settings={k: v for k, v in result.settings.items() if k != RATE})

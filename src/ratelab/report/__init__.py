@@ -1,6 +1,18 @@
-"""Comparisons for people to read: in the terminal, and as a page with figures."""
+"""A study shown: in the terminal, as Markdown, as a page with figures, as CSV, JSON and data frames."""
 
-from ratelab.report.terminal import print_markdown, print_study, schedule_lines
-from ratelab.report.writing import make_report
+from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
+from ratelab.report.html import make_report
+from ratelab.report.markdown import as_markdown
+from ratelab.report.terminal import print_study, schedule_lines
 
-__all__ = ["make_report", "print_markdown", "print_study", "schedule_lines"]
+__all__ = [
+    "as_csv",
+    "as_json",
+    "as_markdown",
+    "groups_frame",
+    "make_report",
+    "pairs_frame",
+    "print_study",
+    "schedule_lines",
+    "tuning_frame",
+]

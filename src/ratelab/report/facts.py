@@ -1,4 +1,7 @@
-"""What made the runs of a report: command, commit, data, versions; no password and no path of a disk."""
+"""What a report says of its runs beside their results: what they are, what made them, and when.
+
+Reports are sent around and published, so no password and no path of a disk is in them.
+"""
 
 import re
 from collections import Counter
@@ -12,7 +15,7 @@ from ratelab.tracking import Recorded
 _MOST_LETTERS = 90  # of the names in a heading
 
 
-def heading(study: Study) -> str:
+def write_heading(study: Study) -> str:
     """Return what was compared.
 
     The names of the groups if they are few and short, else their number; and the data.
@@ -20,69 +23,73 @@ def heading(study: Study) -> str:
     names = [one.name for one in study.tuned]
     if not names:
         names = [group.name for one in study.comparisons for group in one.groups]
-    data = dict.fromkeys(_named(run) for run in study.results)
+    data = dict.fromkeys(_name_data(run) for run in study.results)
     if names and len(names) <= 4 and sum(map(len, names)) <= _MOST_LETTERS:
-        what = listed(names)
+        what = join_words(names)
     else:
         what = f"{len(names)} groups of runs"
-    return f"{what} on {listed([*data])}" if data else what
+    return f"{what} on {join_words([*data])}" if data else what
 
 
-def _named(run: Result) -> str:
+def _name_data(run: Result) -> str:
+    """Return what the user called the data: the option chosen, else the data set itself."""
     return run.choices.get("data") or run.settings.get("data.name", "unknown data")
 
 
-def listed(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Return words as a sentence has them.
 
-    >>> listed(["a", "b", "c"])
+    >>> join_words(["a", "b", "c"])
     'a, b and c'
     """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def when(found: Recorded) -> str:
+def describe_period(found: Recorded) -> str:
     """Return from when to when the runs were made, in UTC; empty if the store does not say."""
     starts = [run.started for run in found.runs if run.started]
     ends = [run.ended for run in found.runs if run.ended]
     if not starts:
         return ""
-    first = _time(min(starts))
-    return f"{first} to {_time(max(ends))} UTC" if ends else f"{first} UTC"
+    first = _write_time(min(starts))
+    return f"{first} to {_write_time(max(ends))} UTC" if ends else f"{first} UTC"
 
 
-def _time(milliseconds: int) -> str:
+def _write_time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def facts(study: Study, found: Recorded) -> list[tuple[str, list[str]]]:
+def list_facts(study: Study, found: Recorded) -> list[tuple[str, list[str]]]:
     """Return what made the runs: terms and what there is to say on each, most frequent first."""
     runs = study.results
     experiments = [run.settings.get("tracking.experiment", "") for run in runs]
     terms = [
         ("Command", [without_paths(run.origin.get("command", "")) for run in runs]),
-        ("Commit", [_commit(run.origin) for run in runs]),
+        ("Commit", [_describe_commit(run.origin) for run in runs]),
         ("Data digest", [run.data_digest for run in runs]),
         ("Versions", [run.origin.get("versions", "") for run in runs]),
         ("Experiment", [without_paths(name) for name in experiments]),
         ("Sweep", [found.sweep_id or ""]),
     ]
-    counted = [("Runs", [_counts(runs)])]
-    return [*((term, _distinct(values)) for term, values in terms if any(values)), *counted]
+    counted = [("Runs", [_count_endings(runs)])]
+    return [*((term, _rank(values)) for term, values in terms if any(values)), *counted]
 
 
-def _commit(origin: Mapping[str, str]) -> str:
+def _describe_commit(origin: Mapping[str, str]) -> str:
     commit = origin.get("mlflow.source.git.commit", "")
     changed = origin.get("git_dirty") == "true"
     return f"{commit or 'unknown'}{', with local changes' if changed else ''}"
 
 
-def _counts(runs: Sequence[Result]) -> str:
+def _count_endings(runs: Sequence[Result]) -> str:
     counts = Counter(run.status for run in runs)
     return f"{len(runs)}: " + ", ".join(f"{number} {status}" for status, number in counts.items())
 
 
-def _distinct(values: Iterable[str]) -> list[str]:
+def _rank(values: Iterable[str]) -> list[str]:
+    """Return the different values, without empty ones, most frequent first."""
     return [value for value, _ in Counter(value for value in values if value).most_common()]
 
 
@@ -94,7 +101,9 @@ def without_paths(text: str) -> str:
     >>> without_paths("train.py tracking.uri=http://me:secret@host/base 'data.dir=/my data/x'")
     "train.py tracking.uri=http://me:***@host/base 'data.dir=…/x'"
     """
+    # folders, up to the last part; behind a letter, a digit or ":" a slash belongs to a fraction or address
     text = re.sub(
         r"(?<![\w:/.…\])])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,\]}\"'=]*[/\\])*", "…/", without_password(text)
     )
+    # an address of SQLite has its path behind a third slash, which the rule above takes for an address
     return re.sub(r"(sqlite:///)/(?:[^/\s,]+/)*", r"\1…/", text)

@@ -1,136 +1,132 @@
-"""The tables of the page: cells as text, so that the template decides nothing."""
+"""What a study is shown as: tables and the words around them, whoever prints them.
 
-from collections.abc import Sequence
+Rows hold values in full precision, under the names that they have in CSV and JSON. Columns say which of them
+a reader sees, in which form, and under which heading, where there is room and where 80 letters must do. What
+prints a table chooses one of the two, and where lines break; it computes nothing.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned
-from ratelab.comparison.pairs import p_value, signed
+from ratelab.comparison import Conclusion
+from ratelab.report.values import Form
 
-_NONE = "–"  # noqa: RUF001 - a dash for what there is not
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a reader sees of a row.
+
+    Attributes:
+        heading: where there is room, as in a page; empty for a column that stands in narrow tables only.
+        narrow: the heading in a narrow table; empty for a column that is left out there.
+        form: how its values are written.
+        fields: the names, in a row, of the values that stand in its cells.
+    """
+
+    heading: str
+    narrow: str
+    form: Form
+    fields: tuple[str, ...]
+
+    def write(self, row: Row) -> str:
+        """Return the text of the cell of a row."""
+        return self.form.write(*(row[field] for field in self.fields))
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page.
+    """Rows, and the columns to read them by.
 
     Attributes:
-        caption: what it is about.
-        headings: of the columns.
-        rows: the first cell of each is its heading.
-        marked: the places (row, column) of cells to be emphasised.
-        words: the columns of words, which wrap; of the others each cell stays on its line.
+        title: above a narrow table; empty for a table that is left out where room is scarce.
+        caption: what it is about, in whole sentences, for a page.
+        rows: by the names of CSV and JSON.
+        columns: of both kinds; the first one names the row.
+        legend: what must stand below a narrow table.
+        marked: the cells to emphasise: number of the row, first field of the column.
     """
 
+    title: str
     caption: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    marked: frozenset[tuple[int, int]] = frozenset()
-    words: frozenset[str] = frozenset({"second", "verdict", "edge of the grid"})
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    legend: str = ""
+    marked: frozenset[tuple[int, str]] = frozenset()
+
+    @property
+    def wide(self) -> list[Column]:
+        """The columns where there is room."""
+        return [column for column in self.columns if column.heading]
+
+    @property
+    def narrow(self) -> list[Column]:
+        """The columns where there is not."""
+        return [column for column in self.columns if column.narrow]
+
+    def is_marked(self, number: int, column: Column) -> bool:
+        """Say whether the cell in the row of that number is to be emphasised."""
+        return (number, column.fields[0]) in self.marked
 
 
-def tables(study: Study) -> list[tuple[str, list[Table]]]:
-    """Return the tables of each comparison, and that of the base rates, under their titles."""
-    found = []
-    for comparison in study.comparisons:
-        own = [_accuracies(comparison), _costs(comparison)]
-        own += [_pairs(comparison)] * bool(comparison.pairs)
-        found.append((comparison.title, own))
-    if study.tuned:
-        found.append(("The choice of the base rates", [_tuning(study.tuned)]))
-    return found
+@dataclass(frozen=True)
+class Section:
+    """One comparison.
+
+    Attributes:
+        title: what is compared.
+        target: the validation accuracy that `costs` is about; None if there is none.
+        groups: how good each group is.
+        costs: what a run of each group costs, and how soon it was as good as the target.
+        pairs: how groups differ; no rows for one group.
+        reference: the group that all others are compared with; empty where pairs have different ones.
+        conclusions: the verdicts, in words.
+        notes: what a reader must know beside.
+    """
+
+    title: str
+    target: float | None
+    groups: Table
+    costs: Table
+    pairs: Table
+    reference: str
+    conclusions: tuple[Conclusion, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        """Those that have rows, for a page."""
+        return [table for table in (self.groups, self.costs, self.pairs) if table.rows]
+
+    @property
+    def narrow_tables(self) -> list[Table]:
+        """Those of them that are not left out where room is scarce."""
+        return [table for table in self.tables if table.title]
 
 
-def _accuracies(comparison: Comparison) -> Table:
-    headings = ("group", "seeds", "mean", "95 % interval", "method", "sd", "IQM", "worst (seed)", "diverged")
-    rows = tuple(
-        (
-            group.name,
-            f"{len(group.seeds)}",
-            f"{group.mean:.4f}",
-            f"{group.interval.low:.4f} to {group.interval.high:.4f}" if group.interval else _NONE,
-            f"{group.interval.method} bootstrap" if group.interval else _NONE,
-            _shown(group.deviation, ".4f"),
-            f"{group.middle:.4f}",
-            f"{group.worst[0]:.4f} ({group.worst[1]})",
-            f"{group.diverged}",
-        )
-        for group in comparison.groups
-    )
-    return Table(f"{comparison.title}: the groups.", headings, rows)
+@dataclass(frozen=True)
+class Tables:
+    """A study.
 
+    Attributes:
+        sections: its comparisons.
+        tuning: a row for each schedule, with its accuracy at each base rate; None where nothing was tuned.
+        tried: the same with a row for each base rate of each schedule, for CSV and JSON.
+        notes: on all runs.
+    """
 
-def _costs(comparison: Comparison) -> Table:
-    """Return what a run of each group costs, and how soon it was as good as the target."""
-    target = comparison.target
-    headings: tuple[str, ...] = ("group", "final rate", "seconds a run")
-    caption = "Learning rate at the end and seconds of training, mean over the runs."
-    if target is not None:
-        headings += ("runs that reach it", "steps", "examples", "seconds")
-        caption += (
-            f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
-        )
-    rows = tuple(_cost(group)[: len(headings)] for group in comparison.groups)
-    return Table(caption, headings, rows)
+    sections: tuple[Section, ...]
+    tuning: Table | None
+    tried: tuple[Row, ...]
+    notes: tuple[str, ...]
 
-
-def _cost(group: Summary) -> tuple[str, ...]:
-    return (
-        group.name,
-        _shown(group.final_rate, ".3g"),
-        f"{group.seconds:.2f}",
-        f"{group.reached}",
-        _shown(group.steps_to_target, ",.0f"),
-        _shown(group.examples_to_target, ",.0f"),
-        _shown(group.seconds_to_target, ".2f"),
-    )
-
-
-def _pairs(comparison: Comparison) -> Table:
-    headings = (
-        *("first", "second", "seeds", "difference", "95 % interval", "method", "p", "p (Holm)"),
-        *("P(first is better)", "effect size", "verdict"),
-    )
-    caption = f"{comparison.title}: paired differences, the first minus the second, over the seeds of both."
-    return Table(caption, headings, tuple(_pair(pair) for pair in comparison.pairs))
-
-
-def _pair(pair: Pair) -> tuple[str, ...]:
-    return (
-        pair.first,
-        pair.second,
-        f"{len(pair.seeds)}",
-        signed(pair.mean) if pair.mean is not None else _NONE,
-        *_interval(pair.interval),
-        _NONE if pair.p is None else p_value(pair.p),
-        _NONE if pair.corrected is None else p_value(pair.corrected),
-        _shown(pair.improvement, ".2f"),
-        _shown(pair.effect, "+.2f"),
-        pair.verdict,
-    )
-
-
-def _interval(interval: Interval | None) -> tuple[str, str]:
-    if interval is None:
-        return _NONE, _NONE
-    return f"{signed(interval.low)} to {signed(interval.high)}", interval.method
-
-
-def _tuning(tuned: Sequence[Tuned]) -> Table:
-    rates = sorted({rate for one in tuned for rate in one.rates})
-    headings = ("group", "runs", "best rate", "edge of the grid", "diverged", *(f"{r:.4g}" for r in rates))
-    rows, marked = [], set()
-    for number, one in enumerate(tuned):
-        means = dict(zip(one.rates, one.means, strict=True))
-        edge = f"yes, the {one.at_edge}" if one.at_edge else "no"
-        head = (one.name, f"{one.runs}", f"{one.best:.4g}", edge, f"{sum(one.diverged)}")
-        rows.append((*head, *(_shown(means.get(rate), ".4f") for rate in rates)))
-        marked.add((number, len(head) + rates.index(one.best)))
-    caption = (
-        "Mean accuracy on the validation split at each base rate, of tuning runs, which never saw the test "
-        "split; the best of each schedule is marked. A diverged run counts as 0."
-    )
-    return Table(caption, headings, tuple(rows), frozenset(marked))
-
-
-def _shown(value: float | None, form: str) -> str:
-    return _NONE if value is None else format(value, form)
+    @property
+    def lack(self) -> str:
+        """What to say where there are no verdicts yet; else empty."""
+        if self.sections:
+            return ""
+        if self.tuning:
+            return "only the tuning runs have ended yet: nothing was judged on the test split"
+        return "no run has ended yet: there is nothing to compare"

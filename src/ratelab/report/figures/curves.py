@@ -12,7 +12,7 @@ from ratelab.comparison.results import DIVERGED_ACCURACY
 from ratelab.tracking import History, histories, windows
 
 WINDOWS = 200  # of the training loss
-_NOTHING = History(np.empty(0, np.int64), np.empty(0))
+_NO_HISTORY = History(np.empty(0, np.int64), np.empty(0))
 
 Numbers = npt.NDArray[np.float64]
 
@@ -85,12 +85,14 @@ def read_curves(uri: str, study: Study) -> list[Curves]:
     members = [group for comparison in study.comparisons for group in comparison.members]
     runs = [run for group in members for run in group.runs]
     ids = list(dict.fromkeys(run.run_id for run in runs if run.run_id))
+    # one width for all comparisons, so that their runs are read together, each once
     width = window_width(runs)
     loss = windows(uri, ids, "train_loss", width)
-    shown = {_shown(group).run_id: _NOTHING for group in members}
+    shown = {_pick_run(group).run_id: _NO_HISTORY for group in members}
+    # one by one: of a rate for every step of every run at once the memory would not be bounded
     for run_id in shown:
-        shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NOTHING)
-    return [_curves(comparison, width, loss, shown) for comparison in study.comparisons]
+        shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NO_HISTORY)
+    return [_make_curves(comparison, width, loss, shown) for comparison in study.comparisons]
 
 
 def window_width(runs: Sequence[Result]) -> int:
@@ -101,18 +103,19 @@ def window_width(runs: Sequence[Result]) -> int:
     >>> window_width([Result(0, {}, {"tracking.train_loss_every": "10"}, validation=(look,))])
     140
     """
+    # a window that is no multiple of the distance between losses would hold one more now and then, and ripple
     every = max((int(run.settings.get("tracking.train_loss_every", 1)) for run in runs), default=1)
     steps = max((_steps(run) for run in runs), default=1)
     return every * -(-steps // (WINDOWS * every))
 
 
-def changes(rates: History) -> History:
+def find_changes(rates: History) -> History:
     """Return the first step and those at which the rate is not that of the step before."""
     differs = np.append(True, np.diff(rates.values) != 0)[: len(rates.values)]
     return History(rates.steps[differs], rates.values[differs])
 
 
-def _curves(
+def _make_curves(
     comparison: Comparison,
     width: int,
     loss: Mapping[str, History],
@@ -120,23 +123,24 @@ def _curves(
 ) -> Curves:
     groups = []
     for group in comparison.members:
-        shown, runs = _shown(group), group.runs
+        shown, runs = _pick_run(group), group.runs
         groups.append(
             Curve(
                 name=group.name,
                 rates=rates[shown.run_id],
                 seed=shown.seed,
                 loss=band([loss[run.run_id] for run in runs if run.run_id in loss]),
-                accuracy=band(_accuracies(runs)),
-                by_examples=band(_by_examples(runs)),
+                accuracy=band(_accuracies_by_step(runs)),
+                by_examples=band(_accuracies_by_examples(runs)),
                 diverged=tuple(_steps(run) - 1 for run in runs if run.status == "diverged"),
             )
         )
     return Curves(tuple(groups), width)
 
 
-def _shown(group: Group) -> Result:
+def _pick_run(group: Group) -> Result:
     """Return the run whose learning rates are drawn for the group: the first that got farthest."""
+    # a run that diverged would end in the middle of the figure
     return max(group.runs, key=lambda run: (run.status == "finished", _steps(run)))
 
 
@@ -153,6 +157,7 @@ def band(histories: Sequence[History]) -> Band:
     >>> band(runs).mean, band(runs).runs
     (array([2., 2.]), array([2., 1.]))
     """
+    # runs need not be measured at the same places: they diverge, or their batches have other sizes
     values: dict[float, list[float]] = defaultdict(list)
     for history in histories:
         for x, value in zip(history.steps.tolist(), history.values.tolist(), strict=True):
@@ -163,7 +168,7 @@ def band(histories: Sequence[History]) -> Band:
     return Band(np.array(places, float), *columns)
 
 
-def _accuracies(runs: Sequence[Result]) -> list[History]:
+def _accuracies_by_step(runs: Sequence[Result]) -> list[History]:
     """Return the validation accuracies of each run; after it diverged, 0 wherever others were measured."""
     found = []
     places = sorted({look.step for run in runs for look in run.validation})
@@ -177,10 +182,10 @@ def _accuracies(runs: Sequence[Result]) -> list[History]:
     return found
 
 
-def _by_examples(runs: Sequence[Result]) -> list[History]:
+def _accuracies_by_examples(runs: Sequence[Result]) -> list[History]:
     """Return the same with the number of training examples seen until then in the place of steps."""
     seen = {look.step: look.examples for run in runs for look in run.validation}  # batches are not random
     return [
         History(np.array([seen[step] for step in own.steps.tolist()], np.int64), own.values)
-        for own in _accuracies(runs)
+        for own in _accuracies_by_step(runs)
     ]

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
 from ratelab.report.figures import palette
-from ratelab.report.figures.drawing import Look, beside, every_axes, lines, new_canvas, plain_numbers
-from ratelab.report.figures.figure import Figure, csv_text
-from ratelab.report.figures.svg import as_svg
+from ratelab.report.figures.axes import (
+    Look,
+    describe_reference,
+    draw_lines,
+    new_canvas,
+    visible_axes,
+    write_plain_numbers,
+)
+from ratelab.report.figures.figure import Figure, csv_text, finish
+from ratelab.report.values import ACCURACY, BASE_RATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +48,7 @@ class _Row:
 def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
     """Return the figure of the final accuracy of every seed."""
     rows = [_accuracy_row(*both) for both in zip(comparison.groups, comparison.members, strict=True)]
+    # "Test accuracy" of "Test accuracy, once, after the last step"
     title = f"{comparison.title.partition(',')[0]} of every seed"
     canvas = _rows_figure(title, "accuracy (fraction correct)", rows, zero=False)
     caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
@@ -47,28 +57,34 @@ def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
             " A cross at the edge is a run that diverged; it counts as 0, the axis does not reach there."
         )
     table = [
-        [group.name, seed, accuracy, _fallen(members, seed), group.mean, *_ends(group.interval)]
+        [
+            group.name,
+            seed,
+            accuracy,
+            _count_diverged(members, seed),
+            group.mean,
+            *_cells(group.interval),
+        ]
         for group, members in zip(comparison.groups, comparison.members, strict=True)
         for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
     ]
     headings = ["group", "seed", "accuracy", "diverged", "group_mean", "group_low", "group_high"]
-    return Figure(
-        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
-    )
+    return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
 
 
 def _accuracy_row(group: Summary, members: Group) -> _Row:
     dots = tuple(
-        None if _fallen(members, seed) else accuracy
+        None if _count_diverged(members, seed) else accuracy
         for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
     )
     label = group.name
     if group.diverged:
-        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {group.mean:.4f}"  # noqa: RUF001
+        mean = ACCURACY.write(group.mean)
+        label += f": × {group.diverged} of {len(members.runs)} diverged, mean {mean}"  # noqa: RUF001
     return _Row(label, dots, group.mean, group.interval)
 
 
-def _fallen(members: Group, seed: int) -> int:
+def _count_diverged(members: Group, seed: int) -> int:
     """Return how many runs of a seed diverged."""
     return sum(run.status == "diverged" for run in members.by_seed[seed])
 
@@ -83,35 +99,36 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     pairs = [pair for pair in comparison.pairs if pair.seeds and pair.mean is not None]
     if not pairs:
         return None
-    seconds = {pair.second for pair in comparison.pairs}
-    common = seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
-    rows = [_Row(_label(p, common), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None]
+    reference = comparison.reference
+    rows = [
+        _Row(_label(p, reference), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None
+    ]
     title = "Paired differences, seed by seed"
     canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
-    first = f"the group named minus {common}" if common else "the first minus the second"
+    first = f"the group named minus {reference}" if reference else "the first minus the second"
     caption = (
         f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % "
         f"interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [
-        [pair.first, pair.second, seed, difference, pair.mean, *_ends(pair.interval)]
+        [pair.first, pair.second, seed, difference, pair.mean, *_cells(pair.interval)]
         for pair in pairs
         for seed, difference in zip(pair.seeds, pair.differences, strict=True)
     ]
     headings = ["first", "second", "seed", "difference", "mean", "low", "high"]
-    return Figure(
-        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
-    )
+    return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
 
 
-def _label(pair: Pair, common: str) -> str:
-    second = "" if common else f" − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
+def _label(pair: Pair, reference: str) -> str:
+    """Return the verdict and the groups of a pair, the second one only where it is not the same in all."""
+    second = "" if reference else f" − {pair.second}"  # noqa: RUF001 - a minus, not a hyphen
     return f"{SYMBOLS[pair.verdict]} {pair.first}{second}"
 
 
-def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+def _cells(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Return low and high as a row of the CSV has them: empty where there is no interval."""
     return (interval.low, interval.high) if interval else (None, None)
 
 
@@ -145,8 +162,11 @@ def _write(axes: "Axes", label: str, top: float) -> None:
 
 
 def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple[float, float]) -> None:
+    """Draw dots, crosses, mean and interval around the height `middle`, in the colour of the row's number."""
     color, count = palette.series(number), len(row.dots)
-    lanes = [middle + _LANE * (2 * place / max(count - 1, 1) - 1) * (count > 1) for place in range(count)]
+    # seeds one below the other, from end to end of the row's height: equal dots do not hide each other
+    spread = np.linspace(-_LANE, _LANE, count) if count > 1 else np.zeros(1)
+    lanes = (middle + spread).tolist()
     shown = [(dot, lane) for dot, lane in zip(row.dots, lanes, strict=True) if dot is not None]
     crosses = [lane for dot, lane in zip(row.dots, lanes, strict=True) if dot is None]
     if shown:
@@ -155,10 +175,12 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple
     ink = palette.INK.stand_in
     if row.interval:
         axes.plot([row.interval.low, row.interval.high], [middle] * 2, "-", color=ink, linewidth=2, zorder=3)
+    # a mean that diverged runs drag out of the axes would stand at their edge as if it were there
     if count > 1 and limits[0] < row.mean < limits[1]:
         axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
     if crosses:
         edge = axes.get_yaxis_transform()
+        # at the edge of the axes and not at 0, where its accuracy would be
         x_edge = [0.012] * len(crosses)
         axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=edge, zorder=3)
 
@@ -167,9 +189,14 @@ def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
     """Return the ends of the x axis: all dots, and means and intervals unless a diverged run is in them."""
     values = [dot for row in rows for dot in row.dots if dot is not None]
     for row in rows:
-        if None not in row.dots:
-            values += [row.mean, *(end for end in _ends(row.interval) if end is not None)]
-    values = values + [0.0] * zero or [0.0]
+        # a diverged run, which counts as 0, drags mean and interval far below everything that is worth seeing
+        if None in row.dots:
+            continue
+        values.append(row.mean)
+        if row.interval:
+            values += [row.interval.low, row.interval.high]
+    if zero or not values:
+        values.append(0.0)
     margin = 0.05 * (max(values) - min(values)) or 0.01
     return min(values) - margin, max(values) + margin
 
@@ -181,18 +208,17 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         _draw_tuned(axes, tuned[number], look)
 
     title = "Validation accuracy by base rate"
-    edge = ", an edge of the grid"
-    names = [f"{one.name}: best {one.best:.4g}{edge if one.at_edge else ''}" for one in tuned]
-    canvas = lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
-    for axes in every_axes(canvas):
-        axes.set_xscale("log")
-        plain_numbers(axes, x="log")
+    names = [_describe_best(one) for one in tuned]
+    canvas = draw_lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
+    for axes in visible_axes(canvas):
+        axes.set_xscale("log")  # as the grid of rates is spaced
+        write_plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
         "marks the best rate of each schedule, a square one that it is an edge of the grid: a better one may "
         "lie beyond. A diverged run, a cross, counts as 0."
     )
-    caption += beside([one.name for one in tuned])
+    caption += describe_reference([one.name for one in tuned])
     table = [
         [
             one.name,
@@ -201,16 +227,19 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
             accuracy,
             one.means[place],
             place == one.place,
-            one.at_edge * (place == one.place),
+            one.at_edge if place == one.place else "",
         ]
         for one in tuned
         for place, rate in enumerate(one.rates)
         for number, accuracy in enumerate(one.accuracy[place], 1)
     ]
     headings = ["group", "learning_rate", "run", "accuracy", "mean", "best", "edge"]
-    return Figure(
-        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, table)}
-    )
+    return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
+
+
+def _describe_best(one: Tuned) -> str:
+    edge = ", an edge of the grid" if one.at_edge else ""
+    return f"{one.name}: best {BASE_RATE.write(one.best)}{edge}"
 
 
 def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:

@@ -4,7 +4,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ratelab.report.figures.svg import as_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,11 @@ class Figure:
     tables: Mapping[str, str]
 
 
+def finish(canvas: "Canvas", slug: str, title: str, caption: str, tables: Mapping[str, str]) -> Figure:
+    """Return the figure that was drawn on `canvas`; the other arguments are those of `Figure`."""
+    return Figure(slug, title, caption, as_svg(canvas, slug, title, caption), tables)
+
+
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     r"""Return a table as CSV; a float is written so that reading gives it back.
 
@@ -33,7 +43,7 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     'group,mean\n"a, b",0.1\nc,\n'
     """
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")  # by default "\r\n", which is no line of other files here
     writer.writerow(headings)
     writer.writerows(rows)
     return file.getvalue()

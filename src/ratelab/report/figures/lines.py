@@ -7,10 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.comparison import Comparison
-from ratelab.report.figures.curves import Band, Curve, Curves, changes
-from ratelab.report.figures.drawing import MANY_POINTS, Look, beside, every_axes, lines, plain_numbers
-from ratelab.report.figures.figure import Figure, csv_text
-from ratelab.report.figures.svg import as_svg
+from ratelab.report.figures.axes import (
+    MANY_POINTS,
+    Look,
+    describe_reference,
+    draw_lines,
+    visible_axes,
+    write_plain_numbers,
+)
+from ratelab.report.figures.curves import Band, Curve, Curves, find_changes
+from ratelab.report.figures.figure import Figure, csv_text, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,22 +35,23 @@ def draw_rates(comparison: Comparison, curves: Curves, slug: str) -> Figure | No
     if not groups:
         return None
     log = _spans_decades(groups)
-    values = np.concatenate([_scaled(curve.rates.values, log) for curve in groups])
+    values = np.concatenate([_scale(curve.rates.values, log) for curve in groups])
     deviation = float(np.ptp(values[np.isfinite(values)])) * _DEVIATION
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         x, y = _outline(groups[number], log, deviation)
+        # the dotted reference, drawn in every panel, has no marker and no id: ids are unique in a page
         axes.plot(x, y, gid=f"rate-{number}" if look.marker else None, **look.line(MANY_POINTS))
 
     title = "Learning rate at every step"
-    canvas = lines(title, "step (updates, from 0)", "learning rate", [one.name for one in groups], draw)
-    for axes in every_axes(canvas):
+    canvas = draw_lines(title, "step (updates, from 0)", "learning rate", [one.name for one in groups], draw)
+    for axes in visible_axes(canvas):
         if log:
             axes.set_yscale("log")
             axes.set_ylim(bottom=max(axes.get_ylim()[0], _lowest(groups) / 10))
-        plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _rates_caption(comparison, groups) + beside([one.name for one in groups])
-    return Figure(slug, title, caption, as_svg(canvas, slug, title, caption), _rate_tables(groups, slug))
+        write_plain_numbers(axes, x="count", y="log" if log else "")
+    caption = _rates_caption(comparison, groups) + describe_reference([one.name for one in groups])
+    return finish(canvas, slug, title, caption, _rate_tables(groups, slug))
 
 
 def _spans_decades(groups: Sequence[Curve]) -> bool:
@@ -59,7 +66,7 @@ def _lowest(groups: Sequence[Curve]) -> float:
     return min((float(np.quantile(values, 0.1)) for values in positive if len(values)), default=0.0)
 
 
-def _scaled(values: Numbers, log: bool) -> Numbers:
+def _scale(values: Numbers, log: bool) -> Numbers:
     """Return heights as the axis sees them."""
     if not log:
         return values
@@ -70,15 +77,16 @@ def _scaled(values: Numbers, log: bool) -> Numbers:
 
 def _outline(curve: Curve, log: bool, deviation: float) -> tuple[Numbers, Numbers]:
     """Return the points of the line: of a staircase the corners, else as many as the curve needs."""
-    moved, end = changes(curve.rates), float(curve.rates.steps[-1] + 1)
+    moved, end = find_changes(curve.rates), float(curve.rates.steps[-1] + 1)
     if len(moved.steps) <= MOST_EDGES:
+        # a rate holds until the next change: across at its height, then straight up or down
         x = np.repeat([*moved.steps.astype(float), end], 2)[1:-1]
         return x, np.repeat(moved.values, 2)
-    kept = simplified(_scaled(curve.rates.values, log), deviation)
+    kept = simplify(_scale(curve.rates.values, log), deviation)
     return curve.rates.steps[kept].astype(float), curve.rates.values[kept]
 
 
-def simplified(heights: Numbers, deviation: float) -> npt.NDArray[np.int64]:
+def simplify(heights: Numbers, deviation: float) -> npt.NDArray[np.int64]:
     """Return the places of points whose straight connections stay within `deviation` of all heights.
 
     Args:
@@ -88,19 +96,20 @@ def simplified(heights: Numbers, deviation: float) -> npt.NDArray[np.int64]:
     References:
         Ramer 1972; Douglas & Peucker 1973.
 
-    >>> simplified(np.array([0.0, 1.0, 2.0, 3.0, 0.0]), 0.1)
+    >>> simplify(np.array([0.0, 1.0, 2.0, 3.0, 0.0]), 0.1)
     array([0, 3, 4])
     """
+    # a rate of 0 has no logarithm: far below all others, so that it is never simplified away
     heights = np.nan_to_num(heights, nan=-1e3)
-    kept, open_ = {0, len(heights) - 1}, [(0, len(heights) - 1)]
-    while open_:
-        first, last = open_.pop()
+    kept, spans = {0, len(heights) - 1}, [(0, len(heights) - 1)]
+    while spans:
+        first, last = spans.pop()
         straight = np.linspace(heights[first], heights[last], last - first + 1)
         distance = np.abs(heights[first : last + 1] - straight)
         place = first + int(distance.argmax())
         if last - first > 1 and distance.max() > deviation:
             kept.add(place)
-            open_ += [(first, place), (place, last)]
+            spans += [(first, place), (place, last)]
     return np.array(sorted(kept))
 
 
@@ -118,6 +127,7 @@ def _rates_caption(comparison: Comparison, groups: Sequence[Curve]) -> str:
 def _rate_tables(groups: Sequence[Curve], slug: str) -> dict[str, str]:
     """Return a row for each step at which the rate of some group changes; too large a file in parts."""
     table = _rate_table(groups)
+    # one group is not cut: a part of its steps would be another table
     if len(table) <= LARGEST_FILE or len(groups) == 1:
         return {slug: table}
     return {f"{slug}-{number}": _rate_table([group]) for number, group in enumerate(groups, 1)}
@@ -125,11 +135,12 @@ def _rate_tables(groups: Sequence[Curve], slug: str) -> dict[str, str]:
 
 def _rate_table(groups: Sequence[Curve]) -> str:
     """Return steps and rates, in the fewest digits that give the float32 back; none after a run's end."""
-    steps = np.unique(np.concatenate([changes(curve.rates).steps for curve in groups]))
+    steps = np.unique(np.concatenate([find_changes(curve.rates).steps for curve in groups]))
     columns: list[list[Any]] = [steps.tolist()]
     for curve in groups:
         rates = [str(rate) for rate in curve.rates.values.astype(np.float32)]
         places = np.searchsorted(curve.rates.steps, steps, side="right") - 1
+        # an empty cell, for the last rate is not that of the steps after the end
         over = steps > curve.rates.steps[-1]
         columns.append(["" if ended else rates[n] for n, ended in zip(places, over, strict=True)])
     return csv_text(["step", *(curve.name for curve in groups)], zip(*columns, strict=True))
@@ -140,26 +151,26 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
     groups = [curve for curve in curves.groups if len(curve.loss.x)]
     if not groups:
         return None
-    middle = (curves.width - 1) / 2
+    middle = (curves.width - 1) / 2  # a mean over a window is drawn where the window has its middle
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         _draw_band(axes, groups[number].loss, look, middle)
 
     title = "Training loss, smoothed"
-    canvas = lines(title, "step (updates, from 0)", "cross-entropy (nats)", [g.name for g in groups], draw)
+    names = [one.name for one in groups]
+    canvas = draw_lines(title, "step (updates, from 0)", "cross-entropy (nats)", names, draw)
+    # losses on their way to infinity would press all others into a line
     kept = [curve for curve in groups if not curve.diverged] or groups
     low, high = min(c.loss.low.min() for c in kept), max(c.loss.high.max() for c in kept)
     log = bool(high > 10 * low > 0)
-    for axes in every_axes(canvas):
+    for axes in visible_axes(canvas):
         if log:
             axes.set_yscale("log")
         if len(kept) < len(groups):
             axes.set_ylim(*((low / 1.2, high * 1.2) if log else (low, high)))
-        plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _loss_caption(groups, curves.width) + beside([one.name for one in groups])
-    return Figure(
-        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: _loss_csv(groups, curves.width)}
-    )
+        write_plain_numbers(axes, x="count", y="log" if log else "")
+    caption = _loss_caption(groups, curves.width) + describe_reference(names)
+    return finish(canvas, slug, title, caption, {slug: _loss_csv(groups, curves.width)})
 
 
 def _loss_caption(groups: Sequence[Curve], width: int) -> str:
@@ -190,13 +201,13 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
 
     title = f"Validation accuracy by {'training examples seen' if by_examples else 'steps'}"
     x = "training examples seen" if by_examples else "step (updates, from 0)"
-    canvas = lines(title, x, "accuracy (fraction correct)", [curve.name for curve in groups], draw)
-    bottom = _bottom(bands)
-    for axes in every_axes(canvas):
+    canvas = draw_lines(title, x, "accuracy (fraction correct)", [curve.name for curve in groups], draw)
+    bottom = _bottom(bands)  # the same in all panels, which share their axis
+    for axes in visible_axes(canvas):
         axes.set_ylim(bottom=bottom)
-        plain_numbers(axes, x="large" if by_examples else "count")
+        write_plain_numbers(axes, x="large" if by_examples else "count")
     what = "An example counts each time that it is seen. " if by_examples else "Measured after each epoch. "
-    caption = what + _BAND + beside([curve.name for curve in groups])
+    caption = what + _BAND + describe_reference([curve.name for curve in groups])
     if any(band.low.min() < bottom for band in bands):
         caption += " The axis leaves out what is below all that is reached after a tenth of the run."
     if any(curve.diverged for curve in groups):
@@ -207,9 +218,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
         for at, *numbers in _columns(band)
     ]
     headings = ["group", "examples" if by_examples else "step", "mean", "lowest", "highest", "runs"]
-    return Figure(
-        slug, title, caption, as_svg(canvas, slug, title, caption), {slug: csv_text(headings, rows)}
-    )
+    return finish(canvas, slug, title, caption, {slug: csv_text(headings, rows)})
 
 
 def _bottom(bands: Sequence[Band]) -> float:

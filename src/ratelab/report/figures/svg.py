@@ -71,17 +71,20 @@ def as_svg(canvas: "Canvas", slug: str, title: str, description: str) -> str:
     """
     import matplotlib
 
+    # ids are hashes of what is drawn and of a salt, which by default is a new one every time
     matplotlib.rcParams["svg.hashsalt"] = slug
     file = io.StringIO()
     canvas.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
+    # it names matplotlib's version and addresses, which change what should be the same and look like links
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.S)  # for the whole page
-    text = re.sub(r"<[^>]+>", lambda tag: _tag(tag[0], slug), text)
-    return _named(text, slug, title, description)
+    # styles in one figure would hold for the whole page
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.S)
+    text = re.sub(r"<[^>]+>", lambda tag: _rewrite_tag(tag[0], slug), text)
+    return _add_names(text, slug, title, description)
 
 
-def standalone(svg: str) -> str:
+def make_standalone(svg: str) -> str:
     """Return the text of an SVG file that follows the reader's light or dark mode by itself."""
     head, _, rest = svg.partition("<title ")
     paper = "svg{background:var(--paper)}"
@@ -90,7 +93,7 @@ def standalone(svg: str) -> str:
     )
 
 
-def _tag(tag: str, slug: str) -> str:
+def _rewrite_tag(tag: str, slug: str) -> str:
     """Return a tag with its ids made unique, its coordinates to a hundredth of a point, colours by name."""
     tag = re.sub(r'( id="|xlink:href="#|url\(#)', rf"\g<1>{slug}-", tag)
     tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
@@ -100,7 +103,8 @@ def _tag(tag: str, slug: str) -> str:
     return tag.replace("'DejaVu Sans', sans-serif", "var(--font)")
 
 
-def _named(svg: str, slug: str, title: str, description: str) -> str:
+def _add_names(svg: str, slug: str, title: str, description: str) -> str:
+    """Return the element with its title and description, which screen readers find by their ids."""
     head, _, rest = svg.partition(">")
     label = f' stroke-linejoin="round" role="img" aria-labelledby="{slug}-title {slug}-desc"'
     names = f'<title id="{slug}-title">{escape(title)}</title>'

@@ -1,4 +1,4 @@
-"""Axes, legends, axis numbers and panels that the report's figures share."""
+"""Axes with their legends, numbers and panels, as the figures of a report share them."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -33,10 +33,10 @@ class Look(NamedTuple):
         return {"color": self.color, "linestyle": self.dash, **markers}
 
 
-LookAt = Callable[["Axes", int, Look], None]
+Draw = Callable[["Axes", int, Look], None]
 
 
-def lines(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Canvas":
+def draw_lines(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -> "Canvas":
     """Return a figure with a curve for each group: together, or of many a panel each.
 
     Args:
@@ -47,15 +47,16 @@ def lines(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Ca
         draw: draws the group of a number into axes.
     """
     if len(names) <= MOST_TOGETHER:
-        return _together(title, x, y, names, draw)
-    return _panels(title, x, y, names, draw)
+        return _draw_together(title, x, y, names, draw)
+    return _draw_panels(title, x, y, names, draw)
 
 
-def _together(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Canvas":
+def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -> "Canvas":
     from matplotlib.lines import Line2D
 
     looks = [Look(palette.series(n), palette.dash(n), palette.marker(n)) for n in range(len(names))]
     labels = [textwrap.fill(name, _LEGEND_LETTERS) for name in names]
+    # 68 letters of the legend fit side by side, handles and gaps counted as ten
     columns = max(1, min(3, 68 // (max(map(len, names)) + 10)))
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
     canvas = new_canvas(2.85 + 0.17 * rows)
@@ -63,6 +64,7 @@ def _together(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) ->
     for number, look in enumerate(looks):
         draw(axes, number, look)
     axes.set(title=title, xlabel=x, ylabel=y)
+    # a curve has markers if it has few points, which only its drawing knows; its first line tells
     markers = {line.get_color(): line.get_marker() for line in reversed(axes.lines)}
     handles = [
         Line2D([], [], color=k.color, linestyle=k.dash, marker=markers.get(k.color, "None"), markersize=3.5)
@@ -72,7 +74,7 @@ def _together(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) ->
     return canvas
 
 
-def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "Canvas":
+def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -> "Canvas":
     labels = [textwrap.fill(name, _PANEL_LETTERS) for name in names]
     head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
     rows = -(-len(names) // _COLUMNS)
@@ -87,12 +89,13 @@ def _panels(title: str, x: str, y: str, names: Sequence[str], draw: LookAt) -> "
         top=1 - (0.3 + head) / height,
     )
     grid = canvas.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    common, dotted = _reference(names), Look(palette.MUTED.stand_in, (0, (2, 1.5)), "")
+    common, dotted = _find_reference(names), Look(palette.MUTED.stand_in, (0, (2, 1.5)), "")
     own = Look(palette.series(0), palette.dash(0), palette.marker(0))
     for number, axes in enumerate(grid):
         if number >= len(names):
             axes.set_visible(False)
             continue
+        # first, so that the panel's own curve lies above it
         if number != common:
             draw(axes, common, dotted)
         draw(axes, number, own)
@@ -116,17 +119,17 @@ def new_canvas(height: float, *, measured: bool = True) -> "Canvas":
     return Canvas((WIDTH, height), layout="constrained" if measured else None)
 
 
-def beside(names: Sequence[str]) -> str:
+def describe_reference(names: Sequence[str]) -> str:
     """Return what a caption says of the group that is drawn in the panel of every other."""
-    return f" Dotted in each panel: {names[_reference(names)]}." if len(names) > MOST_TOGETHER else ""
+    return f" Dotted in each panel: {names[_find_reference(names)]}." if len(names) > MOST_TOGETHER else ""
 
 
-def _reference(names: Sequence[str]) -> int:
+def _find_reference(names: Sequence[str]) -> int:
     """Return the place of the group that many are compared with."""
     return names.index(DEFAULT_BASELINE) if DEFAULT_BASELINE in names else 0
 
 
-def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
+def write_plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
     """Write the numbers of the axes without powers of ten, which need a typesetter.
 
     Args:
@@ -152,6 +155,6 @@ def plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def every_axes(canvas: "Canvas") -> Iterator["Axes"]:
+def visible_axes(canvas: "Canvas") -> Iterator["Axes"]:
     """Return the axes that show."""
     return (axes for axes in canvas.axes if axes.get_visible())

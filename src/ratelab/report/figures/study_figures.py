@@ -1,4 +1,4 @@
-"""All figures of a report, comparison by comparison."""
+"""All figures of a study, comparison by comparison."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,8 @@ from ratelab.report.figures.figure import Figure
 from ratelab.report.figures.lines import draw_loss, draw_rates, draw_validation
 from ratelab.report.figures.svg import style
 
+TITLE_OF_TUNING = "The choice of the base rates"
+
 
 def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list[Figure]]]:
     """Return the figures of each comparison, and that of the base rates, under their titles.
@@ -17,6 +19,7 @@ def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list
         study: what the report is about.
         curves: of each of its comparisons.
     """
+    # files and addresses inside the page are named after the slugs, so a number tells comparisons apart
     sections: list[tuple[str, list[Figure]]] = []
     with style():
         for number, (comparison, own) in enumerate(zip(study.comparisons, curves, strict=True), 1):
@@ -32,5 +35,5 @@ def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list
             sections.append((comparison.title, [figure for figure in drawn if figure is not None]))
         if study.tuned:
             tuning = draw_tuning(study.tuned, "base-rates")
-            sections.append(("The choice of the base rates", [tuning]))
+            sections.append((TITLE_OF_TUNING, [tuning]))
     return sections

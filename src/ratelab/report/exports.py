@@ -1,0 +1,67 @@
+"""A study for other programs: data frames, CSV and JSON, its numbers in full precision."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ratelab.comparison import Study
+from ratelab.report.projection import make_tables
+from ratelab.report.tables import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def groups_frame(study: Study) -> "pd.DataFrame":
+    """Return a row for each group of each comparison.
+
+    Columns: comparison, group, n, mean, sd, low, high, interval, iqm, worst, worst_seed, diverged,
+    final_rate, seconds, target, reached, steps_to_target, seconds_to_target, examples_to_target.
+    """
+    return _frame(row for section in make_tables(study).sections for row in section.groups.rows)
+
+
+def pairs_frame(study: Study) -> "pd.DataFrame":
+    """Return a row for each pair of each comparison.
+
+    Columns: comparison, first, second, n, difference, low, high, interval, p, p_holm, improvement,
+    effect_size, verdict, sentence.
+    """
+    return _frame(row for section in make_tables(study).sections for row in section.pairs.rows)
+
+
+def tuning_frame(study: Study) -> "pd.DataFrame":
+    """Return a row for each schedule and base rate that was tried.
+
+    Columns: group, learning_rate, n, mean (accuracy on the validation split), diverged, best, edge.
+    """
+    return _frame(make_tables(study).tried)
+
+
+def as_csv(study: Study, table: str) -> str:
+    """Return one of the data frames, "groups", "pairs" or "tuning", as comma-separated values."""
+    frame = {"groups": groups_frame, "pairs": pairs_frame, "tuning": tuning_frame}[table](study)
+    # pandas writes the fewest digits that read back as the same float, and nothing where there is no value
+    return str(frame.to_csv(index=False))
+
+
+def as_json(study: Study) -> str:
+    """Return the study as JSON: its comparisons with groups, pairs and notes, the tuning, its own notes."""
+    tables = make_tables(study)
+    comparisons: list[Mapping[str, Any]] = [
+        {
+            "title": section.title,
+            "target": section.target,
+            "groups": section.groups.rows,
+            "pairs": section.pairs.rows,
+            "notes": section.notes,
+        }
+        for section in tables.sections
+    ]
+    return json.dumps({"comparisons": comparisons, "tuning": tables.tried, "notes": tables.notes}, indent=2)
+
+
+def _frame(rows: Iterable[Row]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame([dict(row) for row in rows])

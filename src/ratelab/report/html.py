@@ -1,0 +1,93 @@
+"""The report as one HTML page, which needs neither network nor script nor font, and its figures as files."""
+
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from ratelab.comparison import Study
+from ratelab.report.facts import describe_period, list_facts, write_heading
+from ratelab.report.figures import Figure, draw_figures, make_standalone, palette, read_curves
+from ratelab.report.figures.dots import SYMBOLS
+from ratelab.report.figures.study_figures import TITLE_OF_TUNING
+from ratelab.report.projection import make_tables
+from ratelab.report.tables import Table, Tables
+from ratelab.tracking import Recorded
+
+_TEMPLATE = "template.html.j2"
+
+
+def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Path | None = None) -> None:
+    """Write the report as one HTML file, and if wanted its figures and their numbers one by one.
+
+    Args:
+        study: of the runs.
+        found: what `recorded` returned for them.
+        uri: what `prepare_store` returned; curves are read there.
+        path: of the HTML file; its folder is made.
+        figures: a folder for .svg and .csv files, made if there is none.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    drawn = draw_figures(study, read_curves(uri, study))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_render(study, found, drawn), encoding="utf-8")
+    if figures is not None:
+        _write_files([figure for _, own in drawn for figure in own], figures)
+
+
+def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence[Figure]]]) -> str:
+    """Return the HTML.
+
+    Args:
+        study: what the report is about.
+        found: where its runs come from.
+        figures: what `draw_figures` returned.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    source = importlib.resources.files("ratelab.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    # strict: a misspelt name in the template is an error and not an empty place in the page
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    # figures are the only markup that is let through; names of groups come from the user and are text
+    environment.filters |= {"drawn": Markup, "data_uri": make_data_uri}
+    tables = make_tables(study)
+    return environment.from_string(source).render(
+        css=Markup(palette.css()),  # noqa: S704 - our own constants
+        heading=write_heading(study),
+        title=found.title,
+        when=describe_period(found),
+        study=tables,
+        symbols=SYMBOLS,
+        tables=_list_tables(tables),
+        figures=figures,
+        facts=list_facts(study, found),
+    )
+
+
+def _list_tables(tables: Tables) -> list[tuple[str, list[Table]]]:
+    """Return the tables of each comparison, and that of the base rates, under their titles."""
+    found = [(section.title, section.tables) for section in tables.sections]
+    return [*found, (TITLE_OF_TUNING, [tables.tuning])] if tables.tuning else found
+
+
+def make_data_uri(table: str) -> str:
+    r"""Return CSV as an address that holds it.
+
+    >>> make_data_uri("a,b\n")
+    'data:text/csv;charset=utf-8,a,b%0A'
+    """
+    return f"data:text/csv;charset=utf-8,{quote(table, safe=',')}"
+
+
+def _write_files(figures: Sequence[Figure], folder: Path) -> None:
+    """Write each figure as an .svg that follows the reader's light or dark mode, and its numbers as .csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {f"{figure.slug}.svg": make_standalone(figure.svg) for figure in figures}
+    texts |= {f"{name}.csv": table for figure in figures for name, table in figure.tables.items()}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,200 @@
+"""From a study to its tables, once for all that show it: rows, headings, emphasis, words."""
+
+from collections.abc import Iterator, Sequence
+
+from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned
+from ratelab.report import values
+from ratelab.report.tables import Column, Row, Section, Table, Tables
+from ratelab.report.values import Form
+
+
+def make_tables(study: Study) -> Tables:
+    """Return the tables of a study and the words around them."""
+    return Tables(
+        sections=tuple(_make_section(comparison) for comparison in study.comparisons),
+        tuning=_make_tuning(study.tuned) if study.tuned else None,
+        tried=tuple(row for one in study.tuned for row in _rate_rows(one)),
+        notes=study.notes,
+    )
+
+
+def _make_section(comparison: Comparison) -> Section:
+    # one row a group for both tables, because in CSV and JSON they are one
+    rows = tuple(_group_row(comparison, group) for group in comparison.groups)
+    return Section(
+        title=comparison.title,
+        target=comparison.target,
+        groups=_make_groups(comparison, rows),
+        costs=_make_costs(comparison.target, rows),
+        pairs=_make_pairs(comparison),
+        reference=comparison.reference,
+        conclusions=tuple(comparison.conclusions),
+        notes=comparison.notes,
+    )
+
+
+def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
+    methods = sorted({group.interval.method for group in comparison.groups if group.interval is not None})
+    columns = (
+        _column("group", "schedule", values.TEXT, "group"),
+        _column("seeds", "", values.COUNT, "n"),
+        _column("", "runs", values.RUNS, "n", "diverged"),
+        _column("mean", "mean", values.ACCURACY, "mean"),
+        _column("95 % interval", "", values.ACCURACIES, "low", "high"),
+        _column("", "95 % interval", values.SPAN, "low", "high"),
+        _column("method", "", values.BOOTSTRAP, "interval"),
+        _column("sd", "sd", values.ACCURACY, "sd"),
+        _column("IQM", "IQM", values.ACCURACY, "iqm"),
+        _column("worst (seed)", "worst (seed)", values.ACCURACY_OF_SEED, "worst", "worst_seed"),
+        _column("diverged", "", values.COUNT, "diverged"),
+    )
+    legend = f"95 % interval of the mean: {' or '.join(methods)} bootstrap" if methods else ""
+    return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, legend)
+
+
+def _make_costs(target: float | None, rows: tuple[Row, ...]) -> Table:
+    """Return what a run of each group costs, after how soon it was as good as the target if there is one."""
+    group = _column("group", "schedule", values.TEXT, "group")
+    costs = (
+        _column("seconds a run", "s a run", values.SECONDS, "seconds"),
+        _column("final rate", "final rate", values.RATE, "final_rate"),
+    )
+    caption = "Learning rate at the end and seconds of training, mean over the runs."
+    # no title: without a target the narrow table would answer no question
+    if target is None:
+        return Table("", caption, rows, (group, *costs))
+    to_target = (
+        _column("runs that reach it", "reached", values.COUNT, "reached"),
+        _column("steps", "steps", values.COUNT, "steps_to_target"),
+        _column("examples", "examples", values.COUNT, "examples_to_target"),
+        _column("seconds", "seconds", values.SECONDS, "seconds_to_target"),
+    )
+    title = f"Until {target:g} is reached on the validation split (medians)"
+    caption += f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
+    return Table(title, caption, rows, (group, *to_target, *costs))
+
+
+def _group_row(comparison: Comparison, group: Summary) -> Row:
+    worst, seed = group.worst
+    return {
+        "comparison": comparison.title,
+        "group": group.name,
+        "n": len(group.seeds),
+        "mean": group.mean,
+        "sd": group.deviation,
+        **_interval_values(group.interval),
+        "iqm": group.middle,
+        "worst": worst,
+        "worst_seed": seed,
+        "diverged": group.diverged,
+        "final_rate": group.final_rate,
+        "seconds": group.seconds,
+        "target": comparison.target,
+        "reached": group.reached,
+        "steps_to_target": group.steps_to_target,
+        "seconds_to_target": group.seconds_to_target,
+        "examples_to_target": group.examples_to_target,
+    }
+
+
+def _make_pairs(comparison: Comparison) -> Table:
+    """Return a row for each pair; a second group that all share is named once, above the narrow table."""
+    reference = comparison.reference
+    columns = (
+        _column("first", "schedule" if reference else "first", values.TEXT, "first"),
+        _column("second", "" if reference else "second", values.TEXT, "second"),
+        _column("seeds", "n", values.COUNT, "n"),
+        _column("difference", "mean", values.DIFFERENCE, "difference"),
+        _column("95 % interval", "95 % interval", values.DIFFERENCES, "low", "high"),
+        _column("method", "", values.WORD, "interval"),
+        _column("p", "", values.P, "p"),
+        _column("p (Holm)", "Holm p", values.P, "p_holm"),
+        _column("P(first is better)", "P(>)", values.SHARE, "improvement"),
+        _column("effect size", "effect", values.EFFECT, "effect_size"),
+        _column("verdict", "", values.TEXT, "verdict"),
+    )
+    what = f"Paired differences from {reference}" if reference else "Paired differences, first - second"
+    caption = f"{comparison.title}: paired differences, the first minus the second, over the seeds of both."
+    rows = tuple(_pair_row(comparison, pair) for pair in comparison.pairs)
+    return Table(f"{what}, over the seeds of both", caption, rows, columns)
+
+
+def _pair_row(comparison: Comparison, pair: Pair) -> Row:
+    return {
+        "comparison": comparison.title,
+        "first": pair.first,
+        "second": pair.second,
+        "n": len(pair.seeds),
+        "difference": pair.mean,
+        **_interval_values(pair.interval),
+        "p": pair.p,
+        "p_holm": pair.corrected,
+        "improvement": pair.improvement,
+        "effect_size": pair.effect,
+        "verdict": pair.verdict,
+        "sentence": pair.sentence,
+    }
+
+
+def _interval_values(interval: Interval | None) -> Row:
+    if interval is None:
+        return {"low": None, "high": None, "interval": None}
+    return {"low": interval.low, "high": interval.high, "interval": interval.method}
+
+
+def _make_tuning(tuned: Sequence[Tuned]) -> Table:
+    """Return a row for each schedule with a column for each base rate that any of them was tried at."""
+    rates = sorted({rate for one in tuned for rate in one.rates})
+    columns = [
+        _column("group", "schedule", values.TEXT, "group"),
+        _column("runs", "runs", values.COUNT, "runs"),
+        _column("best rate", "", values.BASE_RATE, "best"),
+        _column("", "best rate", values.BEST_RATE, "best", "edge"),
+        _column("edge of the grid", "", values.EDGE, "edge"),
+        _column("diverged", "", values.COUNT, "diverged"),
+    ]
+    for rate in rates:  # whose text names the value in a row, for a row has one for each
+        columns.append(_column(values.BASE_RATE.write(rate), "", values.ACCURACY, str(rate)))
+        columns.append(_column("", values.RATE.write(rate), values.ROUGH_ACCURACY, str(rate)))
+    caption = (
+        "Mean accuracy on the validation split at each base rate, of tuning runs, which never saw the test "
+        "split; the best of each schedule is marked. A diverged run counts as 0."
+    )
+    return Table(
+        title="Base rates: mean accuracy on the validation split, of runs that never saw the test split",
+        caption=caption,
+        rows=tuple(_schedule_row(one, rates) for one in tuned),
+        columns=tuple(columns),
+        marked=frozenset((number, str(one.best)) for number, one in enumerate(tuned)),
+    )
+
+
+def _schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
+    # not every schedule need have been tried at every rate: grids are widened where the best is at an edge
+    means = dict(zip(one.rates, one.means, strict=True))
+    return {
+        "group": one.name,
+        "runs": one.runs,
+        "best": one.best,
+        "edge": one.at_edge,
+        "diverged": sum(one.diverged),
+        **{str(rate): means.get(rate) for rate in rates},
+    }
+
+
+def _rate_rows(one: Tuned) -> Iterator[Row]:
+    for place, rate in enumerate(one.rates):
+        is_best = place == one.place
+        yield {
+            "group": one.name,
+            "learning_rate": rate,
+            "n": len(one.accuracy[place]),
+            "mean": one.means[place],
+            "diverged": one.diverged[place],
+            "best": is_best,
+            "edge": one.at_edge if is_best else "",
+        }
+
+
+def _column(heading: str, narrow: str, form: Form, *fields: str) -> Column:
+    return Column(heading, narrow, form, fields)

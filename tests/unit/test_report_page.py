@@ -7,13 +7,11 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from ratelab.runs.session import Plan, Session
-from rich.console import Console
 
 from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.facts import without_paths
-from ratelab.tracking import NullRun, Recorded
+from ratelab.tracking import Recorded
 from support.pages import Page
 from support.studies import found, plain_study, recorded_study, result, tuned_study
 
@@ -227,25 +225,3 @@ def test_the_same_study_gives_the_same_page(recorded, tracker, report, tmp_path)
     make_report(recorded, found(), tracker.uri, again, tmp_path / "figures")
     assert again.read_bytes() == report.read_bytes()
     assert len(list((tmp_path / "figures").iterdir())) == 12
-
-
-def session_in(folder, tracker):
-    session = Session(Plan(folder, jobs=18, sweep_id="abc", folder=folder / "sweep"))
-    session.console = Console(file=io.StringIO(), width=80)
-    session.tracker = tracker
-    return session
-
-
-def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(recorded, tracker, tmp_path, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("no paper\nat all")
-
-    monkeypatch.setattr("ratelab.runs.session.make_report", fail)
-    monkeypatch.setattr(tracker, "recorded", lambda _: found())
-    session = session_in(tmp_path, tracker)
-    session.parent = NullRun("sweep")
-    session.results = list(recorded.results)
-    session.finish()
-    assert session.console.file.getvalue().splitlines()[-1] == (
-        "warning: no report was made: RuntimeError: no paper"
-    )

@@ -170,7 +170,7 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
 
 
 def _schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
-    # not every schedule need have been tried at every rate: grids are widened where the best is at an edge
+    # a schedule need not have been tried at every rate: runs that are compared may come from several sweeps
     means = dict(zip(one.rates, one.means, strict=True))
     return {
         "group": one.name,

@@ -92,14 +92,11 @@ class _SqlSink(ABC):
 
     def _store(self, batch: Sequence[Rows]) -> None:
         with self._engine.begin() as connection:
-            self._write(connection, batch)
-
-    def _write(self, connection: "Connection", batch: Sequence[Rows]) -> None:
-        self._begin(connection)
-        _check_runs(connection, sorted({rows.run_id for rows in batch}))
-        for rows in batch:
-            self._insert(connection, rows)
-        _update_latest(connection, batch)
+            self._begin(connection)
+            _check_runs(connection, sorted({rows.run_id for rows in batch}))
+            for rows in batch:
+                self._insert(connection, rows)
+            _update_latest(connection, batch)
 
     @abstractmethod
     def _begin(self, connection: "Connection") -> None:
@@ -125,7 +122,7 @@ class SqliteSink(_SqlSink):
         self._statement, self._columns = str(compiled), compiled.positiontup or []
 
     def _begin(self, connection: "Connection") -> None:
-        # the settings come first: inside a transaction they are ignored
+        # the settings come first: the one is for BEGIN to wait, the other is ignored inside a transaction
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * _BUSY_SECONDS)}")
         # the run is looked up once a batch; the foreign key would look it up for every row
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")

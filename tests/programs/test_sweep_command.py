@@ -14,9 +14,10 @@ FEW = ["schedule=fixed,exponential", "seed=0,1,2", "hydra.launcher.workers=1"]
 
 
 def workers(process):
-    """The worker processes of a sweep."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    """The worker processes of a sweep: children of its fork server."""
+    children = psutil.Process(process.pid).children()
+    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    return [worker for server in servers for worker in server.children()]
 
 
 def started_runs(folder, process, number):

@@ -43,5 +43,10 @@ def pytest_runtest_protocol(item):
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
         patch.setattr(os, "fork", refuse)
-        patch.setattr(sys, "meta_path", [WithoutTensorflow(), *sys.meta_path])
-        return (yield)
+        # In place: what a test imports may put finders of its own into this very list, for good.
+        guard = WithoutTensorflow()
+        sys.meta_path.insert(0, guard)
+        try:
+            return (yield)
+        finally:
+            sys.meta_path.remove(guard)

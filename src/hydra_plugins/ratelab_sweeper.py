@@ -52,13 +52,14 @@ class RatelabSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Plan all jobs, then run them."""
         from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
-        from ratelab.sweeps.tuned import sweep_tuned
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_overrides(self.program.context.config_loader, words)
         if self.tuning is not None:
             if not isinstance(self._launcher, RatelabLauncher):
                 raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")
+            from ratelab.sweeps.tuned import sweep_tuned
+
             return sweep_tuned(self.program, self._launcher.read_resources(), jobs, self.tuning)
         if not isinstance(self._launcher, RatelabLauncher):  # ours does both by itself
             plan_jobs(self.program, jobs)

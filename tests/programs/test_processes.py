@@ -243,5 +243,6 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 )
 def test_no_more_workers_begin_than_there_are_stacks_and_room(monkeypatch, options, stacks, number):
     monkeypatch.setattr(resources, "_free_memory", lambda: 4 * GIB)
-    with Resources(**options).start([stack(one) for one in rates(*range(stacks))]):
+    with Resources(**options).start([stack(one) for one in rates(*range(stacks))]) as workers:
+        next(iter(workers), None)
         assert len(multiprocessing.active_children()) == number

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ratelab.validation import UserError
 
@@ -55,6 +54,8 @@ def mean_interval(values: npt.ArrayLike) -> Interval | None:
         return None
     if data[0] == data[-1]:  # no resample differs
         return Interval(float(data[0]), float(data[0]), "percentile")
+    from scipy import stats  # half a second: not before there is something to compare
+
     found = stats.bootstrap(
         (data,),
         np.mean,
@@ -77,6 +78,8 @@ def interquartile_mean(values: npt.ArrayLike) -> float:
     >>> interquartile_mean([0.0, 0.5, 0.7, 1.0])
     0.6
     """
+    from scipy import stats
+
     return float(stats.trim_mean(np.asarray(values, np.float64), 0.25))
 
 
@@ -108,6 +111,8 @@ def difference_interval(differences: npt.ArrayLike) -> Interval | None:
     if np.ptp(data) == 0:
         return Interval(float(data[0]), float(data[0]), "all equal")
     if n < FEWEST_FOR_BOOTSTRAP:
+        from scipy import stats
+
         reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
         return Interval(mean - reach, mean + reach, "Student's t")
     low, high = _bootstrap_quantiles(data)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -45,7 +45,11 @@ class Processes:
         self._workers = [_Worker(number, memory // workers) for number in range(workers)]
 
     def __enter__(self) -> Self:
-        for worker in self._workers:  # they import while this process does other things
+        """Begin to import TensorFlow, in the fork server or in the processes, while the caller goes on."""
+        for worker in self._workers:
+            if self._waiting and _is_forked(self._waiting[0][0]):
+                _start_server()  # a process forked from it would be waited for until it has imported all
+                break
             self._give(worker)
         return self
 
@@ -61,8 +65,11 @@ class Processes:
     def __iter__(self) -> Iterator[Event]:
         """Yield what happens, until every stack is done."""
         for worker in self._workers:
-            if worker.stack is not None:
-                yield Started(worker.number, worker.stack)
+            if worker.stack is None:
+                self._give(worker)
+        begun = [(worker.number, worker.stack) for worker in self._workers if worker.stack is not None]
+        for number, stack in begun:
+            yield Started(number, stack)
         while busy := [worker for worker in self._workers if worker.stack is not None]:
             ready = connection.wait([worker.pipe for worker in busy], LOOK_AROUND)
             for worker in busy:
@@ -163,33 +170,46 @@ class _Worker:
             self.pipe.close()
 
     def _start(self, stack: Stack) -> None:
-        context = _context_for(stack)
+        context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
+        if _is_forked(stack):
+            _start_server()
+            context = multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
         )
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
-        try:
+        with _blocked_signals():
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._kind = stack.process
 
 
-def _context_for(stack: Stack) -> ForkServerContext | SpawnContext:
-    """Return how the process of a stack begins: forked from a server that has imported TensorFlow, or anew.
+def _is_forked(stack: Stack) -> bool:
+    """Say whether the process of a stack is forked from the server that has imported TensorFlow.
 
     The server imports it once for all workers, which share the memory of the import. What it has imported has
     read the environment already, so a run with variables of its own begins anew; so does one on a GPU, whose
     driver may not survive a fork.
     """
     first = stack.runs[0]
-    if first.environment or may_be_gpu(first.config.device):
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ratelab.sweeps.preload"])
-    return context
+    return not first.environment and not may_be_gpu(first.config.device)
+
+
+def _start_server() -> None:
+    """Start the fork server if it does not run; return at once, while it imports."""
+    forkserver.set_forkserver_preload(["ratelab.sweeps.preload"])
+    with _blocked_signals():
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Let processes that are started in the block begin with the terminal's signals blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: int) -> None:

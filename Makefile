@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES := src tests benchmarks docs/make_gallery.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
-PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .PHONY: sweep test test-fast check bench ui gallery format clean
 

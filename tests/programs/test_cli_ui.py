@@ -12,7 +12,7 @@ import pytest
 
 from ratelab.commands.cli import commands
 from support import SRC, in_process
-from support.programs import RATELAB, ratelab, wait_until
+from support.programs import HANGS, RATELAB, ratelab, wait_until
 
 LINKS = re.compile(r"^  (http://\S+)$", re.MULTILINE)
 
@@ -57,7 +57,7 @@ def server(quick, tmp_path_factory):
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=HANGS)
 
 
 def test_it_prints_the_links_that_the_sweep_printed(quick, server):
@@ -129,5 +129,5 @@ def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path
 def test_sigterm_ends_it(server):
     process, port, _ = server
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=HANGS)
     assert not accepts("127.0.0.1", port)

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from packaging.version import Version
 
 from support import ROOT
+from support.programs import HINT
 
 PLAIN = """
 import json
@@ -35,7 +36,6 @@ def main(cfg):
 if __name__ == "__main__":
     main()
 """
-HINT = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 WITH_PLUGINS = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 # Hydra's suites call it without a version_base, which it warns about

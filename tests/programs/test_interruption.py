@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
+from support import SRC
+from support.programs import HANGS
 
 WAITS = """
 import time
@@ -41,7 +41,7 @@ def start(script):
 
 def run(script):
     process = start(script)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANGS)
     return process.returncode, out, err
 
 
@@ -52,7 +52,7 @@ def test_a_signal_ends_the_program_with_a_message_and_its_status(number, status)
     process = start(WAITS)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=HANGS)
     assert process.returncode == status
     assert out == "stored\n"
     assert err == f"Stopped by {number.name}. A run that had begun is KILLED, with what it had computed.\n"
@@ -64,7 +64,7 @@ def test_a_signal_is_not_an_ordinary_exception():
     process = start(script)
     assert process.stdout.readline() == "ready\n"
     process.terminate()
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=HANGS)
     assert (process.returncode, out) == (143, "")
 
 
@@ -103,5 +103,5 @@ with plain_endings():
 
 def test_a_signal_that_a_library_swallowed_is_raised_again():
     process = start(SWALLOWS)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=HANGS)
     assert (process.returncode, out) == (143, "")

@@ -73,3 +73,11 @@ def test_no_comparison_takes_it_for_a_training(found):
     done = ratelab(folder, "compare")
     assert done.status == 1
     assert "there is no run of ratelab's in this store" in done.err
+
+
+def test_a_mistake_is_one_message_and_nothing_is_written(tmp_path):
+    done = ratelab(tmp_path, "lr-find", "learning_rate=0.5")
+    assert (done.status, done.out) == (1, "")
+    assert "takes no learning_rate=0.5" in done.err
+    assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []

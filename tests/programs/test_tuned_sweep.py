@@ -89,3 +89,11 @@ def test_all_are_children_of_one_run(sweep, runs):
 
 def test_the_experiment_is_a_sweep_without_saying_so(sweep):
     assert re.search(r"^\d+ runs, ", sweep.out, re.MULTILINE)
+
+
+def test_a_mistake_is_one_message_and_nothing_is_written(tmp_path):
+    done = train(tmp_path, *SMALL, "learning_rate=0.1,1")
+    assert (done.status, done.out) == (1, "")
+    assert "learning_rate must be one value: the base rates to try come from" in done.err
+    assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []

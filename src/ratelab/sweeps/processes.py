@@ -25,7 +25,7 @@ PATIENCE = 5.0  # seconds for a process to end, or to send what it has
 EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB each
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # blocked by the parent until `serve` ignores them
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "serve"]
 
 
 class Processes:

@@ -1,0 +1,66 @@
+"""A store that is none: fakes of the tracking interface, and epochs that nobody trained."""
+
+from contextlib import contextmanager
+from unittest.mock import create_autospec
+
+import numpy as np
+
+from ratelab.tracking import Run, Tracker
+from ratelab.training import Chunk
+
+START = 1_700_000_000_000  # milliseconds since 1970
+
+
+def fake_tracker():
+    """A tracker whose runs are fakes as well.
+
+    `opened` has each by its name; `ended` has the error that left its block, None where it ended well.
+    """
+    tracker = create_autospec(Tracker, instance=True)
+    tracker.uri, tracker.opened, tracker.ended = "sqlite:////store.db", {}, {}
+    tracker.__enter__.return_value = tracker
+    tracker.__exit__.return_value = None  # an error passes
+    tracker.links.return_value = ["See it in MLflow:", "  http://[store]"]
+
+    @contextmanager
+    def open_run(name, **_):
+        assert name not in tracker.opened
+        run = create_autospec(Run, instance=True)
+        run.id, run.name = f"id of {name}", name
+        tracker.opened[name] = run
+        try:
+            yield run
+        except BaseException as error:
+            tracker.ended[name] = error
+            raise
+        tracker.ended[name] = None
+
+    tracker.run.side_effect = open_run
+    return tracker
+
+
+def chunk(epoch=0, steps=50, **changes):
+    """An epoch of `steps` updates with batches of 24, half a second of training, and round numbers."""
+    first = epoch * steps
+    values = {
+        "epoch": epoch,
+        "first_step": first,
+        "learning_rate": np.full(steps, 0.1, np.float32),
+        "train_loss": np.arange(first, first + steps, dtype=np.float32) / 8,
+        "timestamps": START + np.arange(first, first + steps),
+        "val_loss": 0.25,
+        "val_accuracy": 0.5 + epoch / 8,
+        "seconds": 0.5,
+        "batch_size": np.full(steps, 24, np.int32),
+        "examples_seen": None,
+        "momentum": None,
+        "noise_scale": None,
+    }
+    return Chunk(**values | changes)
+
+
+def diverged_chunk(epoch=0, steps=50):
+    """An epoch that ends with a loss that is not finite."""
+    losses = np.ones(steps, np.float32)
+    losses[-1] = np.inf
+    return chunk(epoch, steps, train_loss=losses)

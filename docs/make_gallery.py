@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from ratelab import schedules
 from ratelab.config.targets import locate
-from ratelab.schedules.plateau import Reactive
+from ratelab.schedules import Reactive
 
 ROOT = Path(__file__).parents[1]
 STEPS, EXAMPLE_SEED = 1000, 0

@@ -14,8 +14,7 @@ from test_training import STEPS, batches, digits_job, softmax, stacked_and_alone
 
 from ratelab import models, optimizers
 from ratelab.batch_sizes import growing, plan_batches
-from ratelab.schedules import exponential, fixed, tabulate
-from ratelab.schedules.plateau import Reactive, plateau
+from ratelab.schedules import Reactive, exponential, fixed, plateau, tabulate
 from ratelab.training import Program, Tabulated, Training, momenta_of, rates_of
 from ratelab.validation import UserError
 

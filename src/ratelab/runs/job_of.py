@@ -10,7 +10,6 @@ from ratelab import data, schedules
 from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
 from ratelab.config import Config, Target, targets
 from ratelab.optimizers import Optimizer
-from ratelab.schedules.plateau import Reactive
 from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
 
@@ -46,7 +45,7 @@ def job_of(config: Config) -> Job:
     )
 
 
-def make_schedule(config: Config, steps: int) -> schedules.Schedule | Reactive:
+def make_schedule(config: Config, steps: int) -> schedules.Schedule | schedules.Reactive:
     """Build the schedule of a configuration, with its warm-up, for a run of `steps` updates.
 
     A schedule function is given `learning_rate` and `steps` where its signature names them, and so is each

@@ -17,13 +17,14 @@ from ratelab.schedules.decays import exponential, inverse_sqrt, inverse_time, na
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps
 from ratelab.schedules.in_keras import as_keras, keras_class
 from ratelab.schedules.interface import Build, Schedule, WithMomentum, momentum_of, tabulate
-from ratelab.schedules.plateau import plateau
+from ratelab.schedules.plateau import Reactive, plateau
 from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex, wsd
 
 __all__ = [
     "Build",
     "Duration",
     "OptionalDuration",
+    "Reactive",
     "Schedule",
     "WithMomentum",
     "as_keras",

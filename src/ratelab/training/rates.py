@@ -6,8 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.schedules import Schedule, tabulate
-from ratelab.schedules.plateau import Reactive
+from ratelab.schedules import Reactive, Schedule, tabulate
 from ratelab.validation import UserError
 
 Column = npt.NDArray[np.float32]  # a number for each step

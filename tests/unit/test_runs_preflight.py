@@ -66,5 +66,5 @@ def test_a_mistake_is_one_line_whatever_refused_it(monkeypatch):
 
     monkeypatch.setattr(preflight, "prepare_run", refuse)
     config = composed()
-    with pytest.raises(SystemExit, match="^the store is busy$"):
+    with pytest.raises(SystemExit, match=r"^the store is busy$"):
         Preflight().on_run_start(config)

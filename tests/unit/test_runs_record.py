@@ -192,8 +192,9 @@ def test_in_a_block_a_divergence_is_a_result(tracker):
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=repr)
 def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, error):
-    with pytest.raises(type(error)) as raised, RunRecord(planned_run(0), tracker) as opened:
-        opened.add(chunk())
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk())
+    with pytest.raises(type(error)) as raised, opened:
         raise error
     assert raised.value is error
     assert tracker.ended == {NAME: error}

@@ -137,6 +137,8 @@ class Recorder:
     def _open(self, event: Started) -> None:
         """Open the runs of a stack that has begun."""
         runs = [self._runs[number] for number in event.stack.numbers if number not in self._results]
+        if not runs:  # its worker died when all of them had ended
+            return
         name = ", ".join(run.labels.group for run in runs) + f" seed={runs[0].config.seed}"
         done = sum(self._records[run.number].steps for run in runs if run.number in self._records)
         self._progress.start(event.worker, name, sum(run.steps for run in runs) - done)

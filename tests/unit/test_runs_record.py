@@ -1,0 +1,289 @@
+"""What of a run reaches the store, and in what state each way of ending leaves it."""
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from ratelab.comparison import Measured
+from ratelab.runs import description, record
+from ratelab.runs.record import RunRecord, begun_result
+from ratelab.tracking import Diverged
+from support.configs import VALUES, planned_run
+from support.fakes import START, chunk, diverged_chunk, fake_tracker
+
+NAME = "fixed seed=0"
+GROWING = {
+    "batch_size": np.repeat(np.int32([24, 48]), 2),
+    "examples_seen": np.int64([24, 48, 96, 144]),
+}
+
+
+@pytest.fixture
+def tracker():
+    return fake_tracker()
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    monkeypatch.setattr(record, "now_ms", lambda: START + 99_999)
+
+
+def run_of(tracker):
+    return tracker.opened[NAME]
+
+
+def points(run):
+    """What was handed over of each metric: its (step, value, milliseconds since START)."""
+    found = {}
+    for call in run.metrics.call_args_list:
+        key, steps, values, timestamps = call.args
+        assert len(steps) == len(values) == len(timestamps)
+        found.setdefault(key, []).extend(
+            zip(steps.tolist(), values.tolist(), (timestamps - START).tolist(), strict=True)
+        )
+    return found
+
+
+def keep_files(run):
+    """Read the tables that the run will be given, while they are there."""
+    files = {}
+
+    def artifact(path, *others):
+        assert others == ()
+        if path.suffix == ".parquet":
+            assert path.name not in files
+            files[path.name] = pyarrow.parquet.read_table(path).to_pydict()
+
+    run.artifact.side_effect = artifact
+    return files
+
+
+def end_well(opened):
+    opened.add(chunk())
+    opened.finish((0.5, 0.875))
+
+
+def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
+    planned = planned_run(2)
+    opened = RunRecord(planned, tracker, parent_id="the sweep")
+    tracker.run.assert_called_once_with(
+        NAME,
+        params=description.params(planned.config),
+        tags=description.tags(planned),
+        parent_id="the sweep",
+    )
+    run_of(tracker).artifact.assert_called_once()  # the folder of files
+    assert tracker.ended == {}
+    assert (opened.epochs, opened.steps) == (0, 0)
+    assert opened.result.run_id == f"id of {NAME}"
+    opened.close(RuntimeError())
+
+
+def test_a_result_has_failed_until_it_is_known_better():
+    planned = planned_run(0, seed=4)
+    begun = begun_result(planned)
+    assert (begun.status, begun.seed, begun.choices, begun.run_id) == ("failed", 4, {"schedule": "fixed"}, "")
+    assert begun.settings["epochs"] == "3"
+    assert begun.settings["test"] == "True"
+    assert begun.settings["data.dir"] == "None"
+    assert begun.data_digest == planned.job.data.digest
+    assert begun.origin.keys() >= {"versions", "command"}
+
+
+def test_every_step_of_an_epoch_is_handed_over(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk(0, 3))
+    opened.add(chunk(1, 3, noise_scale=2.0))
+    rate = float(np.float32(0.1))
+    assert points(run_of(tracker)) == {
+        "learning_rate": [(step, rate, step) for step in range(6)],
+        "batch_size": [(0, 24, 0)],
+        "train_loss": [(step, step / 8, step) for step in range(6)],
+        "val_loss": [(2, 0.25, 2), (5, 0.25, 5)],
+        "val_accuracy": [(2, 0.5, 2), (5, 0.625, 5)],
+        "train_seconds": [(2, 0.5, 2), (5, 1.0, 5)],
+        "noise_scale": [(5, 2.0, 5)],
+    }
+    assert (opened.epochs, opened.steps) == (2, 6)
+    assert opened.result.validation == (Measured(2, 0.5, 0.5, 72), Measured(5, 0.625, 1.0, 144))
+    opened.close(RuntimeError())
+
+
+def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker):
+    opened = RunRecord(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}), tracker)
+    opened.add(chunk(0, 5))
+    opened.add(chunk(1, 5))
+    assert points(run_of(tracker))["train_loss"] == [(0, 0.0, 0), (4, 0.5, 4), (8, 1.0, 8)]
+    opened.close(RuntimeError())
+
+
+def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_momentum(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk(0, 4, **GROWING, momentum=np.float32([0.5, 0.5, 0.25, 0.25])))
+    found = points(run_of(tracker))
+    assert found["batch_size"] == [(0, 24, 0), (1, 24, 1), (2, 48, 2), (3, 48, 3)]
+    assert found["examples_seen"] == [(0, 24, 0), (1, 48, 1), (2, 96, 2), (3, 144, 3)]
+    assert found["momentum"] == [(0, 0.5, 0), (1, 0.5, 1), (2, 0.25, 2), (3, 0.25, 3)]
+    assert opened.result.validation[0].examples == 144
+    opened.close(RuntimeError())
+
+
+def test_what_was_applied_is_float64_which_rounds_no_float32(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk(0, 4, **GROWING))
+    dtypes = {call.args[0]: call.args[2].dtype for call in run_of(tracker).metrics.call_args_list}
+    assert dtypes["learning_rate"] == dtypes["batch_size"] == dtypes["examples_seen"] == np.float64
+    opened.close(RuntimeError())
+
+
+def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    end_well(opened)
+    found = points(run_of(tracker))
+    assert found["test_loss"] == [(49, 0.5, 99_999)]
+    assert found["test_accuracy"] == [(49, 0.875, 99_999)]
+    run_of(tracker).log_keras_model.assert_not_called()
+    assert tracker.ended == {NAME: None}
+    result = opened.result
+    assert (result.status, result.test_accuracy) == ("finished", 0.875)
+    assert result.final_rate == float(np.float32(0.1))
+
+
+def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk())
+    opened.finish(None)
+    assert points(run_of(tracker)).keys().isdisjoint({"test_loss", "test_accuracy"})
+    assert (opened.result.status, opened.result.test_accuracy) == ("finished", None)
+
+
+def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
+    planned, model = planned_run(0), object()
+    opened = RunRecord(planned, tracker)
+    opened.add(chunk())
+    opened.finish((0.5, 0.875), model)
+    given, example = run_of(tracker).log_keras_model.call_args.args
+    assert given is model
+    assert example.dtype == np.float32
+    np.testing.assert_array_equal(example, planned.job.data.test.images[:1] / np.float32(16))
+
+
+def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk(0, 5))
+    with pytest.raises(Diverged, match="not finite at step 9") as raised:
+        opened.add(diverged_chunk(1, 5))
+    found = points(run_of(tracker))
+    assert [step for step, *_ in found["learning_rate"]] == list(range(10))
+    assert found["train_loss"][-1] == (9, np.inf, 9)
+    assert [step for step, *_ in found["val_loss"]] == [4]  # none of a model that is lost
+    assert (opened.epochs, opened.steps, len(opened.result.validation)) == (2, 10, 1)
+    opened.close(raised.value)
+    assert tracker.ended == {NAME: raised.value}
+    assert (opened.result.status, opened.result.diverged_step) == ("diverged", 9)
+
+
+def test_in_a_block_a_divergence_is_a_result(tracker):
+    with RunRecord(planned_run(0), tracker) as opened:
+        opened.add(diverged_chunk())
+    assert isinstance(tracker.ended[NAME], Diverged)
+    assert (opened.result.status, opened.result.diverged_step) == ("diverged", 49)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=repr)
+def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, error):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk())
+    with pytest.raises(type(error)) as raised, opened:
+        raise error
+    assert raised.value is error
+    assert tracker.ended == {NAME: error}
+    assert opened.result.status == "failed"
+    assert len(opened.result.validation) == 1
+
+
+def test_in_a_block_that_ends_well_the_run_has_been_ended_by_its_result(tracker):
+    with RunRecord(planned_run(0), tracker) as opened:
+        end_well(opened)
+    assert tracker.ended == {NAME: None}
+
+
+def test_a_record_is_closed_once_and_its_first_end_counts(tracker):
+    first = RuntimeError("first")
+    opened = RunRecord(planned_run(0), tracker)
+    opened.close(first)
+    opened.close(RuntimeError("second"))
+    assert tracker.ended == {NAME: first}
+
+
+def test_what_is_wrong_after_a_run_has_finished_changes_nothing_in_the_store(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    end_well(opened)
+    opened.close(RuntimeError("too late"))
+    assert tracker.ended == {NAME: None}
+    assert opened.result.status == "finished"
+
+
+def test_a_run_that_was_made_is_ended_by_what_goes_wrong_while_it_is_described(tracker, monkeypatch):
+    error = OSError("no space left")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(description, "log_files", fail)
+    with pytest.raises(OSError, match="no space left"):
+        RunRecord(planned_run(0), tracker)
+    assert tracker.ended == {NAME: error}
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing_to_end():
+    tracker = fake_tracker()
+    tracker.run.side_effect = OSError("the store is gone")
+    with pytest.raises(OSError, match="the store is gone"):
+        RunRecord(planned_run(0), tracker)
+
+
+@pytest.mark.parametrize("end", ["finish", "error"])
+def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, end):
+    opened = RunRecord(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 10}), tracker)
+    files = keep_files(run_of(tracker))
+    opened.add(chunk(0, 3))
+    opened.add(chunk(1, 3))
+    if end == "finish":
+        opened.finish(None)
+    else:
+        opened.close(RuntimeError())
+    assert files == {
+        "steps.parquet": {
+            "learning_rate": [float(np.float32(0.1))] * 6,
+            "train_loss": [step / 8 for step in range(6)],
+            "batch_size": [24] * 6,
+            "step": list(range(6)),
+            "timestamp": [START + step for step in range(6)],
+        }
+    }
+
+
+def test_the_table_has_the_momentum_where_it_changes(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    files = keep_files(run_of(tracker))
+    opened.add(chunk(0, 2, momentum=np.float32([0.5, 0.25])))
+    opened.finish(None)
+    assert files["steps.parquet"]["momentum"] == [0.5, 0.25]
+
+
+def test_a_run_without_an_epoch_has_no_table(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    files = keep_files(run_of(tracker))
+    opened.close(RuntimeError())
+    assert files == {}
+
+
+def test_a_table_that_cannot_be_kept_makes_the_run_fail_and_not_finish(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    run_of(tracker).artifact.side_effect = OSError("no space left")
+    opened.add(chunk())
+    with pytest.raises(OSError, match="no space left") as raised:
+        opened.finish((0.5, 0.875))
+    assert tracker.ended == {NAME: raised.value}
+    assert opened.result.status == "failed"

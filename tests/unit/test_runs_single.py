@@ -1,0 +1,248 @@
+"""One run in this process: planned once, recorded however it ends; training itself is a fake."""
+
+import copy
+from dataclasses import replace
+from unittest.mock import create_autospec
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
+
+from ratelab.runs import planned, single
+from ratelab.runs.preflight import Preflight
+from ratelab.runs.single import run_single
+from ratelab.runtime import handover
+from ratelab.training import ProgramCache, Training
+from ratelab.validation import UserError
+from support.composing import composed
+from support.fakes import chunk, diverged_chunk, fake_tracker
+
+NAME = "fixed seed=0"
+
+
+def own_part(config):
+    """What Hydra hands to the function under `@hydra.main`: a copy, without Hydra's own part."""
+    own = copy.deepcopy(config)
+    with open_dict(own):
+        del own["hydra"]
+    return own
+
+
+@pytest.fixture
+def begin(monkeypatch):
+    """Compose a single run on the digits and let Hydra know of it, as it does before the body of a job."""
+
+    def compose_run(*overrides, number="???"):
+        config = composed("data=digits", "tracking=none", "epochs=2", "schedule=fixed", *overrides)
+        with open_dict(config):
+            config.hydra.job.num = number
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.masked_copy(config, ["hydra"]))
+        return config
+
+    yield compose_run
+    handover.take()
+
+
+@pytest.fixture
+def tracker(monkeypatch):
+    fake = fake_tracker()
+    monkeypatch.setattr(single, "open_tracker", lambda *given: fake.given.append(given) or fake)
+    fake.given = []
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def training(monkeypatch):
+    """A training of two epochs; its class is `training.made`, told of every job."""
+    fake = create_autospec(Training, instance=True)
+    fake.__iter__.side_effect = lambda: iter([[chunk(0, 12)], [chunk(1, 12)]])
+    fake.test.return_value = [(0.25, 0.875)]
+    fake.model.return_value = "the model"
+    fake.made = create_autospec(Training, return_value=fake)
+    monkeypatch.setattr(single, "Training", fake.made)
+    programs = create_autospec(ProgramCache, instance=True)
+    monkeypatch.setattr(single, "_programs_of_process", lambda: programs)
+    monkeypatch.setattr(single.devices, "configure", create_autospec(single.devices.configure))
+    return fake
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """How often a run was planned and its store prepared."""
+    calls = {"job_of": 0, "prepare_store": 0}
+    for name in calls:
+        function = getattr(planned, name)
+
+        def counted(*given, name=name, function=function):
+            calls[name] += 1
+            return function(*given)
+
+        monkeypatch.setattr(planned, name, counted)
+    return calls
+
+
+def test_the_hook_and_the_body_of_a_run_plan_it_once_together(begin, tracker, count):
+    config = begin()
+    Preflight().on_run_start(config)
+    assert count == {"job_of": 1, "prepare_store": 1}
+    run_single(own_part(config))
+    assert count == {"job_of": 1, "prepare_store": 1}
+
+
+def test_a_run_whose_configuration_was_changed_in_between_is_planned_again(begin, tracker, training, count):
+    config = begin()
+    Preflight().on_run_start(config)
+    changed = own_part(config)
+    changed.epochs = 1
+    result = run_single(changed)
+    assert count == {"job_of": 2, "prepare_store": 2}
+    assert result.settings["epochs"] == "1"
+    assert training.made.call_args.args[0][0].batches.epochs == 1
+
+
+def test_without_the_hook_the_body_plans_once(begin, tracker, count):
+    run_single(own_part(begin()))
+    assert count == {"job_of": 1, "prepare_store": 1}
+
+
+def test_what_the_hook_made_is_of_one_run_only(begin, tracker, count):
+    config = begin()
+    Preflight().on_run_start(config)
+    run_single(own_part(config))
+    tracker.opened.clear()
+    run_single(own_part(config))
+    assert count == {"job_of": 2, "prepare_store": 2}
+
+
+def test_a_run_is_trained_recorded_and_told(begin, tracker, training, capsys):
+    config = begin("tracking.experiment=mine")
+    result = run_single(own_part(config))
+    assert (result.status, result.test_accuracy, result.run_id) == ("finished", 0.875, f"id of {NAME}")
+    assert [look.step for look in result.validation] == [11, 23]
+    assert tracker.ended == {NAME: None}
+    [given] = tracker.given
+    assert given[:2] == (None, "mine")
+    tracker.links.assert_called_once_with([result.run_id], None)
+    device = single.devices.configure.call_args.args[0]
+    assert device.kind == "auto"
+    assert capsys.readouterr().out.splitlines() == [
+        "1 run, 24 steps",
+        NAME,
+        "See it in MLflow:",
+        "  http://[store]",  # brackets are no markup
+        "test accuracy 0.8750, 1.00 s",
+    ]
+
+
+def test_a_run_that_does_not_look_at_the_test_split_tells_its_last_validation(
+    begin, tracker, training, capsys
+):
+    training.test.return_value = [None]
+    run_single(own_part(begin("test=false")))
+    assert capsys.readouterr().out.splitlines()[-1] == "validation accuracy 0.6250, 1.00 s"
+
+
+def test_the_rates_are_printed_if_asked_for(begin, tracker, capsys):
+    run_single(own_part(begin("print_schedule=true")))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["step   learning_rate", "   0   0.1"]
+    assert lines[24] == "  23   0.1"
+
+
+@pytest.mark.parametrize(
+    ("log_model", "number", "is_kept"),
+    [
+        ("null", "???", True),
+        ("null", 3, False),
+        ("true", 3, True),
+        ("false", "???", False),
+    ],
+)
+def test_the_model_is_kept_as_asked_or_else_of_a_single_run(
+    begin, tracker, training, log_model, number, is_kept
+):
+    run_single(own_part(begin(f"tracking.log_model={log_model}", number=number)))
+    kept = [call.args[0] for call in tracker.opened[NAME].log_keras_model.call_args_list]
+    assert kept == (["the model"] if is_kept else [])
+    assert training.model.call_count == is_kept
+
+
+def test_a_job_of_another_launcher_is_of_its_sweep(begin, tracker):
+    config = begin(number=3)
+    config.hydra.sweep.dir = "multirun/2026-01-31/12-00-00"
+    HydraConfig.instance().cfg.hydra.sweep.dir = "multirun/2026-01-31/12-00-00"
+    result = run_single(own_part(config))
+    tracker.links.assert_called_once_with([result.run_id], "2026-01-31-12-00-00")
+    tags = tracker.run.call_args.kwargs["tags"]
+    assert (tags["sweep_id"], tags["job"]) == ("2026-01-31-12-00-00", "3")
+
+
+def test_a_run_that_diverged_is_recorded_and_then_a_mistake_of_the_users(begin, tracker, training, capsys):
+    training.__iter__.side_effect = lambda: iter([[chunk(0, 12)], [diverged_chunk(1, 12)]])
+    with pytest.raises(UserError) as raised:
+        run_single(own_part(begin()))
+    assert str(raised.value) == (
+        "fixed: the loss was not finite at step 23; the run is marked FAILED. Lower learning_rate."
+    )
+    assert str(tracker.ended[NAME]) == "the loss is not finite at step 23"
+    assert capsys.readouterr().out.splitlines()[-1] == "  http://[store]"
+    training.test.assert_not_called()
+
+
+def test_a_run_that_cannot_begin_is_recorded_as_failed(begin, tracker, training):
+    error = RuntimeError("no such layer")
+    training.made.side_effect = error
+    with pytest.raises(RuntimeError, match="no such layer") as raised:
+        run_single(own_part(begin()))
+    assert raised.value is error
+    assert tracker.ended == {NAME: error}
+    tracker.__exit__.assert_called_once()
+
+
+def test_what_breaks_in_training_ends_the_run_after_the_epochs_before_it(begin, tracker, training):
+    def epochs():
+        yield [chunk(0, 12)]
+        raise RuntimeError("no memory left")
+
+    training.__iter__.side_effect = epochs
+    with pytest.raises(RuntimeError, match="no memory left") as raised:
+        run_single(own_part(begin()))
+    assert tracker.ended == {NAME: raised.value}
+    keys = [call.args[0] for call in tracker.opened[NAME].metrics.call_args_list]
+    assert keys.count("learning_rate") == 1
+    tracker.__exit__.assert_called_once()
+
+
+def test_a_store_that_cannot_be_opened_ends_the_run_and_its_training(begin, monkeypatch, training):
+    def fail(*_):
+        raise UserError("the experiment has been deleted")
+
+    monkeypatch.setattr(single, "open_tracker", fail)
+    with pytest.raises(UserError, match="the experiment has been deleted"):
+        run_single(own_part(begin()))
+    training.test.assert_not_called()
+
+
+def test_a_signal_that_a_library_swallowed_ends_the_run_at_its_next_epoch(begin, tracker, monkeypatch):
+    calls = []
+
+    def raise_later():
+        calls.append(1)
+        if len(calls) == 3:  # after the imports, and before each epoch
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(single, "raise_if_told_to_stop", raise_later)
+    with pytest.raises(KeyboardInterrupt):
+        run_single(own_part(begin()))
+    assert isinstance(tracker.ended[NAME], KeyboardInterrupt)
+    keys = [call.args[0] for call in tracker.opened[NAME].metrics.call_args_list]
+    assert keys.count("learning_rate") == 1
+
+
+def test_the_store_is_opened_with_what_the_configuration_names(begin, tracker):
+    config = begin()
+    run = planned.plan_run(config, config.hydra)
+    tracking = run.config.tracking.model_copy(update={"uri": "sqlite:////a.db"})
+    run = replace(run, config=run.config.model_copy(update={"tracking": tracking}))
+    single._open_store(run)
+    assert tracker.given == [("sqlite:////a.db", "ratelab", run.directory)]

@@ -1,0 +1,324 @@
+"""What workers report becomes records, whatever the order and however it ends; the workers are fakes."""
+
+from dataclasses import replace
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from ratelab.runs import description
+from ratelab.runs.planned import Labels
+from ratelab.runtime.progress import Reporter
+from ratelab.sweeps import recorder
+from ratelab.sweeps.recorder import Recorder, TrainingFailed
+from ratelab.sweeps.resources import Workers
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
+from ratelab.tracking import Diverged
+from ratelab.validation import UserError
+from support.configs import planned_run
+from support.fakes import chunk, diverged_chunk, fake_tracker
+
+WORKER = 1
+CFG = OmegaConf.create({"seed": 0})
+
+
+def run_numbered(number, **changes):
+    labels = Labels({"schedule": "fixed"}, f"group{number}", (), "a-sweep")
+    return replace(planned_run(number, **changes), labels=labels, composed=CFG)
+
+
+RUNS = [run_numbered(number) for number in range(3)]
+STACK = Stack(tuple(RUNS))
+STARTED = Started(WORKER, STACK)
+
+
+def name(number):
+    return f"group{number} seed=0"
+
+
+def epoch(number, of=0, make=chunk):
+    return Epoch(WORKER, number, make(of))
+
+
+def ended(number, weights=None):
+    return Ended(WORKER, number, (0.5, number / 8), weights)
+
+
+def broke(number, traceback=""):
+    return Broke(WORKER, number, f"run {number} broke", traceback)
+
+
+def epochs(*numbers):
+    """The three epochs of each run, as a stack gives them."""
+    return [epoch(number, of) for of in range(3) for number in numbers]
+
+
+@pytest.fixture
+def tracker():
+    return fake_tracker()
+
+
+@pytest.fixture
+def workers():
+    """Call `workers.give(...)` with the events that come, then with those that `stop` yields."""
+    fake = create_autospec(Workers, instance=True)
+
+    def give(events, left=()):
+        fake.__iter__.side_effect = lambda: iter(events)
+        fake.stop.side_effect = lambda: iter(left)
+
+    fake.give = give
+    give([])
+    return fake
+
+
+@pytest.fixture
+def progress():
+    return create_autospec(Reporter, instance=True)
+
+
+@pytest.fixture
+def failures():
+    return []
+
+
+@pytest.fixture
+def recording(workers, tracker, progress, failures):
+    def make(*events, left=(), runs=RUNS):
+        workers.give(events, left)
+        return Recorder(runs, workers, tracker, "the sweep", progress, failures.append)
+
+    return make
+
+
+def told(progress):
+    """What the progress was told, in its order."""
+    return [(call[0], *call.args) for call in progress.method_calls]
+
+
+def recorded_epochs(tracker, number):
+    """The first steps of the epochs that were recorded of a run."""
+    calls = tracker.opened[name(number)].metrics.call_args_list
+    return [int(call.args[1][0]) for call in calls if call.args[0] == "learning_rate"]
+
+
+def test_the_results_come_in_whichever_order_they_are_asked_for(recording, tracker, workers):
+    events = [STARTED, *epochs(0, 1, 2), ended(2), ended(0), ended(1)]
+    with recording(*events) as opened:
+        results = {number: opened.await_run(RUNS[number], CFG) for number in (1, 2, 0)}
+    assert {number: result.test_accuracy for number, result in results.items()} == {
+        number: number / 8 for number in range(3)
+    }
+    assert [result.run_id for result in opened.results] == [f"id of {name(number)}" for number in range(3)]
+    assert tracker.ended == {name(number): None for number in range(3)}
+    workers.stop.assert_not_called()
+
+
+def test_no_more_is_taken_than_the_run_asked_for_needs(recording, tracker):
+    opened = recording(STARTED, *epochs(0), ended(0), epoch(1))
+    assert opened.await_run(RUNS[0], CFG).status == "finished"
+    assert opened.results == [opened.await_run(RUNS[0], CFG)]
+    assert recorded_epochs(tracker, 1) == []
+    opened.__exit__(None, None, None)
+
+
+def test_every_run_of_a_stack_is_opened_when_it_starts_as_a_child_of_the_sweep(recording, tracker):
+    with pytest.raises(StopIteration), recording(STARTED) as opened:
+        opened.await_run(RUNS[0], CFG)
+    assert [call.args[0] for call in tracker.run.call_args_list] == [name(number) for number in range(3)]
+    assert {call.kwargs["parent_id"] for call in tracker.run.call_args_list} == {"the sweep"}
+
+
+def test_the_progress_is_told_of_everything(recording, progress):
+    with recording(STARTED, *epochs(0, 1, 2), ended(0), ended(1), broke(2)) as opened:
+        opened.await_run(RUNS[1], CFG)
+        with pytest.raises(UserError):
+            opened.await_run(RUNS[2], CFG)
+    assert told(progress) == [
+        ("start", WORKER, "group0, group1, group2 seed=0", 450),
+        *[("advance", WORKER, 50)] * 9,
+        *[("end", WORKER, 0)] * 3,
+    ]
+
+
+def test_a_run_that_broke_is_raised_where_it_is_awaited_and_keeps_no_other(recording, tracker, failures):
+    events = [STARTED, epoch(0), broke(0), *epochs(1), ended(1), broke(2, "Traceback: there")]
+    with recording(*events) as opened:
+        with pytest.raises(TrainingFailed, match="run 2 broke") as failed:
+            opened.await_run(RUNS[2], CFG)
+        assert failed.value.__notes__ == ["Traceback: there"]
+        with pytest.raises(UserError, match="run 0 broke") as mistake:
+            opened.await_run(RUNS[0], CFG)
+        assert opened.await_run(RUNS[1], CFG).status == "finished"
+    assert tracker.ended == {name(0): mistake.value, name(1): None, name(2): failed.value}
+    assert failures == [mistake.value, failed.value]
+    assert [result.status for result in opened.results] == ["failed", "finished", "failed"]
+    assert len(opened.results[0].validation) == 1
+
+
+def test_a_run_that_broke_early_leaves_steps_out(recording, progress):
+    with recording(STARTED, epoch(0), broke(0)) as opened, pytest.raises(UserError):
+        opened.await_run(RUNS[0], CFG)
+    assert told(progress)[-1] == ("end", WORKER, 100)
+
+
+def test_a_run_that_diverged_is_a_result_and_no_failure(recording, tracker, progress, failures):
+    with recording(STARTED, epoch(0), epoch(0, 1, diverged_chunk)) as opened:
+        result = opened.await_run(RUNS[0], CFG)
+    assert (result.status, result.diverged_step) == ("diverged", 99)
+    assert isinstance(tracker.ended[name(0)], Diverged)
+    assert failures == []
+    assert told(progress)[-2:] == [("advance", WORKER, 50), ("end", WORKER, 50)]
+
+
+def test_a_stack_that_begins_again_is_recorded_once(recording, tracker, progress):
+    events = [STARTED, epoch(0), epoch(1), epoch(2), epoch(0, 1), broke(2)]
+    again = Started(0, STACK)
+    with recording(*events, again, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        assert opened.await_run(RUNS[0], CFG).status == "finished"
+        assert opened.await_run(RUNS[1], CFG).status == "finished"
+        with pytest.raises(UserError):
+            opened.await_run(RUNS[2], CFG)
+    assert tracker.run.call_count == 3
+    assert [recorded_epochs(tracker, number) for number in (0, 1, 2)] == [[0, 50, 100], [0, 50, 100], [0]]
+    starts = [call for call in told(progress) if call[0] == "start"]
+    # only what is left: the third run has ended, and of the others 100 and 50 steps are recorded
+    assert starts[1:] == [("start", 0, "group0, group1 seed=0", 150)]
+    assert len(opened.results[0].validation) == 3
+
+
+def test_what_comes_of_a_run_that_has_ended_is_ignored(recording, tracker):
+    events = [STARTED, *epochs(0), ended(0), epoch(0, 3), ended(0), broke(0), *epochs(1), ended(1)]
+    with recording(*events) as opened:
+        opened.await_run(RUNS[1], CFG)
+        assert opened.await_run(RUNS[0], CFG).status == "finished"
+    assert recorded_epochs(tracker, 0) == [0, 50, 100]
+    assert tracker.ended[name(0)] is None
+
+
+def test_a_stack_that_begins_again_when_all_its_runs_have_ended_is_passed_over(recording, tracker, progress):
+    other = run_numbered(3)
+    events = [STARTED, *epochs(0, 1, 2), *map(ended, range(3)), STARTED, *epochs(0, 1, 2)]
+    events += [Started(WORKER, Stack((other,))), *epochs(3), ended(3)]
+    with recording(*events, runs=[*RUNS, other]) as opened:
+        assert opened.await_run(other, CFG).status == "finished"
+    assert tracker.run.call_count == 4
+    starts = [call[2] for call in told(progress) if call[0] == "start"]
+    assert starts == ["group0, group1, group2 seed=0", "group3 seed=0"]
+
+
+def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker, monkeypatch):
+    log_files, error = description.log_files, OSError("no space left")
+
+    def fail_for_the_second(run, planned):
+        if planned.number == 1:
+            raise error
+        log_files(run, planned)
+
+    monkeypatch.setattr(description, "log_files", fail_for_the_second)
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        with pytest.raises(OSError, match="no space left") as raised:
+            opened.await_run(RUNS[1], CFG)
+        assert opened.await_run(RUNS[2], CFG).status == "finished"
+    assert raised.value is error
+    assert tracker.ended == {name(0): None, name(1): error, name(2): None}
+    assert [(result.status, result.run_id) for result in opened.results] == [
+        ("finished", f"id of {name(0)}"),
+        ("failed", ""),
+        ("finished", f"id of {name(2)}"),
+    ]
+
+
+def test_an_epoch_that_cannot_be_recorded_is_an_error_of_its_run(recording, tracker, failures):
+    with recording(STARTED, epoch(0), epoch(1), *epochs(2), ended(2)) as opened:
+        opened._record(STARTED)
+        tracker.opened[name(0)].metrics.side_effect = OSError("the store is gone")
+        with pytest.raises(OSError, match="the store is gone") as raised:
+            opened.await_run(RUNS[0], CFG)
+        assert opened.await_run(RUNS[2], CFG).status == "finished"
+    assert tracker.ended[name(0)] is raised.value
+    assert failures == [raised.value]
+
+
+def test_what_has_been_computed_is_recorded_when_something_ends_the_sweep(recording, tracker, workers):
+    error = KeyboardInterrupt()
+    opened = recording(left=[*epochs(0), ended(0), epoch(1)])
+    opened._record(STARTED)
+    with pytest.raises(KeyboardInterrupt), opened:
+        raise error
+    workers.stop.assert_called_once()
+    assert tracker.ended == {name(0): None, name(1): error, name(2): error}
+    assert [len(recorded_epochs(tracker, number)) for number in range(3)] == [3, 1, 0]
+    assert [result.status for result in opened.results] == ["finished"]
+
+
+def test_every_record_is_ended_although_the_workers_cannot_be_stopped(recording, tracker, workers):
+    error = RuntimeError("first")
+    opened = recording()
+    opened._record(STARTED)
+    workers.stop.side_effect = OSError("no such process")
+    with pytest.raises(OSError, match="no such process"), opened:
+        raise error
+    assert tracker.ended == {name(number): error for number in range(3)}
+
+
+def test_a_run_that_nobody_awaited_is_no_run_that_finished(recording, tracker):
+    with recording(STARTED, *epochs(0), ended(0), epoch(1)) as opened:
+        opened.await_run(RUNS[0], CFG)
+    assert tracker.ended[name(0)] is None
+    for number in (1, 2):
+        assert repr(tracker.ended[name(number)]) == "RuntimeError('the sweep ended before this run')"
+
+
+def test_a_configuration_that_was_changed_after_composing_is_refused(recording, tracker):
+    changed = OmegaConf.create({"seed": 1})
+    with recording(STARTED) as opened, pytest.raises(UserError) as raised:
+        opened.await_run(RUNS[0], changed)
+    assert str(raised.value) == (
+        "group0 seed=0: the configuration was changed after Hydra had composed it, but a sweep is "
+        "trained as composed; give the change as an override, or choose hydra/launcher=basic."
+    )
+    assert tracker.opened == {}
+
+
+class Model:
+    """Keeps the weights that it was given."""
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
+@pytest.fixture
+def device(monkeypatch):
+    configure = create_autospec(recorder.devices.configure)
+    monkeypatch.setattr(recorder.devices, "configure", configure)
+    return configure
+
+
+def test_a_model_is_built_from_the_weights_of_the_runs_that_send_them(recording, tracker, device):
+    runs = [run_numbered(number) for number in range(2)]
+    for run in runs:
+        run.__dict__["job"] = replace(run.job, build_model=Model)
+    weights = [np.ones(3, np.float32)]
+    events = [Started(WORKER, Stack(tuple(runs))), *epochs(0, 1), ended(0), ended(1, weights)]
+    with recording(*events, runs=runs) as opened:
+        opened.await_run(runs[1], CFG)
+    tracker.opened[name(0)].log_keras_model.assert_not_called()
+    model, _ = tracker.opened[name(1)].log_keras_model.call_args.args
+    assert isinstance(model, Model)
+    assert model.weights is weights
+    device.assert_called_once_with(runs[1].config.device)
+
+
+def test_a_model_that_cannot_be_built_is_an_error_of_its_run(recording, tracker, device):
+    def fail():
+        raise ValueError("no such layer")
+
+    run = run_numbered(0)
+    run.__dict__["job"] = replace(run.job, build_model=fail)
+    events = [Started(WORKER, Stack((run,))), *epochs(0), ended(0, [])]
+    with recording(*events, runs=[run]) as opened, pytest.raises(ValueError, match="no such layer") as raised:
+        opened.await_run(run, CFG)
+    assert tracker.ended == {name(0): raised.value}
+    assert opened.results[0].status == "failed"

@@ -69,11 +69,12 @@ def sweep_tuned(
     """
     tuning = _read(options)
     arms, seeds = _arms(jobs, tuning)
-    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
+    # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
+    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds])).varied
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
     prepare_jobs(program, trials)
     # How many runs there will be is known only when no grid grows any more.
-    with open_sweep(program, resources, judged.varied | {"learning_rate"}, None) as sweep:
+    with open_sweep(program, resources, judged | {"learning_rate"}, None) as sweep:
         returns = [sweep.run(trials)]
         best = _choose(program, sweep, returns, arms, tuning)
         final = [
@@ -101,19 +102,15 @@ def _choose(
         arms: what is compared.
         tuning: the options.
     """
-    results: list[list[Result]] = [[] for _ in arms]
-    tried: list[float] = []
-    new = tuning.grid
-    for widening in range(tuning.widenings + 1):
-        for own, part in zip(results, _split(returns[-1], len(arms)), strict=True):
-            own += part
-        tried = sorted([*tried, *new])
-        best = [_best(own) for own in results]
+    tried, best = tuning.grid, _best_of_arms(returns, len(arms))
+    for _ in range(tuning.widenings):
+        # It grows for all arms, also where one has its best inside: the same budget for each.
         new = tuning.beyond(tried, {one.at_edge for one in best if one is not None})
-        if not new or widening == tuning.widenings:
-            return best
+        if not new:
+            break
         trials = plan_jobs(program, _trials(arms, new, tuning), sum(map(len, returns)))
         returns.append(sweep.run(trials))
+        tried, best = sorted([*tried, *new]), _best_of_arms(returns, len(arms))
     return best
 
 
@@ -179,18 +176,16 @@ def _unique(jobs: Arms) -> Arms:
     return [list(job) for job in dict.fromkeys(tuple(job) for job in jobs)]
 
 
-def _split(returns: Sequence[JobReturn], number: int) -> list[list[Result]]:
-    """Return the results of each arm; jobs that failed have none."""
-    size = len(returns) // number
-    return [
-        [one.return_value for one in returns[first : first + size] if one.status == JobStatus.COMPLETED]
-        for first in range(0, len(returns), size)
-    ]
-
-
-def _best(results: Sequence[Result]) -> Tuned | None:
-    tuned = tune([result for result in results if result.is_outcome])
-    return tuned[0] if tuned else None
+def _best_of_arms(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tuned | None]:
+    """Return the choice of each arm after these trials; None where no run of it has an outcome."""
+    found: list[list[Result]] = [[] for _ in range(arms)]
+    for trials in returns:
+        size = len(trials) // arms  # the jobs of an arm stand together, equally many for each
+        for place, one in enumerate(trials):
+            # what failed has an exception as its value
+            if one.status == JobStatus.COMPLETED and one.return_value.is_outcome:
+                found[place // size].append(one.return_value)
+    return [tune(results)[0] if results else None for results in found]
 
 
 def _brief(rate: float) -> float:

@@ -165,4 +165,5 @@ def _serve(store: str, port: int) -> None:
     hosts = f"127.0.0.1:{port},localhost:{port}"
     words = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "mlflow", *words, "--allowed-hosts", hosts, "--workers", "1"]
+    # In the place of this process, so that Ctrl-C and a service manager reach the server itself.
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed words

@@ -45,6 +45,7 @@ class RunRecord:
         self.epochs = 0
         self._planned, self._chunks, self._seconds, self._examples = planned, list[Chunk](), 0.0, 0
         params, tags = description.params(planned.config), description.tags(planned)
+        # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
             self._run = stack.enter_context(opened)

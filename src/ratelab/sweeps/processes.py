@@ -19,7 +19,7 @@ from typing import Self
 from ratelab.runtime.devices import may_be_gpu
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack, Started
 
-TRIES = 2
+TRIES = 2  # of a stack: the first death may be an accident of the machine, the second is the stack's
 LOOK_AROUND = 0.5  # seconds between two looks for a signal
 PATIENCE = 5.0  # seconds for a process to end, or to send what it has
 EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB each
@@ -119,6 +119,7 @@ class Processes:
         stack, status = worker.stack, worker.status()
         worker.stack = None
         assert stack is not None  # noqa: S101 - it was busy
+        # In front of the queue: the runs that it has begun are open in the store.
         if worker.tries < TRIES:
             self._waiting.appendleft((stack, worker.tries + 1, worker.left))
             return

@@ -122,7 +122,7 @@ class RayTasks:
         options = {
             "num_cpus": resources.cpus or device.threads,
             "num_gpus": resources.gpus,
-            "max_retries": 0,
+            "max_retries": 0,  # Ray would repeat in silence, and not notice a machine that hangs
             "runtime_env": {"env_vars": _environment(stack)},
         }
         memory = int(resources.memory * GIB) - PROCESS if resources.memory else GIB

@@ -152,6 +152,7 @@ class Recorder:
                 self._fail(run.number, error)
 
     def _end(self, event: Epoch | Ended | Broke, record: RunRecord) -> None:
+        # Gone from here, it takes nothing any more of a stack that is trained once more.
         del self._records[event.number]
         self._results[event.number] = record.result
         missing = self._runs[event.number].steps - record.steps

@@ -17,7 +17,7 @@ from ratelab.validation import Count, Positive, UserError, explain
 
 GIB = 2**30
 PROCESS = GIB  # TensorFlow, its compiler and the data in one process
-PART_OF_FREE = 0.75
+PART_OF_FREE = 0.75  # the rest is for this process and for whatever else runs here
 
 __all__ = ["Resources", "Workers"]
 
@@ -88,7 +88,8 @@ class Resources(BaseModel):
             return self.workers
         devices = {run.config.device for run in runs}
         if any(may_be_gpu(device) for device in devices):
-            return 1
+            return 1  # two processes would take the memory of one GPU from each other
+        # Two threads in one small step are slower than one: cores are for processes first.
         threads = max((device.threads for device in devices), default=1)
         return max(1, len(os.sched_getaffinity(0)) // threads)
 

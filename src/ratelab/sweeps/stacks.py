@@ -97,6 +97,7 @@ def cut(runs: Iterable[PlannedRun], largest: int, workers: int) -> list[Stack]:
     Returns:
         The stacks, those for one process together.
     """
+    # Runs of several seeds share no batch: stacked they would be slower than one by one.
     groups: dict[object, list[PlannedRun]] = {}
     for run in runs:
         place = run.config.device, run.environment, run.kind, run.config.seed
@@ -106,6 +107,7 @@ def cut(runs: Iterable[PlannedRun], largest: int, workers: int) -> list[Stack]:
     def size(place: object) -> int:
         return math.ceil(len(groups[place]) / parts[place])
 
+    # A worker without work costs more than a smaller stack does.
     while parts and sum(parts.values()) < workers and size(longest := max(parts, key=size)) > 1:
         parts[longest] += 1
     stacks = [stack for place, group in groups.items() for stack in _split(group, parts[place])]

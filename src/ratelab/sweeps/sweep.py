@@ -103,6 +103,7 @@ class Sweep:
                 Recorder(jobs.runs, workers, tracker, parent.id, progress, partial(_fail, parent))
             )
             bodies = {run.number: partial(recorder.await_run, run) for run in jobs.runs}
+            # In the order of the stacks, so that no job waits for one that is trained after it.
             order = [number for one in stacks for number in one.numbers]
             returns = _run_in_turn(self._program, jobs.composed, bodies, order)
         self.results += recorder.results
@@ -179,6 +180,7 @@ def _run_in_turn(
     jobs = {int(config.hydra.job.num): config for config in composed}
     returns: dict[int, JobReturn] = {}
     for number in dict.fromkeys([*order, *jobs]):
+        # `run_job` sets the logging of the job; what comes between two jobs is the sweep's.
         configure_log(program.config.hydra.hydra_logging, program.config.hydra.verbose)
         own = {} if bodies is None else {"run": bodies[number]}
         returns[number] = run_job(

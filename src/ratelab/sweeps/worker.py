@@ -55,6 +55,7 @@ class StackTrainer:
             if len(jobs) == 1:
                 yield from (self._broke(number, error) for number in jobs)
                 return
+            # What is too large for the memory may fit by halves; what cannot be stacked never will.
             parts = len(jobs) if isinstance(error, CannotStack) else 2
         else:
             yield from self._finish(training, epochs, list(jobs), models)

@@ -14,17 +14,6 @@ from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments
 
 SEED_LIMIT = 2**32
 
-__all__ = [
-    "Config",
-    "Data",
-    "Device",
-    "Target",
-    "Tracking",
-    "Warmup",
-    "read",
-    "register_resolvers",
-]
-
 
 class _Strict(BaseModel):
     """Nothing is converted, nothing unknown is accepted, nothing changes."""

@@ -1,5 +1,6 @@
 """The project's configuration, composed as Hydra does it, in a fifth of the time."""
 
+import copy
 import functools
 
 from hydra import compose, initialize_config_dir
@@ -9,6 +10,7 @@ from hydra.types import HydraContext
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
+from ratelab.sweeps.jobs import HydraProgram
 from support import ROOT
 
 
@@ -24,3 +26,12 @@ def composer():
 def composed(*overrides):
     """The configuration that a command line with these overrides has."""
     return composer().job(overrides, 0)
+
+
+def hydra_program(folder, task):
+    """What Hydra hands to a launcher, of a sweep in this folder."""
+    shared = composer()
+    config = copy.deepcopy(shared._config)
+    config.hydra.sweep.dir = str(folder)
+    config.hydra.overrides.hydra = [f"hydra.sweep.dir={folder}"]  # of which each job is composed
+    return HydraProgram(HydraContext(shared._loader, Callbacks()), task, config)

@@ -17,7 +17,7 @@ from ratelab.sweeps.jobs import plan_jobs
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.stacks import Broke, Stack, Started
 from ratelab.sweeps.sweep import open_sweep, run_jobs
-from support.composing import hydra_program
+from support.composing import QuickComposer, hydra_program
 from support.fakes import fake_tracker, fake_workers
 
 SMALL = ["data=digits", "tracking=none", "epochs=1"]
@@ -39,7 +39,8 @@ def _logging_and_hydra_are_left_as_they_were():
 
 
 @pytest.fixture
-def program(tmp_path):
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr("ratelab.sweeps.jobs.Composer", QuickComposer)
     return hydra_program(tmp_path / "2026-01-31" / "12-00-00", task)
 
 

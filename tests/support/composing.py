@@ -4,12 +4,12 @@ import copy
 import functools
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
+from ratelab.config.hydra_internals import Callbacks
 from ratelab.sweeps.jobs import HydraProgram
 from support import ROOT
 

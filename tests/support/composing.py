@@ -1,14 +1,16 @@
 """The project's configuration, composed as Hydra does it, in a fifth of the time."""
 
+import copy
 import functools
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
+from ratelab.config.hydra_internals import Callbacks
+from ratelab.sweeps.jobs import HydraProgram
 from support import ROOT
 
 
@@ -24,3 +26,25 @@ def composer():
 def composed(*overrides):
     """The configuration that a command line with these overrides has."""
     return composer().job(overrides, 0)
+
+
+def hydra_program(folder, task):
+    """What Hydra hands to a launcher, of a sweep in this folder."""
+    shared = composer()
+    config = copy.deepcopy(shared._config)
+    config.hydra.sweep.dir = str(folder)
+    config.hydra.overrides.hydra = [f"hydra.sweep.dir={folder}"]  # of which each job is composed
+    return HydraProgram(HydraContext(shared._loader, Callbacks()), task, config)
+
+
+class QuickComposer:
+    """Stands for `Composer` where many tests compose the same jobs in folders of their own."""
+
+    def __init__(self, _, config):
+        self._folder = config.hydra.sweep.dir
+
+    def job(self, overrides, number):
+        """Return what the composer that all tests share has, in the folder of this sweep."""
+        job = composer().job(overrides, number)
+        job.hydra.sweep.dir = self._folder
+        return job

@@ -5,8 +5,10 @@ from unittest.mock import create_autospec
 
 import numpy as np
 
+from ratelab.sweeps.resources import Workers
+from ratelab.sweeps.stacks import Ended, Epoch, Started
 from ratelab.tracking import Run, Tracker
-from ratelab.training import Chunk
+from ratelab.training import Chunk, Training
 
 START = 1_700_000_000_000  # milliseconds since 1970
 
@@ -64,3 +66,33 @@ def diverged_chunk(epoch=0, steps=50):
     losses = np.ones(steps, np.float32)
     losses[-1] = np.inf
     return chunk(epoch, steps, train_loss=losses)
+
+
+def fake_workers(stacks):
+    """Workers who train these stacks to the end in no time; those of a later job are a bit more accurate."""
+
+    def events():
+        for stack in stacks:
+            yield Started(0, stack)
+            for run in stack.runs:
+                steps = run.steps // run.config.epochs
+                for epoch in range(run.config.epochs):
+                    yield Epoch(0, run.number, chunk(epoch, steps))
+                test = (0.25, 0.5 + run.number / 64) if run.config.test else None
+                yield Ended(0, run.number, test, None)
+
+    workers = create_autospec(Workers, instance=True)
+    workers.__enter__.return_value = workers
+    workers.__exit__.return_value = None
+    workers.__iter__.side_effect = events
+    workers.stop.side_effect = lambda: iter([])
+    return workers
+
+
+def fake_training(*epochs):
+    """A training that gives these chunks of its only run."""
+    training = create_autospec(Training, instance=True)
+    training.__iter__.side_effect = lambda: iter([[one] for one in epochs])
+    training.test.return_value = [(0.25, 0.875)]
+    training.model.return_value = "the model"
+    return training

@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md that a program can check."""
 
 import ast
+import graphlib
 import importlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LAYERS = [
     ["__main__"],
 ]
 
+MOST_LAYERS = 9
 LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 60
 
@@ -92,6 +94,36 @@ SOURCES = [*FILES, *sorted((SRC / "hydra_plugins").glob("*.py")), SRC / "train.p
 
 def test_every_layer_is_of_modules_that_exist():
     assert sorted(name for names in LAYERS for name in names) == MODULES
+    assert len(LAYERS) <= MOST_LAYERS
+
+
+def nodes_when_run(node):
+    """All nodes of a tree but those that only a type checker looks at."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from nodes_when_run(child)
+
+
+def files_imported(path):
+    """The modules of ratelab, one a file, that a file names in its imports, at its top or in a function."""
+    modules = {module_name(file) for file in FILES}
+    for node in nodes_when_run(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from {alias.name for alias in node.names} & modules
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield from {inside if inside in modules else node.module} & modules
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {module_name(path): set(files_imported(path)) for path in FILES}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a cycle: {' <- '.join(error.args[1])}", pytrace=False)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -148,6 +180,41 @@ def test_one_module_touches_the_private_parts_of_mlflow():
     assert list(private_parts_of_mlflow(MLFLOW_PRIVATE)) != []
     users = [path for path in SOURCES if "mlflow" in path.read_text() and path != MLFLOW_PRIVATE]
     assert {path: found for path in users if (found := list(private_parts_of_mlflow(path)))} == {}
+
+
+def test_one_module_touches_the_private_parts_of_hydra():
+    users = {module_name(path) for path in SOURCES if "hydra._internal" in path.read_text()}
+    assert users == {"ratelab.config.hydra_internals"}
+
+
+def mutable_globals(path):
+    """The names that a function of a module assigns anew, and those that are no constants but can be changed.
+
+    A list, a dictionary or an instance of a class of ours may be changed by whoever sees it: in capitals it
+    is said to be a constant.
+    """
+    tree = parsed(path)
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    displays = ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield from node.names
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        [name] = node.targets if isinstance(node, ast.Assign) else [node.target]
+        made = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") in classes | BUILDERS
+        if (isinstance(node.value, displays) or made) and name.id not in {"__all__", name.id.upper()}:
+            yield name.id
+
+
+BUILDERS = {"Counter", "OrderedDict", "defaultdict", "deque", "dict", "list", "set"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_only_the_process_itself_has_state(path):
+    if not path.is_relative_to(PACKAGE / "runtime"):
+        assert list(mutable_globals(path)) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -15,7 +15,7 @@ from ratelab.runtime import handover
 from ratelab.training import ProgramCache, Training
 from ratelab.validation import UserError
 from support.composing import composed
-from support.fakes import chunk, diverged_chunk, fake_tracker
+from support.fakes import chunk, diverged_chunk, fake_tracker, fake_training
 
 NAME = "fixed seed=0"
 
@@ -54,10 +54,7 @@ def tracker(monkeypatch):
 @pytest.fixture(autouse=True)
 def training(monkeypatch):
     """A training of two epochs; its class is `training.made`, told of every job."""
-    fake = create_autospec(Training, instance=True)
-    fake.__iter__.side_effect = lambda: iter([[chunk(0, 12)], [chunk(1, 12)]])
-    fake.test.return_value = [(0.25, 0.875)]
-    fake.model.return_value = "the model"
+    fake = fake_training(chunk(0, 12), chunk(1, 12))
     fake.made = create_autospec(Training, return_value=fake)
     monkeypatch.setattr(single, "Training", fake.made)
     programs = create_autospec(ProgramCache, instance=True)

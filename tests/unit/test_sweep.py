@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelab.config import register_resolvers
+from ratelab.config.hydra_internals import Callbacks
 from ratelab.sweeps.jobs import HydraProgram, plan_jobs, varied_keys
 from ratelab.validation import UserError
 from support import ROOT

@@ -1,6 +1,7 @@
 """Our schedules as Keras' own kind. Keras is imported when it is asked for, not before."""
 
 import functools
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,8 +118,7 @@ def _find_function(name: str) -> Build:
     """
     package, _, own = name.rpartition(".")
     if package == OWN:
-        from ratelab import schedules
-
+        schedules = importlib.import_module(OWN)
         if own not in schedules.__all__:
             raise unknown_key(OWN, own, schedules.__all__)
         return getattr(schedules, own)  # type: ignore[no-any-return] # by its name

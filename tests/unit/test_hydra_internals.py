@@ -1,0 +1,106 @@
+"""What is used of Hydra's private parts is where it was; a new Hydra that moved one of them is told so.
+
+The module that uses them is imported only in the tests, since all of it fails where one part has gone.
+"""
+
+import ast
+import inspect
+import pkgutil
+from typing import Any
+
+import hydra
+import pytest
+
+from support import SRC
+
+FILE = SRC / "ratelab" / "config" / "hydra_internals.py"
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper:BasicSweeper"
+LOADER = "hydra._internal.config_loader_impl:ConfigLoaderImpl"
+NAMES = "hydra._internal.config_loader_impl:get_overrides_dirname"
+CALLBACKS = "hydra._internal.callbacks:Callbacks"
+
+
+def imported_names() -> list[str]:
+    """What the module imports from Hydra's private package, as package:name."""
+    imports = [node for node in ast.walk(ast.parse(FILE.read_text())) if isinstance(node, ast.ImportFrom)]
+    found = {f"{node.module}:{alias.name}" for node in imports for alias in node.names}
+    return sorted(name for name in found if name.startswith("hydra._internal"))
+
+
+def fail(part: str) -> None:
+    """Say which part has gone, in one sentence."""
+    pytest.fail(f"hydra {hydra.__version__} has moved {part}, which {FILE.name} needs.", pytrace=False)
+
+
+def find(name: str) -> Any:
+    """Return what package:name says, an attribute of it after a dot."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        fail(name)
+
+
+@pytest.fixture
+def loader() -> Any:
+    from support.composing import composer
+
+    return composer()._loader
+
+
+def test_all_that_is_imported_is_looked_for_here() -> None:
+    assert imported_names() == sorted([CALLBACKS, LOADER, NAMES, SWEEPER])
+
+
+@pytest.mark.parametrize("name", imported_names())
+def test_what_is_imported_is_still_there(name: str) -> None:
+    find(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (f"{SWEEPER}.split_arguments", ["overrides", "max_batch_size"]),
+        (NAMES, ["overrides", "kv_sep", "item_sep", "exclude_keys"]),
+        (f"{LOADER}.load_sweep_config", ["master_config", "sweep_overrides"]),
+        (f"{LOADER}.get_group_options", ["results_filter", "config_name", "overrides"]),
+    ],
+)
+def test_what_is_called_takes_what_it_is_given(name: str, arguments: list[str]) -> None:
+    parameters = inspect.signature(find(name)).parameters
+    for argument in arguments:
+        if argument not in parameters:
+            fail(f"the argument {argument} of {name}")
+
+
+def test_callbacks_can_be_made_of_nothing() -> None:
+    parameters = inspect.signature(find(CALLBACKS)).parameters.values()
+    if any(parameter.default is parameter.empty for parameter in parameters):
+        fail(f"the default of the argument of {CALLBACKS}")
+
+
+def test_a_loader_reads_single_files(loader: Any) -> None:
+    if not hasattr(loader, "repository"):
+        fail("repository, an attribute of ConfigLoaderImpl")
+    file = loader.repository.load_config("schedule/exponential")
+    for name in ("config", "header"):
+        if not hasattr(file, name):
+            fail(f"{name}, an attribute of what ConfigLoaderImpl.repository loads")
+    assert file.config["_target_"] == "ratelab.schedules.exponential"
+
+
+def test_overrides_are_split_into_the_product_of_their_values(loader: Any) -> None:
+    from ratelab.config.hydra_internals import split_overrides
+
+    words = ["seed=0,1", "schedule=fixed,staircase", "epochs=range(1,2)"]
+    assert split_overrides(loader, words) == [
+        ["seed=0", "schedule=fixed", "epochs=1"],
+        ["seed=0", "schedule=staircase", "epochs=1"],
+        ["seed=1", "schedule=fixed", "epochs=1"],
+        ["seed=1", "schedule=staircase", "epochs=1"],
+    ]
+
+
+def test_without_overrides_there_is_one_job(loader: Any) -> None:
+    from ratelab.config.hydra_internals import split_overrides
+
+    assert split_overrides(loader, []) == [[]]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
-from unittest.mock import create_autospec
+from unittest.mock import Mock, create_autospec
 
 import numpy as np
 import pytest
@@ -25,6 +25,8 @@ def trained(monkeypatch):
     """Train stacks: `begin` is called with the seeds of the jobs and may raise or return the epochs."""
     fake = SimpleNamespace(sizes=[], configured=[], bytes=10, begin=lambda _: None, test=lambda size: None)
 
+    fake.models = Mock(side_effect=lambda place: SimpleNamespace(get_weights=lambda: [np.array([place])]))
+
     def make(jobs, program):
         fake.sizes.append(len(jobs))
         assert program == f"a program for {len(jobs)}"
@@ -35,7 +37,7 @@ def trained(monkeypatch):
         training.test.side_effect = lambda: (
             fake.test(len(jobs)) or [(0.5, place / 8) for place in range(len(jobs))]
         )
-        training.model.side_effect = lambda place: SimpleNamespace(get_weights=lambda: [np.array([place])])
+        training.model.side_effect = fake.models
         return training
 
     programs = create_autospec(ProgramCache, instance=True)
@@ -155,6 +157,15 @@ def test_an_error_after_the_epochs_breaks_those_that_are_left(trained):
     events = trained.run(*rates(0, 1))
     assert kinds(events) == "0 1 0!"
     assert events[-1].message == "device lost"
+
+
+def test_an_error_in_giving_a_model_breaks_no_run_that_has_ended(trained):
+    def begin(_):
+        trained.models.side_effect = RuntimeError("device lost")
+
+    trained.begin = begin
+    asked = [planned_run(n, tracking={**VALUES["tracking"], "log_model": True}) for n in (1, 2)]
+    assert kinds(trained.run(planned_run(0), *asked)) == "0 1 2 0 1 2 0. 1! 2!"
 
 
 def test_a_device_that_cannot_be_set_breaks_each_run(trained, monkeypatch):

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import HydraContext
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf, open_dict
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
+from ratelab.config.hydra_internals import Callbacks
 from support import ROOT
 
 

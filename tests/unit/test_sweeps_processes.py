@@ -1,0 +1,191 @@
+"""The parent's side of the worker processes: who gets what, who begins again, what is left at the end.
+
+The pipes are real, the processes behind them are fakes: each test says itself what a process sends.
+"""
+
+import contextlib
+import multiprocessing
+import signal
+from multiprocessing.process import BaseProcess
+from types import SimpleNamespace
+from unittest.mock import create_autospec
+
+import pytest
+
+from ratelab.sweeps import processes
+from ratelab.sweeps.processes import TERMINAL_SIGNALS, Processes, serve
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
+from support.configs import VALUES, planned_run
+from support.fakes import chunk, diverged_chunk
+from support.stacks import kinds, rates
+
+GPU = {**VALUES["device"], "kind": "gpu"}
+AUTO = {**VALUES["device"], "kind": "auto"}
+TWO_THREADS = {**VALUES["device"], "threads": 2}
+
+
+def stacks_of(*sizes, **changes):
+    """Stacks of so many runs, numbered on."""
+    numbers = iter(range(100))
+    return [Stack(tuple(rates(*(next(numbers) for _ in range(size)), **changes))) for size in sizes]
+
+
+class FakeContext:
+    """Makes pipes and no processes; `ends` are the ends of the pipes that the processes would have."""
+
+    def __init__(self):
+        self.ends, self.made, self.masks = [], [], []
+
+    def Pipe(self):  # noqa: N802 - as in multiprocessing
+        ours, theirs = multiprocessing.Pipe()
+        self.ends.append(theirs)
+        return ours, SimpleNamespace(close=lambda: None)  # a real process has a copy of it
+
+    def Process(self, **options):  # noqa: N802 - the same
+        process = create_autospec(BaseProcess, instance=True)
+        process.exitcode, process.options = -9, options
+        process.start.side_effect = lambda: self.masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        self.made.append(process)
+        return process
+
+    def send(self, place, *events):
+        for event in events:
+            self.ends[place].send(event)
+
+    def die(self, place, *events):
+        """Let a process end after these events."""
+        self.send(place, *events)
+        self.ends[place].close()
+
+
+@pytest.fixture
+def context(monkeypatch):
+    fake = FakeContext()
+    monkeypatch.setattr(processes, "_context_for", lambda _: fake)
+    yield fake
+    for end in fake.ends:
+        with contextlib.suppress(OSError):
+            end.close()
+
+
+def ended(number):
+    return Ended(0, number, (0.5, 0.5), None)
+
+
+def test_a_process_is_forked_from_a_server_that_has_imported_tensorflow():
+    found = processes._context_for(stacks_of(1)[0])
+    assert found.get_start_method() == "forkserver"
+    assert multiprocessing.forkserver._forkserver._preload_modules == ["ratelab.sweeps.preload"]
+
+
+@pytest.mark.parametrize(
+    ("run", "has_driver", "method"),
+    [
+        (planned_run(0, environment=(("A", "1"),)), False, "spawn"),
+        (planned_run(0, device=GPU), False, "spawn"),
+        (planned_run(0, device=AUTO), True, "spawn"),
+        (planned_run(0, device=AUTO), False, "forkserver"),
+        (planned_run(0), True, "forkserver"),
+    ],
+)
+def test_a_process_begins_anew_for_a_gpu_and_for_variables_of_its_own(monkeypatch, run, has_driver, method):
+    monkeypatch.setattr(
+        processes, "may_be_gpu", lambda device: device.kind == "gpu" or (device.kind == "auto" and has_driver)
+    )
+    assert processes._context_for(Stack((run,))).get_start_method() == method
+
+
+def test_each_worker_begins_with_a_stack_of_its_own_and_its_part_of_the_memory(context):
+    first, second, third = stacks_of(2, 1, 1)
+    with Processes([first, second, third], 2, 1000):
+        assert [end.recv() for end in context.ends] == [first, second]
+        for number, process in enumerate(context.made):
+            assert process.options["target"] is serve
+            assert process.options["args"][1:] == (number, 500)
+            assert process.options["name"] == f"ratelab worker {number}"
+            process.start.assert_called_once()
+    for process in context.made:
+        process.kill.assert_called_once()
+        process.join.assert_called_once()
+
+
+def test_signals_of_the_terminal_are_blocked_only_while_a_process_starts(context):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with Processes(stacks_of(1), 1, 0):
+        assert context.masks[0] >= set(TERMINAL_SIGNALS)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_events_come_as_they_are_sent_until_every_stack_is_done(context):
+    with Processes(stacks_of(2, 1), 1, 0) as workers:
+        context.send(0, Epoch(0, 0, chunk()), ended(0), ended(1), None, ended(2), None)
+        assert kinds(workers) == "* 0 0. 1. * 2."
+    assert len(context.made) == 1  # one process for both
+
+
+def test_a_stack_for_another_device_gets_another_process(context):
+    others = [Stack((planned_run(1, device=TWO_THREADS),))]
+    with Processes(stacks_of(1) + others, 1, 0) as workers:
+        context.send(0, ended(0), None)
+        events = iter(workers)
+        assert kinds([next(events), next(events), next(events)]) == "* 0. *"
+        context.made[0].kill.assert_called_once()
+        context.send(1, ended(1), None)
+        assert kinds(events) == "1."
+    assert len(context.made) == 2
+
+
+def test_a_stack_whose_process_died_is_trained_once_more_in_a_new_one(context):
+    with Processes(stacks_of(2), 1, 0) as workers:
+        context.die(0, Epoch(0, 0, chunk()), ended(0))
+        events = iter(workers)
+        assert kinds([next(events) for _ in range(4)]) == "* 0 0. *"
+        context.send(1, ended(1), None)
+        assert kinds(events) == "1."
+    assert len(context.made) == 2
+    context.made[0].kill.assert_called_once()
+
+
+def test_after_the_second_time_those_that_have_not_ended_are_broken(context):
+    with Processes(stacks_of(4, 1), 1, 0) as workers:
+        context.die(0, ended(0), Epoch(0, 1, diverged_chunk()), Epoch(0, 2, chunk()))
+        events = iter(workers)
+        assert kinds([next(events) for _ in range(5)]) == "* 0. 1 2 *"
+        context.die(1, Broke(0, 3, "no memory left", ""))
+        assert next(events) == Broke(0, 3, "no memory left", "")
+        assert next(events) == Broke(0, 2, "its worker process died twice (exit status -9)", "")
+        assert isinstance(next(events), Started)
+        context.send(2, ended(4), None)
+        assert kinds(events) == "4."
+
+
+def test_a_worker_without_a_stack_has_no_process(context):
+    with Processes(stacks_of(1), 3, 0) as workers:
+        assert len(context.made) == 1
+        context.send(0, ended(0), None)
+        assert kinds(workers) == "* 0."
+        context.made[0].kill.assert_called_once()
+
+
+def test_when_stopped_each_process_sends_what_it_has_and_no_stack_begins(context):
+    with Processes(stacks_of(1, 1, 1), 2, 0) as workers:
+        context.die(0, Epoch(0, 0, chunk()), ended(0))
+        context.die(1, Epoch(1, 1, chunk()), None)
+        assert kinds(workers.stop()) == "0 0. 1"
+        assert kinds(workers) == ""
+
+
+def test_a_process_that_is_told_to_stop_hears_none_after_its_stack(context, monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 0.0)
+    [first] = stacks_of(1)
+    with Processes([first], 1, 0) as workers:
+        assert list(workers.stop()) == []
+        assert [context.ends[0].recv(), context.ends[0].recv()] == [first, None]
+
+
+def test_a_process_that_does_not_answer_is_not_waited_for(context, monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 0.05)
+    with Processes(stacks_of(1), 1, 0) as workers:
+        context.send(0, Epoch(0, 0, chunk()))
+        assert kinds(workers.stop()) == "0"
+    context.made[0].kill.assert_called_once()

@@ -188,9 +188,11 @@ def test_a_ctrl_c_in_the_terminal_is_for_the_parent_alone(half_done, gate):
 
 
 def test_leaving_in_the_middle_ends_the_processes(half_done, gate):
-    with contextlib.suppress(KeyError), Processes([half_done], 1, 0), gate.accept()[0]:
-        process = process_of(0)
-        raise KeyError
+    with contextlib.suppress(KeyError), Processes([half_done], 1, 0) as processes:
+        next(iter(processes))
+        with gate.accept()[0]:
+            process = process_of(0)
+            raise KeyError
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
 

@@ -60,6 +60,7 @@ def teams(monkeypatch):
 
     def start(_, stacks):
         given.append([stack.numbers for stack in stacks])
+        assert all("job" in vars(run) for stack in stacks for run in stack.runs)  # handed on as planned
         return fake_workers(stacks)
 
     monkeypatch.setattr(Resources, "start", start)
@@ -83,9 +84,8 @@ def test_a_single_run_is_planned_once_and_its_store_prepared_once(tmp_path, coun
 @pytest.mark.parametrize(
     ("words", "runs", "compositions"),
     [
-        (["schedule=fixed", "seed=0,1,2,3,4"], 5, 1),  # jobs that choose the same options share one
-        (["schedule=fixed,staircase", "seed=0,1,2"], 6, 2),
-        (["schedule=fixed", "seed=0", "warmup=none,linear", "model=softmax,mlp"], 4, 4),
+        (["schedule=fixed", "seed=0,1,2"], 3, 1),  # jobs that choose the same options share one
+        (["schedule=fixed,staircase", "seed=0,1"], 4, 2),
     ],
 )
 def test_each_run_of_a_sweep_is_composed_once_and_planned_once(
@@ -104,21 +104,6 @@ def test_each_run_of_a_sweep_is_composed_once_and_planned_once(
     assert sorted(number for stack in team for number in stack) == list(range(runs))
     assert len(tracker.ended) == runs + 1  # the sweep's own run
     assert set(tracker.ended.values()) == {None}
-
-
-def test_what_is_handed_to_the_workers_is_what_was_planned(tmp_path, count, tracker, monkeypatch):
-    given = []
-
-    def start(_, stacks):
-        given.extend(run for stack in stacks for run in stack.runs)
-        return fake_workers(stacks)
-
-    monkeypatch.setattr(Resources, "start", start)
-    train(tmp_path, "-m", *SMALL, "schedule=fixed", "seed=0,1")
-    assert [(run.number, run.config.seed, "job" in vars(run)) for run in given] == [
-        (0, 0, True),
-        (1, 1, True),
-    ]
 
 
 def test_in_a_tuned_sweep_too_each_run_is_planned_once_but_for_those_that_are_only_checked(

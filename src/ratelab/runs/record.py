@@ -109,7 +109,7 @@ class RunRecord:
         """Record that `error` ended the run; nothing if it has been closed before."""
         if isinstance(error, Diverged):
             self.result = replace(self.result, status="diverged", diverged_step=error.step)
-        self._stack.pop_all().__exit__(type(error), error, error.__traceback__)
+        self._stack.__exit__(type(error), error, error.__traceback__)
 
     def __enter__(self) -> Self:
         return self

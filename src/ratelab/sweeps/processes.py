@@ -119,8 +119,8 @@ class Processes:
         stack, status = worker.stack, worker.status()
         worker.stack = None
         assert stack is not None  # noqa: S101 - it was busy
-        # In front of the queue: the runs that it has begun are open in the store.
-        if worker.tries < TRIES:
+        if worker.left and worker.tries < TRIES:
+            # In front of the queue: the runs that it has begun are open in the store.
             self._waiting.appendleft((stack, worker.tries + 1, worker.left))
             return
         message = f"its worker process died twice (exit status {status})"

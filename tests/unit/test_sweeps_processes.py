@@ -62,6 +62,7 @@ class FakeContext:
 def context(monkeypatch):
     fake = FakeContext()
     monkeypatch.setattr(processes, "_context_for", lambda _: fake)
+    monkeypatch.setattr(processes, "_is_forked", lambda _: False)
     yield fake
     for end in fake.ends:
         with contextlib.suppress(OSError):
@@ -72,10 +73,28 @@ def ended(number):
     return Ended(0, number, (0.5, 0.5), None)
 
 
-def test_a_process_is_forked_from_a_server_that_has_imported_tensorflow():
+@pytest.fixture
+def server(monkeypatch):
+    """The fork server, never started: the modules that it would import, and how it was started."""
+    fake = create_autospec(processes.forkserver)
+    monkeypatch.setattr(processes, "forkserver", fake)
+    return fake
+
+
+def test_a_process_is_forked_from_a_server_that_has_imported_tensorflow(server):
     found = processes._context_for(stacks_of(1)[0])
     assert found.get_start_method() == "forkserver"
-    assert multiprocessing.forkserver._forkserver._preload_modules == ["ratelab.sweeps.preload"]
+    server.set_forkserver_preload.assert_called_once_with(["ratelab.sweeps.preload"])
+    server.ensure_running.assert_called_once_with()
+
+
+def test_processes_are_forked_only_when_the_server_may_have_imported(context, server, monkeypatch):
+    monkeypatch.setattr(processes, "_is_forked", lambda _: True)
+    with Processes(stacks_of(1, 1), 2, 1000) as started:
+        server.ensure_running.assert_called_once_with()
+        assert context.made == []
+        assert isinstance(next(iter(started)), Started)
+        assert len(context.made) == 2
 
 
 @pytest.mark.parametrize(
@@ -88,7 +107,9 @@ def test_a_process_is_forked_from_a_server_that_has_imported_tensorflow():
         (planned_run(0), True, "forkserver"),
     ],
 )
-def test_a_process_begins_anew_for_a_gpu_and_for_variables_of_its_own(monkeypatch, run, has_driver, method):
+def test_a_process_begins_anew_for_a_gpu_and_for_variables_of_its_own(
+    monkeypatch, server, run, has_driver, method
+):
     monkeypatch.setattr(
         processes, "may_be_gpu", lambda device: device.kind == "gpu" or (device.kind == "auto" and has_driver)
     )

@@ -3,13 +3,13 @@
 from ratelab.config.schema import (
     Config,
     Data,
-    Device,
     Target,
     Tracking,
     Warmup,
     read,
     register_resolvers,
 )
+from ratelab.runtime.devices import Device
 
 __all__ = [
     "Config",

@@ -171,10 +171,7 @@ class _Worker:
             self.pipe.close()
 
     def _start(self, stack: Stack) -> None:
-        context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
-        if _is_forked(stack):
-            _start_server()
-            context = multiprocessing.get_context("forkserver")
+        context = _context_for(stack)
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
@@ -194,6 +191,14 @@ def _is_forked(stack: Stack) -> bool:
     """
     first = stack.runs[0]
     return not first.environment and not may_be_gpu(first.config.device)
+
+
+def _context_for(stack: Stack) -> ForkServerContext | SpawnContext:
+    """Return how the process of a stack begins; the fork server runs where it is needed."""
+    if not _is_forked(stack):
+        return multiprocessing.get_context("spawn")
+    _start_server()
+    return multiprocessing.get_context("forkserver")
 
 
 def _start_server() -> None:

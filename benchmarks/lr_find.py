@@ -25,7 +25,7 @@ from rich.table import Table
 
 from ratelab.commands.recorded_study import load
 from ratelab.comparison import study
-from ratelab.tracking import prepare_store, recorded
+from ratelab.tracking import find_runs, prepare_store
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
@@ -72,7 +72,7 @@ def accuracies(
     words = ["schedule=fixed", f"learning_rate={values}", SEEDS, f"epochs={epochs}", "test=false"]
     seconds = timed(folder, [*TRAIN, "-m", *overrides, *words])
     store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
-    [tuned] = study(load(store, recorded(store).runs)).tuned
+    [tuned] = study(load(store, find_runs(store).runs)).tuned
     return dict(zip(tuned.rates, tuned.means, strict=True)), seconds
 
 

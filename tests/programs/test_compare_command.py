@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ratelab.commands.recorded_study import load, read_study
-from ratelab.tracking import histories, recorded
+from ratelab.tracking import find_runs, read_histories
 from ratelab.validation import UserError
 from support import in_process
 from support.programs import ONE_WORKER, ratelab, train
@@ -25,7 +25,7 @@ def mishaps(tmp_path_factory):
     done = train(tmp_path_factory.mktemp("mishaps"), "-m", "experiment=quick", ONE_WORKER, *rates)
     assert (done.status, done.err) == (0, "")
     client = MlflowClient(done.store)
-    slow = [run for run in recorded(done.store).runs if run.params["learning_rate"] == "0.1"]
+    slow = [run for run in find_runs(done.store).runs if run.params["learning_rate"] == "0.1"]
     client.set_terminated(slow[6].run_id, "KILLED")
     client.update_run(slow[7].run_id, "RUNNING")
     return done
@@ -45,8 +45,8 @@ def test_batches_that_grow_are_compared_by_examples_seen(tmp_path):
     again = compare(tmp_path)
     assert again.out
     assert again.out in done.out
-    runs = recorded(done.store).runs
-    sizes = histories(done.store, [run.run_id for run in runs], "examples_seen")
+    runs = find_runs(done.store).runs
+    sizes = read_histories(done.store, [run.run_id for run in runs], "examples_seen")
     for run, result in zip(runs, load(done.store, runs), strict=True):
         seen = {look.step: look.examples for look in result.validation}
         assert len(seen) == 4
@@ -66,7 +66,7 @@ def test_the_sweep_ends_with_its_verdict(mishaps):
 def test_json_holds_what_the_store_holds(quick):
     read = json.loads(compare(quick.folder, "--format", "json").out)
     [comparison] = read["comparisons"]
-    runs = recorded(quick.store).runs
+    runs = find_runs(quick.store).runs
     assert {group["group"] for group in comparison["groups"]} == {"fixed", "exponential", "staircase"}
     for group in comparison["groups"]:
         accuracies = [run.metrics["test_accuracy"] for run in runs if run.tags["schedule"] == group["group"]]
@@ -89,7 +89,7 @@ def test_every_form_and_choice_works(quick, words, start):
 
 
 def test_runs_can_be_named(quick):
-    ids = [run.run_id for run in recorded(quick.store).runs if run.tags["schedule"] != "fixed"]
+    ids = [run.run_id for run in find_runs(quick.store).runs if run.tags["schedule"] != "fixed"]
     done = compare(quick.folder, *ids, "--format", "csv")
     rows = {row["group"]: row["n"] for row in csv.DictReader(done.out.splitlines())}
     assert rows == {"exponential": "2", "staircase": "2"}
@@ -97,10 +97,10 @@ def test_runs_can_be_named(quick):
 
 def test_results_from_the_store_are_those_of_memory(quick):
     """The validation curve, the seconds and the last rate of every run, point by point."""
-    for result in load(quick.store, recorded(quick.store).runs):
+    for result in load(quick.store, find_runs(quick.store).runs):
         assert len(result.validation) == 5
         assert [look.step for look in result.validation] == [49, 99, 149, 199, 249]
-        rates = histories(quick.store, [result.run_id], "learning_rate")[result.run_id]
+        rates = read_histories(quick.store, [result.run_id], "learning_rate")[result.run_id]
         assert result.final_rate == rates.values[-1]
         assert result.seconds > 0
 
@@ -142,9 +142,9 @@ def test_a_mistake_is_one_message(quick, words, message):
 
 
 def test_the_parent_of_a_sweep_is_no_run_to_compare(quick):
-    found = recorded(quick.store)
+    found = find_runs(quick.store)
     with pytest.raises(UserError, match=f"{found.parent_id} is not a run that trained; name its children"):
-        recorded(quick.store, run_ids=[found.parent_id])
+        find_runs(quick.store, run_ids=[found.parent_id])
 
 
 def test_an_absent_store_is_one_message(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ratelab.commands.lr_find.range_test import rising_rates
-from ratelab.tracking import histories, prepare_store
+from ratelab.tracking import prepare_store, read_histories
 from support.programs import ratelab
 
 
@@ -51,12 +51,12 @@ def test_every_rate_and_loss_is_recorded(found):
     assert (one.info.status, one.info.run_name) == ("FINISHED", "lr-find")
     assert one.data.tags["kind"] == "lr_find"
     assert (one.data.params["lr_find.steps"], one.data.params["seed"]) == ("120", "0,1,2")
-    rates = histories(store, [one.info.run_id], "learning_rate")[one.info.run_id]
+    rates = read_histories(store, [one.info.run_id], "learning_rate")[one.info.run_id]
     np.testing.assert_array_equal(rates.steps, np.arange(120))
     np.testing.assert_array_equal(rates.values, rising_rates(0.001, 100, 120).astype(np.float64))
     rows = list(csv.DictReader(artifact(client, one, "lr_find.csv").read_text().splitlines()))
     for seed in (0, 1, 2):
-        losses = histories(store, [one.info.run_id], f"train_loss_seed_{seed}")[one.info.run_id]
+        losses = read_histories(store, [one.info.run_id], f"train_loss_seed_{seed}")[one.info.run_id]
         np.testing.assert_array_equal(losses.steps, np.arange(120))
         assert [float(row[f"loss_seed_{seed}"]) for row in rows] == losses.values.tolist()
     for rule in ("steepest", "valley", "divergence"):

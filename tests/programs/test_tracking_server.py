@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratelab.tracking import MetricWriter, open_tracker, prepare_store, windows
+from ratelab.tracking import MetricWriter, open_tracker, prepare_store, read_windows
 from ratelab.tracking.mlflow_runs import MlflowTracker
 from ratelab.validation import UserError
 
@@ -98,7 +98,7 @@ def test_a_server_and_a_file_have_the_same_means_over_windows(server: str, tmp_p
         with open_tracker(uri, "windows", tmp_path) as tracker, tracker.run("one", params={}, tags={}) as run:
             run.metrics("train_loss", steps, values, steps)
             tracker.flush()
-            read.append(windows(uri, [run.id], "train_loss", 70)[run.id])
+            read.append(read_windows(uri, [run.id], "train_loss", 70)[run.id])
     assert read[0].steps.tolist() == read[1].steps.tolist() == list(range(0, 3_000, 70))
     np.testing.assert_allclose(read[0].values, read[1].values, rtol=1e-12)
 

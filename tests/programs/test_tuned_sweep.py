@@ -6,7 +6,7 @@ import pytest
 
 from ratelab.commands.recorded_study import load
 from ratelab.comparison import study
-from ratelab.tracking import recorded
+from ratelab.tracking import find_runs
 from support.programs import ratelab, train
 
 SMALL = ["experiment=tuned", "data=digits", "epochs=1", "batch_size=24", "schedule=fixed,exponential"]
@@ -23,7 +23,7 @@ def sweep(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(sweep):
     assert (sweep.status, sweep.err) == (0, "")
-    return recorded(sweep.store).runs
+    return find_runs(sweep.store).runs
 
 
 @pytest.fixture(scope="module")

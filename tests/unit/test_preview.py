@@ -10,7 +10,7 @@ from rich.console import Console
 from ratelab import data
 from ratelab.commands.preview.image import save
 from ratelab.commands.preview.rates import Curve, curves
-from ratelab.commands.preview.text_plot import chart, dotted, show
+from ratelab.commands.preview.text_plot import chart, draw_dots, show
 from ratelab.config.composing import read_composed as read
 from ratelab.runs.job_of import job_of, make_schedule
 from ratelab.schedules import tabulate
@@ -144,9 +144,9 @@ def comments(path):
 
 
 def test_braille_dots_follow_the_line():
-    assert dotted(np.array([0.0, 0.0]), 1, 1).tolist() == [[0xC0]]
-    assert dotted(np.array([1.0, 0.0]), 1, 1).tolist() == [[0x01 | 0x08 | 0x10 | 0x20 | 0x80]]
-    falling = dotted(np.linspace(1, 0, 1000), 20, 5)
+    assert draw_dots(np.array([0.0, 0.0]), 1, 1).tolist() == [[0xC0]]
+    assert draw_dots(np.array([1.0, 0.0]), 1, 1).tolist() == [[0x01 | 0x08 | 0x10 | 0x20 | 0x80]]
+    falling = draw_dots(np.linspace(1, 0, 1000), 20, 5)
     rows = [int(np.flatnonzero(falling[:, column])[0]) for column in range(20)]
     assert rows == sorted(rows)
     assert (rows[0], rows[-1]) == (0, 4)

@@ -17,7 +17,7 @@ from ratelab.report.figures.lines import draw_rates, draw_validation, simplify
 from ratelab.report.figures.study_figures import draw_figures
 from ratelab.report.figures.svg import make_standalone, style
 from ratelab.schedules import exponential, tabulate
-from ratelab.tracking import History, histories, windows
+from ratelab.tracking import History, read_histories, read_windows
 from ratelab.tracking.reading import _average
 from support.studies import (
     SCHEDULES,
@@ -86,7 +86,7 @@ def test_windows_are_the_means_that_numpy_finds(tracker, width):
     with tracker.run("other", params={}, tags={}) as other:
         other.metrics("train_loss", np.array([5]), np.array([2.0]), np.array([0]))
     tracker.flush()
-    read = windows(tracker.uri, [run.id, other.id, "none"], "train_loss", width)
+    read = read_windows(tracker.uri, [run.id, other.id, "none"], "train_loss", width)
     assert set(read) == {run.id, other.id}
     kept = np.isfinite(loss)
     firsts = sorted({step // width * width for step in steps[kept].tolist()})
@@ -94,7 +94,7 @@ def test_windows_are_the_means_that_numpy_finds(tracker, width):
     assert read[run.id].steps.tolist() == firsts
     np.testing.assert_allclose(read[run.id].values, expected, rtol=1e-13)
     assert (read[other.id].steps, read[other.id].values) == ([5 // width * width], [2.0])
-    ours = _average(histories(tracker.uri, [run.id], "train_loss")[run.id], width)
+    ours = _average(read_histories(tracker.uri, [run.id], "train_loss")[run.id], width)
     assert ours.steps.tolist() == firsts
     np.testing.assert_allclose(ours.values, expected, rtol=1e-13)
 

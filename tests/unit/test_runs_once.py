@@ -47,7 +47,7 @@ def count(monkeypatch):
 @pytest.fixture
 def tracker(monkeypatch):
     fake = fake_tracker()
-    fake.recorded.return_value = None  # no report
+    fake.find_runs.return_value = None  # no report
     for module in (single, sweep):
         monkeypatch.setattr(module, "open_tracker", lambda *_: fake)
     return fake

@@ -53,7 +53,7 @@ def log():
 @pytest.fixture
 def tracker(monkeypatch, log):
     fake = fake_tracker()
-    fake.recorded.return_value = None
+    fake.find_runs.return_value = None
     monkeypatch.setattr(sweep, "open_tracker", lambda *given: log.append(("open", *given)) or fake)
     fake.__exit__.side_effect = lambda *_: log.append("close")
     return fake
@@ -215,7 +215,7 @@ def test_at_its_end_a_sweep_prints_its_tables_its_links_and_where_the_report_is(
     program, resources, jobs, tracker, lines, monkeypatch
 ):
     found, make_report = SimpleNamespace(), Mock(spec=sweep.make_report)
-    tracker.recorded.return_value = found
+    tracker.find_runs.return_value = found
     monkeypatch.setattr(sweep, "make_report", make_report)
     run_jobs(program, resources, jobs)
     path = program.folder / "report.html"
@@ -223,7 +223,7 @@ def test_at_its_end_a_sweep_prints_its_tables_its_links_and_where_the_report_is(
     assert any("staircase" in line for line in lines()[:-3])
     run_ids = ["id of fixed seed=0", "id of staircase seed=0"]
     tracker.links.assert_called_once_with(run_ids, SWEEP_ID)
-    tracker.recorded.assert_called_once_with(SWEEP_ID)
+    tracker.find_runs.assert_called_once_with(SWEEP_ID)
     study, *others = make_report.call_args.args
     assert [result.run_id for result in study.results] == run_ids
     assert others == [found, "sqlite:////store.db", path]
@@ -236,7 +236,7 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
     def fail(*_):
         raise RuntimeError("no paper\nat all")
 
-    tracker.recorded.return_value = SimpleNamespace()
+    tracker.find_runs.return_value = SimpleNamespace()
     monkeypatch.setattr(sweep, "make_report", fail)
     returns = run_jobs(program, resources, jobs)
     assert lines()[-1] == "warning: no report was made: RuntimeError: no paper"
@@ -245,7 +245,7 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
 
 
 def test_a_store_that_cannot_be_read_does_not_end_the_sweep_either(program, resources, jobs, tracker, lines):
-    tracker.recorded.side_effect = OSError("the store is gone")
+    tracker.find_runs.side_effect = OSError("the store is gone")
     run_jobs(program, resources, jobs)
     assert lines()[-1] == "warning: no report was made: OSError: the store is gone"
     assert tracker.ended[PARENT] is None

@@ -247,7 +247,7 @@ def test_a_tracker_that_is_off_keeps_nothing(tmp_path: Path) -> None:
         with tracker.run("run", params={"a": 1}, tags={}) as run:
             run.metrics("a", np.arange(1), np.arange(1), np.arange(1))
             run.fail("reason", "traceback")
-        assert (tracker.uri, run.id, tracker.links([run.id], None), tracker.recorded("abc")) == (
+        assert (tracker.uri, run.id, tracker.links([run.id], None), tracker.find_runs("abc")) == (
             "",
             "",
             [],
@@ -277,7 +277,7 @@ def test_the_links_name_the_runs_in_the_way_that_the_ui_reads() -> None:
 def test_a_tracker_says_where_its_runs_are_seen_and_reads_them_back(tracker: Tracker) -> None:
     with tracker.run("one", params={}, tags={"sweep_id": "abc", "schedule": "fixed", "job": "0"}) as run:
         run.metrics("a", np.arange(3), np.arange(3), np.arange(3))
-        found = tracker.recorded("abc")
+        found = tracker.find_runs("abc")
     assert found is not None
     assert [(one.name, one.metrics) for one in found.runs] == [("one", {"a": 2.0})]
     links = comparison_links("http://127.0.0.1:5000", found.experiment_id, [run.id])

@@ -46,12 +46,12 @@ commands.add_command(lr_find)
 @click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
 def ui(uri: str, port: int, sweep_id: str | None) -> None:
     """Start MLflow's UI on this machine only, and print the links that open the comparison."""
-    from ratelab.tracking import comparison_links, recorded
+    from ratelab.tracking import comparison_links, find_runs
 
     _refuse_taken(port)
     _refuse_absent(uri)
     store = prepare_store(uri, Path.cwd())
-    runs = recorded(store, sweep_id)
+    runs = find_runs(store, sweep_id)
     console = Console()
     console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
     ui = f"http://127.0.0.1:{port}"
@@ -94,7 +94,7 @@ def compare(form: str, table: str, **selection: Any) -> None:
     """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
     from ratelab.report import as_csv, as_json, as_markdown, print_study
 
-    _, _, found = _selected(**selection)
+    _, _, found = _select_study(**selection)
     if form == "table":
         print_study(Console(), found)
     elif form == "markdown":
@@ -113,12 +113,12 @@ def report(output: Path, figures: Path | None, **selection: Any) -> None:
     """Write the comparison as one HTML file: verdicts, tables, figures with their numbers."""
     from ratelab.report import make_report
 
-    store, runs, found = _selected(**selection)
+    store, runs, found = _select_study(**selection)
     make_report(found, runs, store, output, figures)
     click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
 
 
-def _selected(
+def _select_study(
     uri: str,
     run_ids: Sequence[str],
     sweep_id: str | None,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.comparison.study import Study, study
-from ratelab.tracking import History, Recorded, RecordedRun, histories, recorded
+from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_histories
 
 _STATUS: dict[str, Status] = {
     "FINISHED": "finished",
@@ -34,9 +34,9 @@ def read_study(
 
     Args:
         uri: what `prepare_store` returned.
-        sweep_id: as in `recorded`.
-        experiment: as in `recorded`.
-        run_ids: as in `recorded`.
+        sweep_id: as in `find_runs`.
+        experiment: as in `find_runs`.
+        run_ids: as in `find_runs`.
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
@@ -44,7 +44,7 @@ def read_study(
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
-    found = recorded(uri, sweep_id, experiment=experiment, run_ids=run_ids)
+    found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
     return found, study(load(uri, found.runs), by=by, baseline=baseline, target=target)
 
 
@@ -53,13 +53,13 @@ def load(uri: str, runs: Sequence[RecordedRun]) -> list[Result]:
 
     Args:
         uri: what `prepare_store` returned.
-        runs: what `recorded` found there.
+        runs: what `find_runs` found there.
     """
     ids = [run.run_id for run in runs]
-    accuracy, seconds = (histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
+    accuracy, seconds = (read_histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
     grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
     places = {step for run_id in grown if run_id in accuracy for step in accuracy[run_id].steps.tolist()}
-    examples = histories(uri, grown, "examples_seen", at=sorted(places))
+    examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
     return [_result(run, accuracy, seconds, examples) for run in runs]
 
 

@@ -22,7 +22,7 @@ def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Pa
 
     Args:
         study: of the runs.
-        found: what `recorded` returned for them.
+        found: what `find_runs` returned for them.
         uri: what `prepare_store` returned; curves are read there.
         path: of the HTML file; its folder is made.
         figures: a folder for .svg and .csv files, made if there is none.

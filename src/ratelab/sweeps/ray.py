@@ -79,7 +79,7 @@ class RayTasks:
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._context.enter_context(_connected(self._resources.address))
+        self._context.enter_context(_connect(self._resources.address))
         for place in range(len(self._stacks)):
             self._begin(place)
         return self
@@ -202,7 +202,7 @@ def _own_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def _connect(address: str | None) -> Iterator[None]:
     """Connect to the cluster at host:port, or start one on this machine; quietly.
 
     Raises:

@@ -145,7 +145,7 @@ class Sweep:
         """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
         path = self._program.folder.absolute() / "report.html"
         try:
-            recorded = tracker.recorded(self._id)
+            recorded = tracker.find_runs(self._id)
             if recorded is None:
                 return
             make_report(found, recorded, tracker.uri, path)

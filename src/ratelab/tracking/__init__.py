@@ -7,7 +7,7 @@ a program has not and training hides.
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
 from ratelab.tracking.none import NullRun, NullTracker
-from ratelab.tracking.reading import History, Recorded, RecordedRun, histories, recorded, windows
+from ratelab.tracking.reading import History, Recorded, RecordedRun, find_runs, read_histories, read_windows
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.uris import resolve_store, sqlite_path
 from ratelab.tracking.writer import MetricWriter
@@ -23,12 +23,12 @@ __all__ = [
     "Run",
     "Tracker",
     "comparison_links",
-    "histories",
+    "find_runs",
     "now_ms",
     "open_tracker",
     "prepare_store",
-    "recorded",
+    "read_histories",
+    "read_windows",
     "resolve_store",
     "sqlite_path",
-    "windows",
 ]

@@ -103,7 +103,7 @@ class Tracker(Protocol):
             the store.
         """
 
-    def recorded(self, sweep_id: str) -> Recorded | None:
+    def find_runs(self, sweep_id: str) -> Recorded | None:
         """Return the runs of a sweep as the store has them, once everything written so far is stored.
 
         Returns:

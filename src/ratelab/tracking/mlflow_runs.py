@@ -15,7 +15,7 @@ from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
 from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
-from ratelab.tracking.reading import Recorded, recorded
+from ratelab.tracking.reading import Recorded, find_runs
 from ratelab.tracking.writer import MetricWriter
 
 if TYPE_CHECKING:
@@ -181,10 +181,10 @@ class MlflowTracker(Tracker):
         """Return how to see these runs in MLflow's UI, side by side."""
         return links_to_print(self.uri, self.experiment_id, run_ids, sweep_id)
 
-    def recorded(self, sweep_id: str) -> Recorded:
+    def find_runs(self, sweep_id: str) -> Recorded:
         """Store everything written so far, then return the runs of the sweep as they can be read."""
         self.flush()
-        return recorded(self.uri, sweep_id)
+        return find_runs(self.uri, sweep_id)
 
     def flush(self) -> None:
         """Return when every metric written so far is stored."""

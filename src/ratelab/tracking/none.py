@@ -68,7 +68,7 @@ class NullTracker(Tracker):
         """Return nothing: nobody can see these runs."""
         return []
 
-    def recorded(self, sweep_id: str) -> None:
+    def find_runs(self, sweep_id: str) -> None:
         """Return None: no run was recorded."""
 
     def flush(self) -> None:

@@ -69,7 +69,7 @@ class History:
     values: npt.NDArray[np.float64]
 
 
-def recorded(
+def find_runs(
     uri: str, sweep_id: str | None = None, *, experiment: str | None = None, run_ids: Sequence[str] = ()
 ) -> Recorded:
     """Return the runs of a sweep, of an experiment, or those named; by default of the newest sweep.
@@ -168,7 +168,7 @@ def _convert(run: "MlflowRun") -> RecordedRun:
     )
 
 
-def histories(
+def read_histories(
     uri: str, run_ids: Sequence[str], key: str, at: Sequence[int] | None = None
 ) -> dict[str, History]:
     """Return one metric of many runs, by the id of the run; runs without it are left out.
@@ -203,7 +203,7 @@ def _pick(history: History, at: Sequence[int]) -> History:
     return History(history.steps[kept], history.values[kept])
 
 
-def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str, History]:
+def read_windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str, History]:
     """Return one metric of many runs, averaged over windows of steps, by the id of the run.
 
     A SQL store averages, so that no more than the means are read; of a server's points this program does.
@@ -230,7 +230,7 @@ def windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict[str,
 
 
 def _average(history: History, width: int) -> History:
-    """Return the means over windows of steps, as `windows` does."""
+    """Return the means over windows of steps, as `read_windows` does."""
     finite = np.abs(history.values) < _FINITE
     places, which = np.unique(history.steps[finite] // width, return_inverse=True)
     sums = np.bincount(which, history.values[finite], len(places))

@@ -58,7 +58,7 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
     """
     steps = max(len(curve.rates) for curve in curves)
     top = max(float(curve.rates.max()) for curve in curves) or 1.0
-    dots = [dotted(curve.rates / top, width * len(curve.rates) // steps or 1, height) for curve in curves]
+    dots = [draw_dots(curve.rates / top, width * len(curve.rates) // steps or 1, height) for curve in curves]
     cells = [[Text(" ") for _ in range(width)] for _ in range(height)]
     for number, drawn in reversed(list(enumerate(dots))):
         for row, column in np.argwhere(drawn):
@@ -72,7 +72,7 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
     return [*lines, Text(f"{0:>{MARGIN}}{steps - 1:>{width - 1}}")]
 
 
-def dotted(heights: npt.NDArray[np.floating], width: int, height: int) -> npt.NDArray[np.uint8]:
+def draw_dots(heights: npt.NDArray[np.floating], width: int, height: int) -> npt.NDArray[np.uint8]:
     """Return the Braille cells of a line through `heights`.
 
     Args:
@@ -83,7 +83,7 @@ def dotted(heights: npt.NDArray[np.floating], width: int, height: int) -> npt.ND
     Returns:
         The bits of each cell, uint8[height, width].
 
-    >>> dotted(np.array([1.0, 1.0]), 1, 1)
+    >>> draw_dots(np.array([1.0, 1.0]), 1, 1)
     array([[9]], dtype=uint8)
     """
     rows = np.rint((1 - heights) * (4 * height - 1)).astype(int)

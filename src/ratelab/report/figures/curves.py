@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ratelab.comparison import Comparison, Group, Result, Study
 from ratelab.comparison.results import DIVERGED_ACCURACY
-from ratelab.tracking import History, histories, windows
+from ratelab.tracking import History, read_histories, read_windows
 
 WINDOWS = 200  # of the training loss
 _NO_HISTORY = History(np.empty(0, np.int64), np.empty(0))
@@ -87,11 +87,11 @@ def read_curves(uri: str, study: Study) -> list[Curves]:
     ids = list(dict.fromkeys(run.run_id for run in runs if run.run_id))
     # one width for all comparisons, so that their runs are read together, each once
     width = window_width(runs)
-    loss = windows(uri, ids, "train_loss", width)
+    loss = read_windows(uri, ids, "train_loss", width)
     shown = {_pick_run(group).run_id: _NO_HISTORY for group in members}
     # one by one: of a rate for every step of every run at once the memory would not be bounded
     for run_id in shown:
-        shown[run_id] = histories(uri, [run_id], "learning_rate").get(run_id, _NO_HISTORY)
+        shown[run_id] = read_histories(uri, [run_id], "learning_rate").get(run_id, _NO_HISTORY)
     return [_make_curves(comparison, width, loss, shown) for comparison in study.comparisons]
 
 

@@ -31,6 +31,9 @@ def call(main, folder):
     """Call `main` in `folder` as a program would; signals, logging and Hydra are left as they were."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     loggers = logging.root.handlers[:], logging.root.level
+    # Hydra configures logging, which closes every handler that it knows of. One of absl's, where a test has
+    # imported TensorFlow, would then close the stream that it was made with: pytest's.
+    known, logging._handlerList[:] = logging._handlerList[:], []
     out, err, status = io.StringIO(), io.StringIO(), 0
     try:
         with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -44,6 +47,7 @@ def call(main, folder):
         for number, handler in handlers.items():
             signal.signal(number, handler)
         logging.root.handlers[:], logging.root.level = loggers
+        logging._handlerList[:] = known
         GlobalHydra.instance().clear()
         HydraConfig.instance().cfg = None
     return Ended(status, out.getvalue(), err.getvalue())

@@ -161,7 +161,7 @@ def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
     planned, model = planned_run(0), object()
     opened = RunRecord(planned, tracker)
     opened.add(chunk())
-    opened.finish((0.5, 0.875), model)
+    opened.finish((0.5, 0.875), lambda: model)
     given, example = run_of(tracker).log_keras_model.call_args.args
     assert given is model
     assert example.dtype == np.float32
@@ -224,16 +224,27 @@ def test_what_is_wrong_after_a_run_has_finished_changes_nothing_in_the_store(tra
     assert opened.result.status == "finished"
 
 
-def test_a_run_that_was_made_is_ended_by_what_goes_wrong_while_it_is_described(tracker, monkeypatch):
+def test_a_run_that_was_made_goes_on_without_the_files_that_describe_it(tracker, monkeypatch):
     error = OSError("no space left")
 
     def fail(*_):
         raise error
 
     monkeypatch.setattr(description, "log_files", fail)
-    with pytest.raises(OSError, match="no space left"):
+    opened = RunRecord(planned_run(0), tracker)
+    run_of(tracker).warn.assert_called_once_with("the description of the run (config.yaml and others)", error)
+    end_well(opened)
+    assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
+
+
+def test_a_run_that_was_made_is_ended_by_a_signal_while_it_is_described(tracker, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(description, "log_files", stop)
+    with pytest.raises(KeyboardInterrupt) as raised:
         RunRecord(planned_run(0), tracker)
-    assert tracker.ended == {NAME: error}
+    assert tracker.ended == {NAME: raised.value}
 
 
 def test_a_run_that_cannot_be_made_leaves_nothing_to_end():
@@ -279,11 +290,58 @@ def test_a_run_without_an_epoch_has_no_table(tracker):
     assert files == {}
 
 
-def test_a_table_that_cannot_be_kept_makes_the_run_fail_and_not_finish(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+def test_a_table_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker):
+    opened, error = RunRecord(planned_run(0), tracker), OSError("no space left")
+    run_of(tracker).artifact.side_effect = error
+    end_well(opened)
+    run_of(tracker).warn.assert_called_once_with("steps.parquet", error)
+    assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
+
+
+def test_a_table_that_cannot_be_kept_hides_no_signal(tracker):
+    opened, stop = RunRecord(planned_run(0), tracker), KeyboardInterrupt()
     run_of(tracker).artifact.side_effect = OSError("no space left")
     opened.add(chunk())
+    opened.close(stop)
+    assert tracker.ended == {NAME: stop}
+
+
+@pytest.mark.parametrize("place", ["build", "save"])
+def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker, place):
+    error = NotImplementedError("no get_config")
+
+    def build():
+        if place == "build":
+            raise error
+
+    opened = RunRecord(planned_run(0), tracker)
+    run_of(tracker).log_keras_model.side_effect = error
+    opened.add(chunk())
+    opened.finish((0.5, 0.875), build)
+    run_of(tracker).warn.assert_called_once_with("the model", error)
+    assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
+    assert opened.result.test_accuracy == 0.875
+
+
+def test_metrics_that_cannot_be_stored_make_the_run_fail_and_not_finish(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    opened.add(chunk())
+    run_of(tracker).metrics.side_effect = OSError("no space left")
     with pytest.raises(OSError, match="no space left") as raised:
         opened.finish((0.5, 0.875))
+    opened.close(raised.value)
     assert tracker.ended == {NAME: raised.value}
     assert opened.result.status == "failed"
+
+
+@pytest.mark.parametrize("folder", ["absent", "a file"])
+def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatch, tmp_path, folder):
+    place = tmp_path / folder
+    if folder == "a file":
+        place.write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    opened = RunRecord(planned_run(0), tracker)
+    end_well(opened)
+    warned = [call.args[0] for call in run_of(tracker).warn.call_args_list]
+    assert warned == ["the description of the run (config.yaml and others)", "steps.parquet"]
+    assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")

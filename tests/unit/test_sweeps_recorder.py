@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ratelab.runs import description
 from ratelab.runs.planned import Labels
 from ratelab.runtime.progress import Reporter
 from ratelab.sweeps import recorder
@@ -208,21 +207,22 @@ def test_a_stack_that_begins_again_when_all_its_runs_have_ended_is_passed_over(r
     assert starts == ["group0, group1, group2 seed=0", "group3 seed=0"]
 
 
-def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker, monkeypatch):
-    log_files, error = description.log_files, OSError("no space left")
+def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker):
+    error = OSError("no space left")
+    open_run = tracker.run.side_effect
 
-    def fail_for_the_second(run, planned):
-        if planned.number == 1:
+    def fail_for_the_second(run_name, **options):
+        if run_name == name(1):
             raise error
-        log_files(run, planned)
+        return open_run(run_name, **options)
 
-    monkeypatch.setattr(description, "log_files", fail_for_the_second)
+    tracker.run.side_effect = fail_for_the_second
     with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
         with pytest.raises(OSError, match="no space left") as raised:
             opened.await_run(RUNS[1], CFG)
         assert opened.await_run(RUNS[2], CFG).status == "finished"
     assert raised.value is error
-    assert tracker.ended == {name(0): None, name(1): error, name(2): None}
+    assert tracker.ended == {name(0): None, name(2): None}
     assert [(result.status, result.run_id) for result in opened.results] == [
         ("finished", f"id of {name(0)}"),
         ("failed", ""),
@@ -258,8 +258,10 @@ def test_every_record_is_ended_although_the_workers_cannot_be_stopped(recording,
     opened = recording()
     opened._record(STARTED)
     workers.stop.side_effect = OSError("no such process")
-    with pytest.raises(OSError, match="no such process"), opened:
+    with pytest.raises(RuntimeError, match="first") as raised, opened:
         raise error
+    assert raised.value is error
+    assert error.__notes__ == ["and then OSError: no such process"]
     assert tracker.ended == {name(number): error for number in range(3)}
 
 
@@ -311,14 +313,32 @@ def test_a_model_is_built_from_the_weights_of_the_runs_that_send_them(recording,
     device.assert_called_once_with(runs[1].config.device)
 
 
-def test_a_model_that_cannot_be_built_is_an_error_of_its_run(recording, tracker, device):
+def test_every_record_is_ended_although_one_of_them_cannot_be(recording, tracker):
+    error = KeyboardInterrupt()
+    opened = recording()
+    opened._record(STARTED)
+
+    def fail(_):
+        raise OSError("the store is gone")
+
+    opened._records[0].close = fail
+    with pytest.raises(KeyboardInterrupt) as raised, opened:
+        raise error
+    assert raised.value is error
+    assert error.__notes__ == ["and then OSError: the store is gone"]
+    assert tracker.ended == {name(1): error, name(2): error}
+
+
+def test_a_model_that_cannot_be_built_is_a_warning_of_its_run(recording, tracker, device):
+    error = ValueError("no such layer")
+
     def fail():
-        raise ValueError("no such layer")
+        raise error
 
     run = run_numbered(0)
     run.__dict__["job"] = replace(run.job, build_model=fail)
     events = [Started(WORKER, Stack((run,))), *epochs(0), ended(0, [])]
-    with recording(*events, runs=[run]) as opened, pytest.raises(ValueError, match="no such layer") as raised:
-        opened.await_run(run, CFG)
-    assert tracker.ended == {name(0): raised.value}
-    assert opened.results[0].status == "failed"
+    with recording(*events, runs=[run]) as opened:
+        assert opened.await_run(run, CFG).status == "finished"
+    tracker.opened[name(0)].warn.assert_called_once_with("the model", error)
+    assert tracker.ended == {name(0): None}

@@ -126,11 +126,35 @@ def test_the_status_is_what_happened(
 
 
 def test_metrics_that_cannot_be_stored_fail_the_run(tracker: Tracker, client: Any) -> None:
+    one = np.arange(1)
     with open_tracker(tracker.uri, "ratelab", Path.cwd()) as lost:
         assert isinstance(lost, MlflowTracker)
-        with pytest.raises(LookupError, match="no such run"), lost.run("run", params={}, tags={}) as run:
-            lost._writer.write("f" * 32, "a", np.arange(1), np.arange(1), np.arange(1))
+        sink = lost._writer._sink
+
+        class Deaf:
+            """Stores nothing of the first run."""
+
+            def store(self, batch: Any) -> None:
+                if any(rows.run_id == runs[0].id for rows in batch):
+                    raise RuntimeError("not these")
+                sink.store(batch)
+
+        lost._writer._sink = Deaf()
+        runs: list[Run] = []
+        with lost.run("other", params={}, tags={}) as other:
+            opened = lost.run("run", params={}, tags={})
+            run = opened.__enter__()
+            runs.append(run)
+            run.metrics("a", one, one, one)
+            other.metrics("a", one, one, one)
+            with pytest.raises(RuntimeError, match="not these"):
+                opened.__exit__(None, None, None)
+            other.metrics("b", one, one, one)
     assert client.get_run(run.id).info.status == "FAILED"
+    assert client.get_run(run.id).data.tags["error"] == "RuntimeError: not these"
+    assert client.get_run(run.id).data.metrics == {}
+    stored = client.get_run(other.id)
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"a": 0.0, "b": 0.0})
 
 
 def test_a_child_knows_its_parent_and_the_parent_fails_only_if_told(tracker: Tracker, client: Any) -> None:

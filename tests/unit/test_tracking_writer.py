@@ -15,7 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelab.tracking import MetricWriter, Tracker, now_ms, patience, sinks, sqlite_path, writer
+from ratelab.tracking import (
+    MetricWriter,
+    StoreError,
+    Tracker,
+    now_ms,
+    patience,
+    sinks,
+    sqlite_path,
+    writer,
+)
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -151,22 +160,41 @@ def test_arrays_that_do_not_fit_and_names_that_mlflow_refuses_are_refused_here(
             shared_writer.write(run_id, name, two, two, two)
 
 
-def test_an_error_of_the_thread_is_raised_in_the_foreground(uri: str, run_id: str) -> None:
+def test_an_error_of_the_thread_is_raised_in_the_foreground(uri: str) -> None:
     metrics = MetricWriter(uri)
     one = np.arange(1)
     metrics.write("f" * 32, "a", one, one, one)
-    with pytest.raises(LookupError, match=r"f{32}: no such run"):
+    with pytest.raises(StoreError, match=r"f{32}: no such run"):
         metrics.flush()
-    with pytest.raises(LookupError, match="no such run"):
-        metrics.write(run_id, "a", one, one, one)
+    with pytest.raises(StoreError, match="no such run"):
+        metrics.write("f" * 32, "a", one, one, one)
     metrics.close()
     metrics.close()
+
+
+def test_an_error_of_one_run_keeps_no_other_from_being_stored(uri: str, client: Any, run_id: str) -> None:
+    """They come in one batch, the lost run in the middle, and the other goes on afterwards."""
+    metrics = MetricWriter(uri)
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # so that all that follows waits
+        for step in range(3):
+            for one in (run_id, "f" * 32):
+                metrics.write(one, "a", np.array([step]), np.array([step]), np.array([step]))
+        other.execute("ROLLBACK")
+    metrics.flush(run_id)
+    with pytest.raises(StoreError, match=r"f{32}: no such run"):
+        metrics.flush("f" * 32)
+    metrics.write(run_id, "a", np.array([3]), np.array([3]), np.array([3]))
+    metrics.flush()
+    metrics.close()
+    assert [step for step, *_ in history(client, run_id, "a")] == [0, 1, 2, 3]
+    assert metrics._held == 0
 
 
 def test_close_raises_an_error_that_nobody_has_seen(uri: str) -> None:
     metrics = MetricWriter(uri)
     metrics.write("f" * 32, "a", np.arange(1), np.arange(1), np.arange(1))
-    with pytest.raises(LookupError, match="no such run"):
+    with pytest.raises(StoreError, match="no such run"):
         metrics.close()
     metrics.close()
 
@@ -175,7 +203,7 @@ def test_a_deleted_run_takes_no_metrics(uri: str, client: Any, run_id: str) -> N
     client.delete_run(run_id)
     metrics = MetricWriter(uri)
     metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
-    with pytest.raises(LookupError, match="deleted"):
+    with pytest.raises(StoreError, match="deleted"):
         metrics.close()
 
 
@@ -205,16 +233,16 @@ def test_a_locked_database_is_waited_for(
 def test_a_database_locked_for_too_long_is_an_error(
     uri: str, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlalchemy.exc import OperationalError
-
     monkeypatch.setattr(sinks, "_BUSY_SECONDS", 0.1)
     monkeypatch.setattr(patience, "_SECONDS", 0.3)
     with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         metrics = MetricWriter(uri)
         metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
-        with pytest.raises(OperationalError, match="locked"):
+        with pytest.raises(StoreError) as raised:
             metrics.close()
+    advice = "End the program that holds it (`fuser` names it)."
+    assert str(raised.value) == f"tracking.uri: {database(uri)}: database is locked. {advice}"
 
 
 def test_the_patience_is_at_least_a_minute() -> None:

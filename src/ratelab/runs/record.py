@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from ratelab.comparison import Measured, Result
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
-from ratelab.tracking import Diverged, Run, Tracker, now_ms
+from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class RunRecord:
             opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
             self._run = stack.enter_context(opened)
             stack.enter_context(_keep_steps(self._run, self._chunks))
-            description.log_files(self._run, planned)
+            with warn_of_loss(self._run, "the description of the run (config.yaml and others)"):
+                description.log_files(self._run, planned)
             self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
         self.result = replace(begun_result(planned), run_id=self._run.id)
 
@@ -87,16 +88,22 @@ class RunRecord:
         measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples)
         self.result = replace(self.result, validation=(*self.result.validation, measured))
 
-    def finish(self, test: "tuple[float, float] | None", model: "keras.Model | None" = None) -> None:
-        """Record loss and accuracy on the test split, if known, and the model, if given; then close."""
+    def finish(
+        self,
+        test: "tuple[float, float] | None",
+        build_model: "Callable[[], keras.Model] | None" = None,
+    ) -> None:
+        """Record loss and accuracy on the test split, if known, and the model, if it is wanted; then close.
+
+        A model that cannot be built or saved, as a table that cannot be kept, is a warning.
+        """
         last = self._chunks[-1]
         if test is not None:
             for key, value in zip(("test_loss", "test_accuracy"), test, strict=True):
                 self._run.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
-        if model is not None:
-            data = self._planned.job.data
-            example = (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
-            self._run.log_keras_model(model, example)
+        if build_model is not None:
+            with warn_of_loss(self._run, "the model"):
+                self._run.log_keras_model(build_model(), self._example())
         self._stack.close()
         self.result = replace(
             self.result,
@@ -104,6 +111,11 @@ class RunRecord:
             test_accuracy=None if test is None else test[1],
             final_rate=float(last.learning_rate[-1]),
         )
+
+    def _example(self) -> np.ndarray:
+        """Return one image as the model sees it."""
+        data = self._planned.job.data
+        return (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
 
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
@@ -129,7 +141,7 @@ def _keep_steps(run: Run, chunks: list[Chunk]) -> Iterator[None]:
         yield
     finally:
         if chunks:
-            with tempfile.TemporaryDirectory() as folder:
+            with warn_of_loss(run, "steps.parquet"), tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "steps.parquet"
                 _write_parquet(chunks, path)
                 run.artifact(path)

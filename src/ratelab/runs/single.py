@@ -80,8 +80,7 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
             assert chunk is not None  # noqa: S101 - the only run of its stack
             record.add(chunk)
             progress.advance(0, len(chunk.train_loss))
-        model = training.model() if _wants_model(planned) else None
-        record.finish(training.test()[0], model)
+        record.finish(training.test()[0], training.model if _wants_model(planned) else None)
     return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
 
 

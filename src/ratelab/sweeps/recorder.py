@@ -1,6 +1,7 @@
 """The runs of a sweep on their way from the workers that train them into their records."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ from ratelab.comparison import Result
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.record import RunRecord, begun_result
 from ratelab.runtime import devices
+from ratelab.runtime.endings import clean_up
 from ratelab.runtime.progress import Reporter
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Started
@@ -98,13 +100,17 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Record what has come so far if something ended the sweep early; end every record."""
-        try:
-            if error is not None:
-                for event in self._workers.stop():
-                    self._record(event)
-        finally:
-            for record in self._records.values():
-                record.close(error or RuntimeError("the sweep ended before this run"))
+        if error is None:
+            self._close_all(RuntimeError("the sweep ended before this run"))
+        else:
+            clean_up(error, self._record_rest, partial(self._close_all, error))
+
+    def _record_rest(self) -> None:
+        for event in self._workers.stop():
+            self._record(event)
+
+    def _close_all(self, error: BaseException) -> None:
+        clean_up(error, *(partial(record.close, error) for record in self._records.values()))
 
     def _record(self, event: Event) -> None:
         """Take note of an event; what goes wrong is an error of its run."""
@@ -118,7 +124,8 @@ class Recorder:
             if isinstance(event, Epoch):
                 self._add(event, record)
             elif isinstance(event, Ended):
-                record.finish(event.test, self._build_model(event))
+                wanted = event.weights is not None
+                record.finish(event.test, partial(self._build_model, event) if wanted else None)
                 self._end(event, record)
             else:
                 raise _error_of(event)
@@ -162,10 +169,8 @@ class Recorder:
         self._errors[number] = error
         self._tell_failure(error)
 
-    def _build_model(self, event: Ended) -> "keras.Model | None":
-        """Build the model here, if it is to be logged: workers send weights, not models."""
-        if event.weights is None:
-            return None
+    def _build_model(self, event: Ended) -> "keras.Model":
+        """Build the model here: workers send weights, not models."""
         run = self._runs[event.number]
         devices.configure(run.config.device)
         model: keras.Model = run.job.build_model()

@@ -6,9 +6,11 @@ a program has not and training hides.
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
+from ratelab.tracking.losses import warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import History, Recorded, RecordedRun, find_runs, read_histories, read_windows
 from ratelab.tracking.stores import open_tracker, prepare_store
+from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.uris import resolve_store, sqlite_path
 from ratelab.tracking.writer import MetricWriter
 
@@ -21,6 +23,7 @@ __all__ = [
     "Recorded",
     "RecordedRun",
     "Run",
+    "StoreError",
     "Tracker",
     "comparison_links",
     "find_runs",
@@ -31,4 +34,5 @@ __all__ = [
     "read_windows",
     "resolve_store",
     "sqlite_path",
+    "warn_of_loss",
 ]

@@ -1,5 +1,7 @@
 """MLflow's client, without its global state and with the patience that it lacks."""
 
+import contextlib
+import sys
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import safe_name
-from ratelab.tracking.patience import wait_patiently
-from ratelab.tracking.uris import is_served, kind_of
+from ratelab.tracking.patience import Patience
+from ratelab.tracking.troubles import StoreError
+from ratelab.tracking.uris import is_served
 from ratelab.validation import UserError
 
 P = ParamSpec("P")
@@ -23,15 +26,23 @@ _PAUSE_SECONDS = 0.2
 class Client:
     """The few calls that a run needs; each returns when the store has what it was given.
 
-    While another program holds the database each waits, two minutes at most; then it raises MLflow's error.
+    While the store takes nothing for the moment each waits, two minutes at most; then it raises StoreError.
 
     Args:
         uri: what `prepare_store` returned.
+        patience: with this store.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience: Patience) -> None:
         self.uri = uri
+        self._patience = patience
+        self._unended: dict[str, str] = {}  # the statuses that the store did not take
         self.mlflow = open_client(uri)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store has just been waited for in vain."""
+        return self._patience.is_lost
 
     def open_experiment(self, name: str, artifacts: Path | None) -> str:
         """Return the id of the experiment `name`; whoever comes first makes it.
@@ -53,51 +64,63 @@ class Client:
         return experiment_id
 
     def _create_experiment(self, name: str, artifacts: Path | None) -> str:
-        from mlflow.exceptions import MlflowException
-
         location = None
         if artifacts is not None:
             location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
         try:
             return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        except StoreError as error:
+            if getattr(error.__cause__, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
                 raise
         return self.open_experiment(name, artifacts)  # another process was faster: this finds what it made
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+    def create_run(self, experiment_id: str, name: str, parent_id: str | None) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind.
+
+        It has the tags that `mlflow.start_run` would set, and none of ours: with those comes what it is.
 
         Args:
             experiment_id: what `open_experiment` returned.
             name: what people see.
-            tags: as MLflow takes them; those that `mlflow.start_run` would set are added.
+            parent_id: the run that it is a child of.
         """
-        from mlflow.exceptions import MlflowException
-
         key = uuid.uuid4().hex  # by which a run is found whose id never arrived
-        tags = {**source_tags(), **tags, RUN_KEY: key}
+        tags = {**source_tags(), RUN_KEY: key}
+        if parent_id is not None:
+            tags["mlflow.parentRunId"] = parent_id
         try:
             run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
-        except MlflowException:
-            found = self._runs_with(experiment_id, key)
+        except StoreError:
+            found: list[str] = []
+            with contextlib.suppress(StoreError):  # the first cause is the one to tell
+                found = self._runs_with(experiment_id, key)
             if not found:
                 raise
             return found[0]
+        except BaseException:  # told to stop, perhaps when it was made already: nobody else would end it
+            with contextlib.suppress(StoreError):
+                for run_id in self._runs_with(experiment_id, key):
+                    self.set_status(run_id, "KILLED")
+            raise
         if is_served(self.uri):  # the HTTP client repeats a request whose answer was lost
-            for ghost in self._runs_with(experiment_id, key):
-                if ghost != run.info.run_id:
-                    self.mlflow.delete_run(ghost)
+            with contextlib.suppress(StoreError):
+                self._delete_ghosts(experiment_id, key, run.info.run_id)
         return str(run.info.run_id)
 
+    def _delete_ghosts(self, experiment_id: str, key: str, kept: str) -> None:
+        for run_id in self._runs_with(experiment_id, key):
+            if run_id != kept:
+                self._patiently(self.mlflow.delete_run, run_id)
+
     def _runs_with(self, experiment_id: str, key: str) -> list[str]:
-        found = self.mlflow.search_runs([experiment_id], filter_string=f"tags.`{RUN_KEY}` = '{key}'")
+        wanted = f"tags.`{RUN_KEY}` = '{key}'"
+        found = self._patiently(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
         return [run.info.run_id for run in found]
 
     def log_texts(
         self, run_id: str, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
     ) -> None:
-        """Log params and tags, a hundred a call."""
+        """Log params, then tags, a hundred a call: a program killed between leaves no tags without params."""
         from mlflow.entities import Param, RunTag
 
         texts: list[Any] = [Param(*item) for item in (params or {}).items()]
@@ -121,26 +144,20 @@ class Client:
         self._patiently(log, run_id, str(path), folder)
 
     def set_status(self, run_id: str, status: str) -> None:
-        """End the run with `status`."""
+        """End the run with `status`; if the store does not take it, `end_runs` tries again."""
+        self._unended[run_id] = status
         self._patiently(self.mlflow.set_terminated, run_id, status)
+        del self._unended[run_id]
+
+    def end_runs(self) -> None:
+        """Give the store the statuses that it did not take before: a full disk may have room again."""
+        for run_id, status in [*self._unended.items()]:
+            with contextlib.suppress(StoreError):  # it has been told, as the error of its run
+                self.set_status(run_id, status)
+        if self._unended:
+            sys.stderr.write(f"warning: {len(self._unended)} runs that ended stay RUNNING in the store.\n")
 
     def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the call returns, made again while another program holds a SQL store."""
+        """Return what the call returns, made again while the store takes nothing for the moment."""
         with quiet_logs():
-            return wait_patiently(lambda: call(*args, **kwargs), self._will_pass, _PAUSE_SECONDS)
-
-    def _will_pass(self, error: BaseException) -> bool:
-        """Say whether the database is only busy: MLflow has the driver's error in its message alone.
-
-        A server repeats by itself what its database refuses for the moment.
-        """
-        from mlflow.exceptions import MlflowException
-
-        if not isinstance(error, MlflowException):
-            return False
-        kind = kind_of(self.uri)
-        if kind == "sqlite":
-            return "database is locked" in str(error)
-        if kind == "postgresql":
-            return "(psycopg" in str(error) and "OperationalError" in str(error)
-        return False
+            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS)

@@ -47,10 +47,10 @@ def quiet_logs(level: int = logging.CRITICAL) -> Iterator[None]:
 
 
 @contextmanager
-def brief_requests(brief: bool = True) -> Iterator[None]:
+def brief_requests() -> Iterator[None]:
     """Let requests to a server that is known to be gone fail in seconds, not after MLflow's four minutes."""
     # MLflow reads these at every request; it has no other way to say it for one client
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"} if brief else {}
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)
     try:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """One run, open as long as the block of `Tracker.run`.
 
-    Each method but `metrics` returns when what it was given is stored. A store that another program holds is
-    waited for, two minutes at most; what is raised then is MLflow's or the database's own exception.
+    Each method but `metrics` returns when what it was given is stored. A store that takes nothing for the
+    moment is waited for, two minutes at most; then they raise `StoreError`.
 
     Attributes:
         id: what the store calls it; empty where nothing is tracked.
@@ -40,7 +40,7 @@ class Run(Protocol):
 
         Raises:
             ValueError: the arrays do not belong together, or the store would refuse the name.
-            Exception: what kept earlier points of this tracker, of whichever run, from being stored.
+            Exception: what kept earlier points of this run from being stored.
         """
 
     def params(self, params: Mapping[str, Any]) -> None:
@@ -57,6 +57,9 @@ class Run(Protocol):
 
     def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""
+
+    def warn(self, what: str, error: Exception) -> None:
+        """Say that `what` could not be kept, and why; the run goes on and may end as FINISHED."""
 
     def fail(self, reason: str, traceback_text: str) -> None:
         """Mark the run as failed although its block goes on; it becomes FAILED when the block ends."""
@@ -84,7 +87,7 @@ class Tracker(Protocol):
         Args:
             name: what people see.
             params: logged at once.
-            tags: set when the run is made.
+            tags: set in the same step.
             parent_id: the run that this one is a child of.
 
         Raises:
@@ -118,7 +121,7 @@ class Tracker(Protocol):
         """Return when every metric written so far is stored.
 
         Raises:
-            Exception: what kept one of them from being stored.
+            Exception: what kept those of a run from being stored, if nobody was told yet.
         """
 
     def __enter__(self) -> Self: ...

@@ -1,8 +1,9 @@
 """The life of a run: FINISHED only if its block finished, and everything is stored before that is said."""
 
+import contextlib
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.runtime.endings import attempt, clean_up
 from ratelab.tracking.client import Client
-from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
+from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
+from ratelab.tracking.patience import Patience
 from ratelab.tracking.reading import Recorded, find_runs
+from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.writer import MetricWriter
 
 if TYPE_CHECKING:
@@ -30,16 +34,19 @@ class MlflowRun(Run):
     Args:
         client: the store's.
         writer: where its metrics go.
+        losses: are told what could not be kept.
         run_id: MLflow's.
         name: the name people see.
     """
 
-    def __init__(self, client: Client, writer: MetricWriter, run_id: str, name: str) -> None:
+    def __init__(self, client: Client, writer: MetricWriter, losses: Losses, run_id: str, name: str) -> None:
         self.id = run_id
         self.name = name
         self._client = client
         self._writer = writer
+        self._losses = losses
         self._failures: list[str] = []
+        self._missing: list[str] = []
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over, as `MetricWriter.write` does."""
@@ -47,17 +54,20 @@ class MlflowRun(Run):
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Log parameters; what MLflow would cut or refuse is also kept in full as `params_full.json`."""
-        safe, changed = safe_params(params)
-        self._client.log_texts(self.id, params=safe)
-        if changed:
-            self.artifact_text(as_json(changed), "params_full.json")
+        self._log(params, {})
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; what MLflow would cut or refuse is also kept in full as `tags_full.json`."""
-        safe, changed = safe_tags(tags)
-        self._client.log_texts(self.id, tags=safe)
-        if changed:
-            self.artifact_text(as_json(changed), "tags_full.json")
+        self._log({}, tags)
+
+    def _log(self, params: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+        """Log both in one step: a run that has its tags has its params, whenever the program is killed."""
+        (safe_p, long_params), (safe_t, long_tags) = safe_params(params), safe_tags(tags)
+        self._client.log_texts(self.id, safe_p, safe_t)
+        for name, texts in (("params_full.json", long_params), ("tags_full.json", long_tags)):
+            if texts:
+                with warn_of_loss(self, name):
+                    self.artifact_text(as_json(texts), name)
 
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
@@ -73,38 +83,43 @@ class MlflowRun(Run):
 
         log_keras_model(self._client.mlflow, self.id, model, example)
 
+    def warn(self, what: str, error: Exception) -> None:
+        """Tell the user, and in the tag `not_kept` whoever reads the run, what could not be kept."""
+        self._missing.append(what)
+        self._losses.add(what, self.name, error)
+        with contextlib.suppress(StoreError):  # it has been told
+            self.tags({"not_kept": ", ".join(dict.fromkeys(self._missing))})
+
     def fail(self, reason: str, traceback_text: str) -> None:
         """Mark the run as failed although its block goes on; it becomes FAILED when the block ends.
 
-        Returns when the tag and the traceback are stored. Called again, the tag has the last reason and the
-        artifact all tracebacks.
+        Returns when the tag and the traceback are stored, or the user has been warned that they are not.
+        Called again, the tag has the last reason and the artifact all tracebacks.
         """
         self._failures.append(traceback_text)
-        self.tags({"error": clip(reason, _ERROR_LENGTH)})
-        self.artifact_text("\n".join(self._failures), "traceback.txt")
+        with warn_of_loss(self, "the tag error"):
+            self.tags({"error": clip(reason, _ERROR_LENGTH)})
+        with warn_of_loss(self, "traceback.txt"):
+            self.artifact_text("\n".join(self._failures), "traceback.txt")
 
     def _end(self) -> None:
         self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED")
 
     def _end_by(self, error: BaseException) -> None:
-        """Store what can be stored, then the status; a second error becomes a note of the first.
-
-        It waits for a store as every call does, but not for a server that has just failed to answer.
-        """
+        """Store what can be stored, then the status; a second error becomes a note of the first."""
         status = status_after(error)
-        stored = False
         try:
-            stored = _attempt(error, self._writer.flush)
+            attempt(error, lambda: self._writer.flush(self.id))
             # Ctrl-C and signals need no reason: whoever sent them waits for the end
-            if stored and status == "FAILED":
-                stored = _attempt(error, lambda: self._describe(error))
+            if status == "FAILED" and not self._client.is_lost:
+                self._describe(error)
         finally:  # also if a second Ctrl-C ends the flush: the run must not stay RUNNING for ever
-            with brief_requests(not stored):
-                _attempt(error, lambda: self._client.set_status(self.id, status))
+            attempt(error, lambda: self._client.set_status(self.id, status))
 
     def _describe(self, error: BaseException) -> None:
         if isinstance(error, Diverged):
-            self.tags({"diverged_step": error.step})
+            with warn_of_loss(self, "the tag diverged_step"):
+                self.tags({"diverged_step": error.step})
         self.fail(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
@@ -118,17 +133,6 @@ def status_after(error: BaseException) -> str:
     """
     by_signal = isinstance(error, SystemExit) and error.code in {128 + number for number in signal.Signals}
     return "KILLED" if by_signal or isinstance(error, KeyboardInterrupt) else "FAILED"
-
-
-def _attempt(error: BaseException, action: Callable[[], None]) -> bool:
-    """Say whether an action succeeded; why it did not is noted at the error that is on its way already."""
-    try:
-        action()
-    except Exception as second:
-        if second is not error:  # the writer raises its error at every call
-            error.add_note(f"tracking: and then {type(second).__name__}: {second}")
-        return False
-    return True
 
 
 class MlflowTracker(Tracker):
@@ -147,9 +151,11 @@ class MlflowTracker(Tracker):
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         self.uri = uri
-        self._client = Client(uri)
+        self._patience = Patience(uri)
+        self._client = Client(uri, self._patience)
         self.experiment_id = self._client.open_experiment(experiment, artifacts)
-        self._writer = MetricWriter(uri)
+        self._writer = MetricWriter(uri, self._patience)
+        self._losses = Losses()
 
     @contextmanager
     def run(
@@ -161,17 +167,12 @@ class MlflowTracker(Tracker):
         parent_id: str | None = None,
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
-        safe, changed = safe_tags(tags)
-        if parent_id:
-            safe["mlflow.parentRunId"] = parent_id
-        run_id = self._client.create_run(self.experiment_id, name, safe)
-        run = MlflowRun(self._client, self._writer, run_id, name)
+        run_id = self._client.create_run(self.experiment_id, name, parent_id)
+        run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
         try:
-            run.params(params)
-            if changed:
-                run.artifact_text(as_json(changed), "tags_full.json")
+            run._log(params, tags)
             yield run
-            self._writer.flush()  # inside: metrics that cannot be stored fail the run
+            self._writer.flush(run_id)  # inside: metrics that cannot be stored fail the run
         except BaseException as error:
             run._end_by(error)
             raise
@@ -197,7 +198,5 @@ class MlflowTracker(Tracker):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Store the rest and stop."""
-        if error is None:
-            self._writer.close()
-        else:
-            _attempt(error, self._writer.close)
+        steps = self._writer.close, self._client.end_runs, self._losses.close, self._patience.forget
+        clean_up(error, *steps)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratelab.tracking.mlflow_internals import find_engine, latest_metrics_table, metrics_table, runs_table
-from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _LARGEST = 1.7976931348623157e308  # what MLflow stores for an infinity
 _REQUEST_ROWS = 1000  # MLflow's own limit
 _BUSY_SECONDS = 20.0  # SQLite waits in its own loop, which sees a free database sooner than ours
-_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def sink_for(client: "MlflowClient") -> Sink:
 
 
 class ClientSink:
-    """Any store, through `log_batch`; MLflow's client repeats a failed request by itself."""
+    """Any store, through `log_batch`."""
 
     def __init__(self, client: "MlflowClient") -> None:
         self._client = client
@@ -76,21 +75,18 @@ def _metrics(rows: Rows) -> Iterator["Metric"]:
 
 
 class _SqlSink(ABC):
-    """One transaction a batch, on the engine of MLflow's own store; a locked database is waited for."""
+    """One transaction a batch, on the engine of MLflow's own store."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
     def store(self, batch: Sequence[Rows]) -> None:
-        """Write the batch, again and again while another program holds the database.
+        """Write the batch, all of it or nothing.
 
         Raises:
-            LookupError: there is no such run, or it has been deleted; nothing was written.
-            DBAPIError: the database was busy for two minutes, or refuses the batch.
+            StoreError: there is no such run, or it has been deleted.
+            DBAPIError: the database is busy, or refuses the batch.
         """
-        wait_patiently(lambda: self._store(batch), self._will_pass, _PAUSE_SECONDS)
-
-    def _store(self, batch: Sequence[Rows]) -> None:
         with self._engine.begin() as connection:
             self._begin(connection)
             _check_runs(connection, sorted({rows.run_id for rows in batch}))
@@ -105,10 +101,6 @@ class _SqlSink(ABC):
     @abstractmethod
     def _insert(self, connection: "Connection", rows: Rows) -> None:
         """Write the points; those that are there already stay as they are."""
-
-    @abstractmethod
-    def _will_pass(self, error: BaseException) -> bool:
-        """Say whether the database is only busy."""
 
 
 class SqliteSink(_SqlSink):
@@ -135,11 +127,6 @@ class SqliteSink(_SqlSink):
         # the constant columns are endless: the rows end with the shortest column
         tuples = list(zip(*(columns[name] for name in self._columns), strict=False))
         connection.exec_driver_sql(self._statement, tuples)
-
-    def _will_pass(self, error: BaseException) -> bool:
-        from sqlalchemy.exc import DBAPIError
-
-        return isinstance(error, DBAPIError) and ("locked" in str(error.orig) or "busy" in str(error.orig))
 
 
 def _columns(rows: Rows) -> dict[str, Any]:
@@ -179,21 +166,16 @@ class PostgresSink(_SqlSink):
         del columns["run_uuid"]
         connection.execute(text(self._STATEMENT), columns)
 
-    def _will_pass(self, error: BaseException) -> bool:
-        from sqlalchemy.exc import DBAPIError, OperationalError
-
-        lost = isinstance(error, DBAPIError) and error.connection_invalidated
-        return lost or isinstance(error, OperationalError)
-
 
 def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:
-    """Raise LookupError unless there are all these runs, none of them deleted."""
+    """Raise StoreError unless there are all these runs, none of them deleted."""
     from sqlalchemy import select
 
     runs = runs_table()
     active = select(runs.c.run_uuid).where(runs.c.run_uuid.in_(run_ids), runs.c.lifecycle_stage == "active")
     if missing := set(run_ids) - set(connection.scalars(active)):
-        raise LookupError(f"metrics for {', '.join(sorted(missing))}: no such run in the store, or deleted")
+        gone = ", ".join(sorted(missing))
+        raise StoreError(f"metrics for {gone}: no such run in the store, or deleted meanwhile.")
 
 
 def _update_latest(connection: "Connection", batch: Sequence[Rows]) -> None:

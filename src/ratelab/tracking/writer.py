@@ -8,30 +8,35 @@ import numpy as np
 
 from ratelab.tracking.environment import open_client
 from ratelab.tracking.names import metric_name
+from ratelab.tracking.patience import Patience
 from ratelab.tracking.sinks import Rows, sink_for
 
 _BATCH_ROWS = 25_000  # a transaction of about 0.2 s: short enough for the other writers
 _CAPACITY_ROWS = 250_000  # what a run that is told to stop can still store within seconds
+_PAUSE_SECONDS = 0.1
 
 
 class MetricWriter:
-    """Stores metrics in the background, in the order written; nothing is dropped.
+    """Stores metrics in the background, in the order written; what the store does not take is tried again.
 
-    Any thread may write. An error in storing is raised by the next `write`, `flush` or `close`; after it
-    nothing more is stored.
+    Any thread may write. A run whose metrics cannot be stored, after all patience, loses those that wait, and
+    takes no more: the next `write` or `flush` of that run raises why. The metrics of other runs are stored.
 
     Args:
         uri: what `prepare_store` returned.
+        patience: with this store, which others may share.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience: Patience | None = None) -> None:
         self._sink = sink_for(open_client(uri))
+        self._patience = patience or Patience(uri)
         self._changed = threading.Condition()
         self._waiting: deque[Rows] = deque()
         self._held = 0  # rows waiting or being stored
         self._storing = False
-        self._error: Exception | None = None
-        self._reported = self._closing = self._abandoned = False
+        self._errors: dict[str, Exception] = {}  # by the run that they are of
+        self._told: set[str] = set()
+        self._closing = self._abandoned = False
         # a daemon: a program that was told to stop twice does not wait for a store that is gone
         self._thread = threading.Thread(target=self._run, name="metric-writer", daemon=True)
         self._thread.start()
@@ -51,31 +56,37 @@ class MetricWriter:
         Raises:
             ValueError: the arrays do not belong together, or MLflow would refuse the name.
             RuntimeError: the writer has been closed.
-            Exception: what kept earlier points from being stored.
+            Exception: what kept earlier points of this run from being stored.
         """
         for rows in _split(_copy_rows(run_id, key, steps, values, timestamps)):
             with self._changed:
-                self._changed.wait_for(lambda: self._error or self._closing or self._held < _CAPACITY_ROWS)
-                self._raise_error()
+                self._changed.wait_for(
+                    lambda: run_id in self._errors or self._closing or self._held < _CAPACITY_ROWS
+                )
+                self._raise_error(run_id)
                 if self._closing:
                     raise RuntimeError("the metric writer is closed")
                 self._waiting.append(rows)
                 self._held += len(rows)
                 self._changed.notify_all()
 
-    def flush(self) -> None:
-        """Return when everything written so far is stored, which may be minutes if the store is held.
+    def flush(self, run_id: str | None = None) -> None:
+        """Return when nothing waits any more, which may take minutes if the store is held.
+
+        Args:
+            run_id: whose error is raised; None: of any run, if nobody was told yet.
 
         Raises:
-            Exception: what kept some of it from being stored.
+            Exception: what kept metrics of the run from being stored.
         """
         with self._changed:
             try:
-                self._changed.wait_for(lambda: self._error or not (self._waiting or self._storing))
+                self._changed.wait_for(lambda: not (self._waiting or self._storing))
             except BaseException:  # Ctrl-C: the store may be gone for minutes, so `close` must not wait again
                 self._abandoned = True
                 raise
-            self._raise_error()
+            for one in [run_id] if run_id else [*self._errors.keys() - self._told]:
+                self._raise_error(one)
 
     def close(self) -> None:
         """Store the rest and stop, as `flush` does; an error that was raised before is not raised again.
@@ -83,7 +94,7 @@ class MetricWriter:
         Once a `flush` has been broken off, it returns at once.
         """
         try:
-            if not (self._reported or self._closing or self._abandoned):
+            if not (self._closing or self._abandoned):
                 self.flush()
         finally:
             with self._changed:
@@ -92,21 +103,34 @@ class MetricWriter:
             if not self._abandoned:
                 self._thread.join()
 
-    def _raise_error(self) -> None:
-        """Raise what the thread has met; the caller holds the lock."""
-        if self._error:
-            self._reported = True
-            raise self._error
+    def _raise_error(self, run_id: str) -> None:
+        """Raise what the thread has met with a run; the caller holds the lock."""
+        if run_id in self._errors:
+            self._told.add(run_id)
+            raise self._errors[run_id]
 
     def _run(self) -> None:
-        """Store batch after batch until there is an error or the end; this is the thread."""
+        """Store batch after batch until the end; this is the thread."""
         while batch := self._take():
-            try:
-                self._sink.store(batch)
-            except Exception as error:
-                self._finish(batch, error)
-                return
-            self._finish(batch, None)
+            self._finish(batch, self._store(batch))
+
+    def _store(self, batch: list[Rows]) -> dict[str, Exception]:
+        """Store a batch, at worst run by run: what is wrong with one must not take the others along.
+
+        Returns:
+            By their ids what kept runs from being stored.
+        """
+        runs = dict.fromkeys(rows.run_id for rows in batch)
+        try:
+            self._patience.ask(lambda: self._sink.store(batch), _PAUSE_SECONDS)
+        except Exception as error:
+            if len(runs) == 1:
+                return dict.fromkeys(runs, error)
+            errors: dict[str, Exception] = {}
+            for run_id in runs:
+                errors |= self._store([rows for rows in batch if rows.run_id == run_id])
+            return errors
+        return {}
 
     def _take(self) -> list[Rows]:
         """Wait for rows and return the next batch, of many small writes; empty when there will be none."""
@@ -120,12 +144,15 @@ class MetricWriter:
             self._storing = bool(batch)
             return batch
 
-    def _finish(self, batch: list[Rows], error: Exception | None) -> None:
-        """Wake those who wait for room, or for the rows of a batch."""
+    def _finish(self, batch: list[Rows], errors: dict[str, Exception]) -> None:
+        """Wake those who wait for room, or for a batch; drop what lost runs have written since."""
         with self._changed:
-            self._held -= sum(map(len, batch))
+            self._errors |= errors
+            dropped = [rows for rows in self._waiting if rows.run_id in errors]
+            if dropped:
+                self._waiting = deque(rows for rows in self._waiting if rows.run_id not in errors)
+            self._held -= sum(map(len, [*batch, *dropped]))
             self._storing = False
-            self._error = error
             self._changed.notify_all()
 
 

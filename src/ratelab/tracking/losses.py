@@ -1,0 +1,70 @@
+"""What could not be kept of runs that go on without it: told once, with what to do."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ratelab.tracking.names import clip
+
+if TYPE_CHECKING:
+    from ratelab.tracking.interface import Run
+
+_REASON_LENGTH = 300
+
+
+class Losses:
+    """Prints a warning for the first loss of each kind, and at the end how many more there were."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, what: str, name: str, error: Exception) -> None:
+        """Tell of one.
+
+        Args:
+            what: could not be kept.
+            name: of the run.
+            error: why.
+        """
+        self._counts[what] += 1
+        if self._counts[what] > 1:
+            return
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        if not isinstance(error, OSError | ValueError):
+            reason = f"{type(error).__name__}: {reason}"
+        words = [
+            f"warning: {name}: {what} could not be kept: {clip(reason, _REASON_LENGTH)}.",
+            _advice(what, error),
+            "The run goes on without it.",
+        ]
+        sys.stderr.write(" ".join(word for word in words if word) + "\n")
+
+    def close(self) -> None:
+        """Say how many more there were of each kind."""
+        for what, count in self._counts.items():
+            if count > 1:
+                sys.stderr.write(f"warning: {what} could not be kept of {count - 1} further runs.\n")
+        self._counts.clear()
+
+
+def _advice(what: str, error: Exception) -> str:
+    """Return what to do, where the error does not say it."""
+    if isinstance(error, PermissionError):
+        return "Get permission to write there."
+    if isinstance(error, OSError):
+        place = "a folder that you can write in" if "temporary directory" in str(error) else "one with room"
+        return f"Make room there, or set TMPDIR to {place}."
+    if what == "the model":
+        return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
+    return ""
+
+
+@contextlib.contextmanager
+def warn_of_loss(run: "Run", what: str) -> Iterator[None]:
+    """Let a run go on without what the block would keep, with a warning: it has trained all the same."""
+    try:
+        yield
+    except Exception as error:
+        run.warn(what, error)

@@ -1,0 +1,71 @@
+"""What an error of a store means: whether it will pass, and one line that says what to do."""
+
+from pathlib import Path
+
+from ratelab.runtime.passwords import without_password
+from ratelab.tracking.names import clip
+from ratelab.tracking.uris import kind_of, sqlite_path
+from ratelab.validation import UserError
+
+__all__ = ["StoreError", "explain_trouble", "will_pass"]
+
+_REASON_LENGTH = 300
+_FULL = "Make room on its disk."
+# what drivers, MLflow and the system say in their messages; nothing else tells these errors apart
+_ADVICE = {
+    "disk is full": _FULL,
+    "No space left": _FULL,
+    "quota": _FULL,
+    "locked": "End the program that holds it (`fuser` names it).",
+    "readonly": "Get permission to write there.",
+    "ermission": "Get permission to write there.",
+    "status 401": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+}
+_PASSING = {
+    "sqlite": ("locked", "busy", "disk is full", "disk I/O error", "unable to open database file"),
+    "postgresql": ("OperationalError",),
+    # a server hands on what its own database says
+    "http": ("failed with exception", "too many", "OperationalError", "error code 429", "error code 50"),
+}
+
+
+class StoreError(UserError):
+    """A store does not take what it is given; the message names it, the first cause, and what to do."""
+
+
+def will_pass(uri: str, error: BaseException) -> bool:
+    """Say whether a store may take later what it refuses now: it is held, full, or does not answer.
+
+    Args:
+        uri: of the store.
+        error: MLflow's, SQLAlchemy's or the driver's; MLflow has the driver's in its message alone.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DBAPIError
+
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        text = f"{type(error).__name__}: {error.orig}"
+    elif isinstance(error, MlflowException):
+        if error.error_code == "TEMPORARILY_UNAVAILABLE":
+            return True
+        text = str(error)
+    else:
+        return False
+    kind = kind_of(uri).replace("https", "http")
+    return any(part in text for part in _PASSING[kind])
+
+
+def explain_trouble(uri: str, error: BaseException) -> str:
+    """Return one line: the store, the cause as the driver tells it, what to do."""
+    place = str(sqlite_path(uri, Path())) if kind_of(uri) == "sqlite" else without_password(uri)
+    reason = _find_reason(uri, error)
+    advice = next((advice for part, advice in _ADVICE.items() if part in reason), "Look at the store.")
+    return f"tracking.uri: {place}: {reason}. {advice}"
+
+
+def _find_reason(uri: str, error: BaseException) -> str:
+    """Return the first line of what the driver says: the rest is SQL, and rows by the thousand."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+    return clip(without_password(lines[0], uri), _REASON_LENGTH).rstrip(".")

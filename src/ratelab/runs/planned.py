@@ -126,7 +126,8 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
         UserError: for the first thing that stands in the way; nothing was written.
     """
     planned = plan_run(cfg, hydra)
-    prepare_store(planned.config.tracking.uri, planned.directory)
+    tracking = planned.config.tracking
+    prepare_store(tracking.uri, planned.directory, tracking.experiment)
     return planned
 
 

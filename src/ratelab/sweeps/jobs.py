@@ -86,8 +86,8 @@ def prepare_jobs(program: HydraProgram, jobs: Jobs) -> None:
     """Refuse a program that cannot take results from workers; make sure that the store works, or make it."""
     if jobs.runs:
         _check_task(program.task)
-        first = jobs.runs[0]
-        prepare_store(first.config.tracking.uri, first.directory)
+        tracking = jobs.runs[0].config.tracking
+        prepare_store(tracking.uri, jobs.runs[0].directory, tracking.experiment)
 
 
 def save_sweep_config(program: HydraProgram) -> None:

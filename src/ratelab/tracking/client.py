@@ -11,9 +11,8 @@ from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import safe_name
 from ratelab.tracking.patience import Patience
-from ratelab.tracking.troubles import StoreError
+from ratelab.tracking.troubles import StoreError, check_is_active
 from ratelab.tracking.uris import is_served
-from ratelab.validation import UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,13 +53,11 @@ class Client:
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
-        found = self._patiently(self.mlflow.get_experiment_by_name, name)
+        found = self.ask(self.mlflow.get_experiment_by_name, name)
         if found is None:
             return self._create_experiment(name, artifacts)
         experiment_id: str = found.experiment_id
-        if found.lifecycle_stage != "active":
-            advice = f"Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
-            raise UserError(f"tracking.experiment: {name!r} was deleted in this store. {advice}")
+        check_is_active(name, experiment_id, found.lifecycle_stage)
         return experiment_id
 
     def _create_experiment(self, name: str, artifacts: Path | None) -> str:
@@ -68,7 +65,7 @@ class Client:
         if artifacts is not None:
             location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
         try:
-            return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
+            return self.ask(self.mlflow.create_experiment, name, artifact_location=location)
         except StoreError as error:
             if getattr(error.__cause__, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -89,7 +86,7 @@ class Client:
         if parent_id is not None:
             tags["mlflow.parentRunId"] = parent_id
         try:
-            run = self._patiently(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
+            run = self.ask(self.mlflow.create_run, experiment_id, tags=tags, run_name=name)
         except StoreError:
             found: list[str] = []
             with contextlib.suppress(StoreError):  # the first cause is the one to tell
@@ -110,11 +107,11 @@ class Client:
     def _delete_ghosts(self, experiment_id: str, key: str, kept: str) -> None:
         for run_id in self._runs_with(experiment_id, key):
             if run_id != kept:
-                self._patiently(self.mlflow.delete_run, run_id)
+                self.ask(self.mlflow.delete_run, run_id)
 
     def _runs_with(self, experiment_id: str, key: str) -> list[str]:
         wanted = f"tags.`{RUN_KEY}` = '{key}'"
-        found = self._patiently(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
+        found = self.ask(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
         return [run.info.run_id for run in found]
 
     def log_texts(
@@ -127,7 +124,7 @@ class Client:
         texts += [RunTag(*item) for item in (tags or {}).items()]
         for start in range(0, len(texts), _TEXTS_A_CALL):
             part = texts[start : start + _TEXTS_A_CALL]
-            self._patiently(
+            self.ask(
                 self.mlflow.log_batch,
                 run_id,
                 params=[text for text in part if isinstance(text, Param)],
@@ -136,17 +133,17 @@ class Client:
 
     def log_text(self, run_id: str, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
-        self._patiently(self.mlflow.log_text, run_id, text, path)
+        self.ask(self.mlflow.log_text, run_id, text, path)
 
     def log_path(self, run_id: str, path: Path, folder: str | None) -> None:
         """Keep a file, or all that a folder holds, as artifacts."""
         log = self.mlflow.log_artifacts if path.is_dir() else self.mlflow.log_artifact
-        self._patiently(log, run_id, str(path), folder)
+        self.ask(log, run_id, str(path), folder)
 
     def set_status(self, run_id: str, status: str) -> None:
         """End the run with `status`; if the store does not take it, `end_runs` tries again."""
         self._unended[run_id] = status
-        self._patiently(self.mlflow.set_terminated, run_id, status)
+        self.ask(self.mlflow.set_terminated, run_id, status)
         del self._unended[run_id]
 
     def end_runs(self) -> None:
@@ -157,7 +154,7 @@ class Client:
         if self._unended:
             sys.stderr.write(f"warning: {len(self._unended)} runs that ended stay RUNNING in the store.\n")
 
-    def _patiently(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def ask(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, made again while the store takes nothing for the moment."""
         with quiet_logs():
             return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS)

@@ -72,6 +72,14 @@ def make_tables(uri: str, artifacts: Path) -> None:
             engine.dispose()
 
 
+def known_tables() -> set[str]:
+    """Return the names of all tables that the installed MLflow's migrations make, the first and the last."""
+    from mlflow.store.db.base_sql_model import Base
+    from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+
+    return {*Base.metadata.tables, *InitialBase.metadata.tables, "alembic_version"}
+
+
 def has_all_tables(engine: "Engine") -> bool:
     """Say whether a database has every table of the installed MLflow's."""
     from mlflow.store.db.utils import _all_tables_exist

@@ -81,7 +81,7 @@ class MlflowRun(Run):
         """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""
         from ratelab.tracking.model import log_keras_model
 
-        log_keras_model(self._client.mlflow, self.id, model, example)
+        log_keras_model(self._client, self.id, model, example)
 
     def warn(self, what: str, error: Exception) -> None:
         """Tell the user, and in the tag `not_kept` whoever reads the run, what could not be kept."""

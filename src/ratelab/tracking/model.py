@@ -1,5 +1,6 @@
 """A Keras model as MLflow keeps it: with its signature, and its requirements written down, not inferred."""
 
+import contextlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -7,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ratelab.tracking.client import Client
 from ratelab.tracking.environment import quiet_logs
+from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
     import keras
-    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
 
 
-def log_keras_model(client: "MlflowClient", run_id: str, model: "keras.Model", example: np.ndarray) -> None:
+def log_keras_model(client: Client, run_id: str, model: "keras.Model", example: np.ndarray) -> None:
     """Keep `model` as the run's "model", which `mlflow.pyfunc.load_model("runs:/ID/model")` loads.
 
     Args:
@@ -23,24 +26,48 @@ def log_keras_model(client: "MlflowClient", run_id: str, model: "keras.Model", e
         run_id: the run that made the model.
         model: built, compiled or not.
         example: inputs, first axis: batch.
+
+    Raises:
+        Exception: whatever Keras, MLflow or the store raises; a model half kept is marked as FAILED.
     """
-    import mlflow.tensorflow
     from mlflow.entities import LoggedModelOutput
+
+    store = client.mlflow
+    run = client.ask(store.get_run, run_id)
+    logged = client.ask(
+        store.create_logged_model,
+        run.info.experiment_id,
+        name="model",
+        source_run_id=run_id,
+        params=run.data.params,
+        model_type="keras",
+    )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder, "model"))
+            _save(model, path, example, logged, run_id)
+            client.ask(store.log_model_artifacts, logged.model_id, path)
+        client.ask(store.log_outputs, run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            client.ask(store.finalize_logged_model, logged.model_id, "FAILED")
+        raise
+    client.ask(store.finalize_logged_model, logged.model_id, "READY")
+
+
+def _save(model: "keras.Model", path: str, example: np.ndarray, logged: "LoggedModel", run_id: str) -> None:
+    """Write the model with what MLflow wants to know of it."""
+    import mlflow.tensorflow
     from mlflow.models import Model
 
-    run = client.get_run(run_id)
-    logged = client.create_logged_model(
-        run.info.experiment_id, name="model", source_run_id=run_id, params=run.data.params, model_type="keras"
-    )
     card = Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
         run_id=run_id,
         model_id=logged.model_id,
     )
-    with tempfile.TemporaryDirectory() as folder, quiet_logs(), warnings.catch_warnings():
+    with quiet_logs(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mlflow warns about type hints of its own
-        path = str(Path(folder, "model"))
         mlflow.tensorflow.save_model(
             model,
             path,
@@ -48,9 +75,6 @@ def log_keras_model(client: "MlflowClient", run_id: str, model: "keras.Model", e
             signature=_signature(model, example),
             pip_requirements=_requirements(),
         )
-        client.log_model_artifacts(logged.model_id, path)
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    client.finalize_logged_model(logged.model_id, "READY")
 
 
 def _signature(model: "keras.Model", example: np.ndarray) -> "ModelSignature":

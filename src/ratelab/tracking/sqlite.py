@@ -12,10 +12,11 @@ from typing import NoReturn
 
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
 from ratelab.tracking.mlflow_internals import make_tables, schema_revisions
+from ratelab.tracking.troubles import check_is_active
 from ratelab.tracking.uris import sqlite_uri
 from ratelab.validation import UserError
 
-_NEW = "Move it away to start a new store, or choose another path."
+_BESIDE = ("-wal", "-shm", "-journal")  # where SQLite keeps the last rows of a database
 _TABLES = {"experiments", "runs", "metrics", "latest_metrics", "params", "tags"}
 _LOCKED_SECONDS = 30
 _CREATION_SECONDS = 120
@@ -24,18 +25,49 @@ _DAMAGE_SEARCH_SECONDS = 0.5
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
 
 
-def prepare_sqlite(path: Path, uri: str) -> None:
+def prepare_sqlite(path: Path, uri: str, experiment: str | None = None) -> None:
     """Return once the file at `path` is a store of this MLflow's, which is made if there is none.
 
     Waits for another process that makes it, two minutes at most.
 
+    Args:
+        path: of the file.
+        uri: the same as a URI.
+        experiment: which must not have been deleted there, if one is given.
+
     Raises:
         UserError: the file, or the folder it should be made in, cannot be used.
     """
+    left = _find_beside(path)  # first: they may be of a database that another process makes just now
     if not os.path.lexists(path):
         _check_creatable(path)
+        _check_beside(path, left)
         _create(path)
-    _check(path, uri)
+    _check(path, uri, experiment)
+
+
+def _find_beside(path: Path) -> list[Path]:
+    """Return the files of SQLite's that are there beside the database `path`."""
+    beside = [path.with_name(path.name + ending) for ending in _BESIDE]
+    return [one for one in beside if os.path.lexists(one)]
+
+
+def _check_beside(path: Path, left: list[Path]) -> None:
+    """Refuse to make a database beside the log of another one, which SQLite would replay into the new one."""
+    if left:
+        names = " and ".join(one.name for one in left)
+        advice = f"Move {names} away, to {path.name} if that was moved: its last rows may be in there."
+        _refuse(path, f"is not there, but {names} of a database that was", advice)
+
+
+def _advise_new(path: Path) -> str:
+    """Say how to start a new store where this file is."""
+    return f"Move {_name_all(path)} away to start a new store, or choose another path."
+
+
+def _name_all(path: Path) -> str:
+    beside = _find_beside(path)
+    return f"all of {', '.join(one.name for one in [path, *beside])}" if beside else "it"
 
 
 def _refuse(path: Path, reason: str, advice: str) -> NoReturn:
@@ -127,21 +159,28 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check(path: Path, uri: str) -> None:
+def _check(path: Path, uri: str, experiment: str | None) -> None:
     """Refuse what is no store of the installed MLflow's; wait for a program that holds it, half a minute."""
     _check_file(path)
     try:
         with closing(_open(path)) as connection:
             revision = _read_revision(path, connection)
             _search_damage(path, connection)
+            _check_revision(path, uri, revision)
+            if experiment is not None:
+                _check_experiment(connection, experiment)
     except sqlite3.OperationalError as error:
         advice = "End the program that holds it (`fuser` names it), or choose another path."
         _refuse(path, f"cannot be read: {error}", advice)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-            _refuse(path, "is not an SQLite file", _NEW)
-        _refuse(path, f"is damaged: {error}", "Restore a backup, or move it away to start a new store.")
-    _check_revision(path, uri, revision)
+            _refuse(path, "is not an SQLite file", _advise_new(path))
+        _refuse_damaged(path, str(error))
+
+
+def _refuse_damaged(path: Path, finding: str) -> NoReturn:
+    advice = f"Restore a backup, or start a new store; first move {_name_all(path)} away."
+    _refuse(path, f"is damaged: {finding}", advice)
 
 
 def _check_file(path: Path) -> None:
@@ -153,7 +192,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         _refuse(path, "is a folder", f"Name a file in it: sqlite:///{path}/mlflow.db.")
     if not path.is_file():
-        _refuse(path, "is not a regular file", _NEW)
+        _refuse(path, "is not a regular file", _advise_new(path))
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         _refuse(
             path, "or its folder is not writable for you", "Get permission to both, or choose another path."
@@ -187,8 +226,13 @@ def _search_damage(path: Path, connection: sqlite3.Connection) -> None:
             return
         raise
     if findings != ["ok"]:
-        finding = findings[0].splitlines()[-1]
-        _refuse(path, f"is damaged: {finding}", "Restore a backup, or move it away to start a new store.")
+        _refuse_damaged(path, findings[0].splitlines()[-1])
+
+
+def _check_experiment(connection: sqlite3.Connection, experiment: str) -> None:
+    query = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
+    for experiment_id, stage in connection.execute(query, [experiment]):
+        check_is_active(experiment, experiment_id, stage)
 
 
 def _after(seconds: float) -> Callable[[], bool]:

@@ -6,19 +6,21 @@ from ratelab.runtime.quick_imports import quick_imports
 from ratelab.tracking.interface import Tracker
 from ratelab.tracking.mlflow_runs import MlflowTracker
 from ratelab.tracking.none import NullTracker
-from ratelab.tracking.servers import check_server, prepare_postgresql
+from ratelab.tracking.postgresql import prepare_postgresql
+from ratelab.tracking.servers import check_server
 from ratelab.tracking.sqlite import prepare_sqlite
 from ratelab.tracking.uris import is_served, kind_of, resolve_store, sqlite_path
 
 
-def prepare_store(uri: str | None, directory: Path) -> str:
+def prepare_store(uri: str | None, directory: Path, experiment: str | None = None) -> str:
     """Return the absolute URI of a store that is known to work; make a local one where there is none.
 
-    It reads an SQLite file and MLflow's migrations, and asks a server twice: once a run is enough.
+    It reads an SQLite file and MLflow's migrations, and asks a server a few times: once a run is enough.
 
     Args:
         uri: `tracking.uri`; a relative SQLite path counts from `directory`. None is tracking switched off.
         directory: the project's folder.
+        experiment: `tracking.experiment`, if runs are to be recorded: whether that will be let.
 
     Returns:
         The URI to give to `open_tracker`; empty for None.
@@ -30,11 +32,11 @@ def prepare_store(uri: str | None, directory: Path) -> str:
     if store is None:
         return ""
     if kind_of(store) == "sqlite":
-        prepare_sqlite(sqlite_path(store, directory), store)
+        prepare_sqlite(sqlite_path(store, directory), store, experiment)
     elif is_served(store):
-        check_server(store)
+        check_server(store, experiment)
     else:
-        prepare_postgresql(store, _artifacts(store, directory))
+        prepare_postgresql(store, _artifacts(store, directory), experiment)
     return store
 
 

@@ -1,13 +1,14 @@
 """What an error of a store means: whether it will pass, and one line that says what to do."""
 
 from pathlib import Path
+from typing import NoReturn
 
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.names import clip
 from ratelab.tracking.uris import kind_of, sqlite_path
 from ratelab.validation import UserError
 
-__all__ = ["StoreError", "explain_trouble", "will_pass"]
+__all__ = ["StoreError", "check_is_active", "explain_trouble", "refuse_store", "will_pass"]
 
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
@@ -63,6 +64,19 @@ def explain_trouble(uri: str, error: BaseException) -> str:
     reason = _find_reason(uri, error)
     advice = next((advice for part, advice in _ADVICE.items() if part in reason), "Look at the store.")
     return f"tracking.uri: {place}: {reason}. {advice}"
+
+
+def check_is_active(experiment: str, experiment_id: str, stage: str) -> None:
+    """Raise UserError unless an experiment is "active": MLflow keeps the name of one that was deleted."""
+    if stage != "active":
+        advice = f"Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
+        raise UserError(f"tracking.experiment: {experiment!r} was deleted in this store. {advice}")
+
+
+def refuse_store(uri: str, reason: str, advice: str) -> NoReturn:
+    """Raise UserError about a store behind a network; no password is in it."""
+    message = f"tracking.uri: {without_password(uri)} {without_password(reason, uri)}. {advice}"
+    raise UserError(message) from None
 
 
 def _find_reason(uri: str, error: BaseException) -> str:

@@ -118,7 +118,8 @@ def _plan_runs(question: Question) -> list[PlannedRun]:
             "lr-find takes several values for the seed only; call it once for each of the others."
         )
     runs = [plan_run(job, job.hydra) for job in jobs]
-    prepare_store(runs[0].config.tracking.uri, runs[0].directory)
+    tracking = runs[0].config.tracking
+    prepare_store(tracking.uri, runs[0].directory, tracking.experiment)
     return runs
 
 

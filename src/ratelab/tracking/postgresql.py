@@ -1,0 +1,116 @@
+"""A store in a PostgreSQL database: its schema given once, whole, and whether we may write."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratelab.tracking.environment import quiet_logs, silence_mlflow
+from ratelab.tracking.mlflow_internals import check_schema, has_all_tables, known_tables, make_tables
+from ratelab.tracking.troubles import check_is_active, refuse_store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_CONNECT_SECONDS = 5
+_PATIENT_SECONDS = 120
+_CREATION_LOCK = 0x7261_7465  # any number, the same in every process: "rate"
+
+
+def prepare_postgresql(uri: str, artifacts: Path, experiment: str | None = None) -> None:
+    """Return once the database of `uri` holds the schema of this MLflow's; an empty database is given it.
+
+    Waits for another process that gives it, two minutes at most.
+
+    Args:
+        uri: `tracking.uri`.
+        artifacts: the absolute folder for the artifacts of MLflow's default experiment.
+        experiment: in which runs are to be recorded, if any are.
+
+    Raises:
+        UserError: no driver, no connection, no right to write, or the database is another program's.
+    """
+    silence_mlflow()
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(uri, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    except (ImportError, SQLAlchemyError) as error:
+        refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
+    try:
+        with engine.connect() as connection:
+            _fill_if_empty(uri, connection, artifacts)
+        _check_schema(uri, engine)
+        if experiment is not None:
+            with engine.connect() as connection:
+                _check_permissions(uri, connection)
+                _check_experiment(connection, experiment)
+    except SQLAlchemyError as error:
+        reason = str(error).partition("\n(Background")[0].replace("\n", " ")
+        refuse_store(uri, f"cannot be used: {reason}", "Check host, port, database, user and password.")
+    finally:
+        engine.dispose()
+
+
+def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
+    """Give an empty database MLflow's tables, or finish what was killed at that, one process at a time."""
+    from sqlalchemy import text
+
+    # of the session: it outlives the transaction and ends with this process, however that ends;
+    # whoever comes second waits here, then finds the tables
+    connection.execute(text(f"SET lock_timeout = '{_PATIENT_SECONDS}s'"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
+    connection.commit()
+    if _is_unfinished(connection):
+        connection.commit()  # nothing that was read may lock what is changed now
+        with quiet_logs():
+            make_tables(uri, artifacts)
+    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _CREATION_LOCK})
+
+
+def _is_unfinished(connection: "Connection") -> bool:
+    """Say whether a database is empty, or holds what a killed first start has left in it.
+
+    MLflow gives its first tables, all later ones, and the default experiment in three transactions. What the
+    first or the second leaves is MLflow's own tables without an experiment; MLflow goes on from there.
+    """
+    from sqlalchemy import inspect, text
+
+    tables = set(inspect(connection).get_table_names())
+    if not tables <= known_tables():
+        return False
+    return "experiments" not in tables or not connection.scalar(text("SELECT count(*) FROM experiments"))
+
+
+def _check_permissions(uri: str, connection: "Connection") -> None:
+    """Refuse a database that can be read but not written."""
+    from sqlalchemy import text
+
+    if connection.scalar(text("SHOW transaction_read_only")) == "on":
+        refuse_store(uri, "is read-only", "Name the primary server, or ask for a user who may write.")
+    query = "SELECT has_table_privilege(:table, 'SELECT, INSERT, UPDATE')"
+    for table in ("experiments", "latest_metrics", "metrics", "params", "runs", "tags"):
+        if not connection.scalar(text(query), {"table": table}):
+            advice = f"Ask its owner: GRANT SELECT, INSERT, UPDATE ON {table} TO ..., as on all its tables."
+            refuse_store(uri, f"does not let this user write into its table {table}", advice)
+
+
+def _check_experiment(connection: "Connection", experiment: str) -> None:
+    from sqlalchemy import text
+
+    query = text("SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = :name")
+    for experiment_id, stage in connection.execute(query, {"name": experiment}):
+        check_is_active(experiment, str(experiment_id), stage)
+
+
+def _check_schema(uri: str, engine: "Engine") -> None:
+    """Refuse a database of another program's, or of another MLflow's."""
+    from mlflow.exceptions import MlflowException
+
+    if not has_all_tables(engine):
+        advice = "Name an empty database, or run: mlflow db upgrade URI"
+        refuse_store(uri, "holds tables, but not all of MLflow's", advice)
+    try:
+        check_schema(engine)
+    except MlflowException as error:
+        advice = "Upgrade the older of the two: pip install --upgrade mlflow, or mlflow db upgrade URI."
+        refuse_store(uri, str(error).partition(". ")[0], advice)

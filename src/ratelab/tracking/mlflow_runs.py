@@ -15,7 +15,8 @@ from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
 from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
-from ratelab.tracking.reading import Recorded, find_runs
+from ratelab.tracking.reading import find_runs
+from ratelab.tracking.recorded import Recorded
 from ratelab.tracking.writer import MetricWriter
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from ratelab.config.hydra_internals import Callbacks
 from ratelab.sweeps.jobs import HydraProgram
 from support import ROOT
 
+SWEEP_ID = "2026-01-31-12-00-00"
+
 
 @functools.cache
 def composer():
@@ -29,11 +31,13 @@ def composed(*overrides):
 
 
 def hydra_program(folder, task):
-    """What Hydra hands to a launcher, of a sweep in this folder."""
+    """What Hydra hands to a launcher, of a sweep in this folder, named as our hook does it."""
     shared = composer()
     config = copy.deepcopy(shared._config)
     config.hydra.sweep.dir = str(folder)
-    config.hydra.overrides.hydra = [f"hydra.sweep.dir={folder}"]  # of which each job is composed
+    config.hydra.callbacks.preflight.sweep_id = SWEEP_ID
+    named = f"hydra.callbacks.preflight.sweep_id={SWEEP_ID}"
+    config.hydra.overrides.hydra = [f"hydra.sweep.dir={folder}", named]  # of which each job is composed
     return HydraProgram(HydraContext(shared._loader, Callbacks()), task, config)
 
 
@@ -41,10 +45,11 @@ class QuickComposer:
     """Stands for `Composer` where many tests compose the same jobs in folders of their own."""
 
     def __init__(self, _, config):
-        self._folder = config.hydra.sweep.dir
+        self._folder, self._sweep_id = config.hydra.sweep.dir, config.hydra.callbacks.preflight.sweep_id
 
     def job(self, overrides, number):
         """Return what the composer that all tests share has, in the folder of this sweep."""
         job = composer().job(overrides, number)
         job.hydra.sweep.dir = self._folder
+        job.hydra.callbacks.preflight.sweep_id = self._sweep_id
         return job

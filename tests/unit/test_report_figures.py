@@ -18,7 +18,7 @@ from ratelab.report.figures.study_figures import draw_figures
 from ratelab.report.figures.svg import make_standalone, style
 from ratelab.schedules import exponential, tabulate
 from ratelab.tracking import History, read_histories, read_windows
-from ratelab.tracking.reading import _average
+from ratelab.tracking.served_reader import average
 from support.studies import (
     SCHEDULES,
     STEPS,
@@ -94,7 +94,7 @@ def test_windows_are_the_means_that_numpy_finds(tracker, width):
     assert read[run.id].steps.tolist() == firsts
     np.testing.assert_allclose(read[run.id].values, expected, rtol=1e-13)
     assert (read[other.id].steps, read[other.id].values) == ([5 // width * width], [2.0])
-    ours = _average(read_histories(tracker.uri, [run.id], "train_loss")[run.id], width)
+    ours = average(read_histories(tracker.uri, [run.id], "train_loss")[run.id], width)
     assert ours.steps.tolist() == firsts
     np.testing.assert_allclose(ours.values, expected, rtol=1e-13)
 

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf, open_dict
 
 from ratelab.runs import planned
-from ratelab.runs.planned import Labels, plan_run, prepare_run, sweep_id_of
+from ratelab.runs.planned import Labels, plan_run, prepare_run
 from ratelab.validation import UserError
 from support.composing import composed
 
@@ -61,7 +61,7 @@ def test_a_single_run_is_called_after_its_schedule_and_belongs_to_no_sweep():
 def test_a_run_of_a_sweep_is_called_after_all_that_varies_but_its_seed():
     words = ["schedule=fixed", "seed=1", "learning_rate=0.5", "+schedule.x=1", "epochs=2"]
     config = cfg(*words[:3], "epochs=2", number=7)
-    config.hydra.sweep.dir = "multirun/2026-01-31/12-00-00-0123abcd"
+    config.hydra.callbacks.preflight.sweep_id = "2026-01-31-12-00-00-0123abcd"
     with open_dict(config):
         config.hydra.overrides.task = [*words, "+optimizer.momentum=0.9"]
     run = plan(config, "schedule", "seed", "learning_rate", "optimizer.momentum")
@@ -80,10 +80,6 @@ def test_no_password_is_in_the_overrides():
     with open_dict(config):
         config.hydra.overrides.task = ["tracking.uri=postgresql://me:secret@host/db"]
     assert plan(config).labels.overrides == ("tracking.uri=postgresql://me:***@host/db",)
-
-
-def test_a_sweep_is_called_after_the_last_two_folders():
-    assert sweep_id_of(Path("/a/b/2026-01-31/12-00-00")) == "2026-01-31-12-00-00"
 
 
 def test_all_paths_are_absolute_and_count_from_where_hydra_was_started():

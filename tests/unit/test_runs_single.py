@@ -166,8 +166,8 @@ def test_the_model_is_kept_as_asked_or_else_of_a_single_run(
 
 def test_a_job_of_another_launcher_is_of_its_sweep(begin, tracker):
     config = begin(number=3)
-    config.hydra.sweep.dir = "multirun/2026-01-31/12-00-00"
-    HydraConfig.instance().cfg.hydra.sweep.dir = "multirun/2026-01-31/12-00-00"
+    for hydra in (config.hydra, HydraConfig.instance().cfg.hydra):
+        hydra.callbacks.preflight.sweep_id = "2026-01-31-12-00-00"
     result = run_single(own_part(config))
     tracker.links.assert_called_once_with([result.run_id], "2026-01-31-12-00-00")
     tags = tracker.run.call_args.kwargs["tags"]

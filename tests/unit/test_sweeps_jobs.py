@@ -109,6 +109,24 @@ def test_the_configuration_of_a_sweep_is_kept_where_hydra_keeps_it(program):
     assert kept["epochs"] == 50
 
 
+def test_a_folder_that_another_sweep_has_claimed_since_is_not_written_to(program):
+    program.folder.mkdir(parents=True)
+    path = program.folder / "multirun.yaml"
+    path.write_text("of another sweep")
+    with pytest.raises(UserError, match=r"hydra\.sweep\.dir: .*12-00-00 holds another sweep; start again"):
+        save_sweep_config(program)
+    assert path.read_text() == "of another sweep"
+
+
+def test_another_program_writes_over_its_own_as_hydra_does(program):
+    program.config.hydra.callbacks = {}
+    program.config.hydra.overrides.hydra = []
+    save_sweep_config(program)
+    (program.folder / "multirun.yaml").write_text("of its sweep before")
+    save_sweep_config(program)
+    assert yaml.safe_load((program.folder / "multirun.yaml").read_text())["epochs"] == 50
+
+
 def test_what_is_planned_is_a_run(program):
     [run] = plan_jobs(program, [SMALL]).runs
     assert isinstance(run, PlannedRun)

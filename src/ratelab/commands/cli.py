@@ -13,8 +13,6 @@ from rich.console import Console
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.preview import preview
 from ratelab.runtime.signals import plain_endings
-from ratelab.tracking import prepare_store
-from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from ratelab.comparison import Study
@@ -46,11 +44,10 @@ commands.add_command(lr_find)
 @click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
 def ui(uri: str, port: int, sweep_id: str | None) -> None:
     """Start MLflow's UI on this machine only, and print the links that open the comparison."""
-    from ratelab.tracking import comparison_links, find_runs
+    from ratelab.tracking import comparison_links, find_runs, find_store
 
     _refuse_taken(port)
-    _refuse_absent(uri)
-    store = prepare_store(uri, Path.cwd())
+    store = find_store(uri, Path.cwd())
     runs = find_runs(store, sweep_id)
     console = Console()
     console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
@@ -128,11 +125,11 @@ def _select_study(
 ) -> "tuple[str, Recorded, Study]":
     """Return the store, the runs that the options name, and what they say."""
     from ratelab.commands.recorded_study import read_study
+    from ratelab.tracking import find_store
 
-    _refuse_absent(uri)
     if sum(bool(one) for one in (run_ids, sweep_id, experiment)) > 1:
         raise click.UsageError("give run ids, --sweep or --experiment, one of them.")
-    store = prepare_store(uri, Path.cwd())
+    store = find_store(uri, Path.cwd())
     keys = None if by is None else by.split(",")
     return store, *read_study(store, sweep_id, experiment=experiment, run_ids=run_ids, by=keys, **options)
 
@@ -149,14 +146,6 @@ def _refuse_taken(port: int) -> None:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
-
-
-def _refuse_absent(uri: str) -> None:
-    """Raise UserError if there is no SQLite store yet: to look is not to make one."""
-    from ratelab.tracking import sqlite_path
-
-    if uri.startswith("sqlite:") and not (path := sqlite_path(uri, Path.cwd())).exists():
-        raise UserError(f"there is no store at {path}; run `python src/train.py` here first, or give --uri.")
 
 
 def _serve(store: str, port: int) -> None:

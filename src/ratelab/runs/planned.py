@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config import Config
 from ratelab.config.composing import override_key, read_composed
 from ratelab.runs.job_of import job_of
+from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import prepare_store, resolve_store
@@ -19,7 +20,7 @@ from ratelab.training import Job
 # The config groups that describe a run: its tags say which option was chosen in each.
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
 
-__all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run", "sweep_id_of"]
+__all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Labels:
         choices: the option chosen in each group that describes the run: schedule, model, data and so on.
         group: the schedule and whatever else the sweep varies but the seed.
         overrides: as given on the command line.
-        sweep_id: names the sweep in MLflow; None for a single run.
+        sweep_id: which sweep it belongs to; None for a single run.
     """
 
     choices: Mapping[str, str]
@@ -131,15 +132,6 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
     return planned
 
 
-def sweep_id_of(folder: Path) -> str:
-    """Name a sweep after its folder: date, time and eight digits that make it unique.
-
-    >>> sweep_id_of(Path("multirun/2026-01-31/12-00-00-0123abcd"))
-    '2026-01-31-12-00-00-0123abcd'
-    """
-    return "-".join(folder.parts[-2:])
-
-
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the configuration with paths that stay right when Hydra changes the working directory."""
     uri = resolve_store(config.tracking.uri, directory)
@@ -156,7 +148,7 @@ def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     overrides = tuple(without_password(text) for text in hydra.overrides.task)
     others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
     in_sweep = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
-    identity = sweep_id_of(Path(str(hydra.sweep.dir))) if in_sweep else None
+    identity = sweep_id_of(hydra) if in_sweep else None
     return Labels(choices, " ".join([choices["schedule"], *others]), overrides, identity)
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config.composing import Composer, override_key
 from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
 
@@ -44,6 +45,11 @@ class HydraProgram:
     def folder(self) -> Path:
         """The folder of the sweep, which holds those of the jobs."""
         return Path(str(self.config.hydra.sweep.dir))
+
+    @property
+    def sweep_id(self) -> str:
+        """What all of its jobs have as a tag."""
+        return sweep_id_of(self.config.hydra)
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,24 @@ def prepare_jobs(program: HydraProgram, jobs: Jobs) -> None:
 
 
 def save_sweep_config(program: HydraProgram) -> None:
-    """Make the folder of the sweep and keep its configuration there, as Hydra's basic sweeper does."""
+    """Make the folder of the sweep and claim it: keep the configuration there, as Hydra's sweepers do.
+
+    Raises:
+        UserError: another sweep has claimed it since this one began.
+    """
     program.folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(program.config, program.folder / "multirun.yaml")
+    path, text = program.folder / "multirun.yaml", OmegaConf.to_yaml(program.config)
+    # What has no id of ours in it is another program's, which writes over what it left, as Hydra does.
+    mode = "x" if program.sweep_id in text else "w"
+    try:
+        with path.open(mode) as file:
+            file.write(text)
+    except FileExistsError:
+        # Hydra's own sweepers have written it before they launch, some of them several times.
+        if program.sweep_id not in path.read_text():
+            raise UserError(
+                f"hydra.sweep.dir: {program.folder} holds another sweep; start again, or name another folder."
+            ) from None
 
 
 def varied_keys(job_overrides: Overrides) -> frozenset[str]:

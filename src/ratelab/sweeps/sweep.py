@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ratelab.comparison import Result, Study, study
 from ratelab.report import make_report, print_study, schedule_lines
-from ratelab.runs.planned import PlannedRun, sweep_id_of
+from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
@@ -80,7 +80,7 @@ class Sweep:
     ) -> None:
         self.results: list[Result] = []
         self._program, self._resources, self._stack = program, resources, stack
-        self._id, self._console = sweep_id_of(program.folder), Console()
+        self._id, self._console = program.sweep_id, Console()
         self._params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
         if number is not None:
             self._params["jobs"] = number

@@ -1,14 +1,15 @@
 """Runs in MLflow, or nowhere: the store, the life of a run, its metrics in bulk, what a store holds.
 
-Nothing here imports mlflow before a store is made, opened or read: that takes two seconds, which the start of
-a program has not and training hides.
+Nothing here imports mlflow before a store is made or opened, or a server read: that takes two seconds, which
+the start of a program has not and training hides.
 """
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
 from ratelab.tracking.losses import warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
-from ratelab.tracking.reading import History, Recorded, RecordedRun, find_runs, read_histories, read_windows
+from ratelab.tracking.reading import find_runs, find_store, read_histories, read_windows
+from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.uris import resolve_store, sqlite_path
@@ -27,6 +28,7 @@ __all__ = [
     "Tracker",
     "comparison_links",
     "find_runs",
+    "find_store",
     "now_ms",
     "open_tracker",
     "prepare_store",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from ratelab.tracking.reading import Recorded
+from ratelab.tracking.recorded import Recorded
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,8 @@ from ratelab.tracking.links import links_to_print
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
 from ratelab.tracking.patience import Patience
-from ratelab.tracking.reading import Recorded, find_runs
+from ratelab.tracking.reading import find_runs
+from ratelab.tracking.recorded import Recorded
 from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.writer import MetricWriter
 

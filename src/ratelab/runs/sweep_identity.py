@@ -1,0 +1,57 @@
+"""What identifies a sweep: an id that nobody chose, and a folder that no other sweep has, in every job."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+_PLACE = "callbacks.preflight.sweep_id"
+# The same date and digits as in the default folder: resolvers answer once a configuration.
+_ID = "${now:%Y-%m-%d}-${now:%H-%M-%S}-${ratelab.unique:}"
+_LEFT_BY_A_SWEEP = ("multirun.yaml", "report.html")
+
+__all__ = ["identify_sweep", "sweep_id_of"]
+
+
+def identify_sweep(config: DictConfig) -> str:
+    """Give a sweep its id, and a folder within its own where that holds a sweep already; nothing is written.
+
+    Both become overrides of Hydra's: of these every job is composed, whoever launches it, on any machine.
+
+    Args:
+        config: of the sweep, before Hydra makes its sweeper; it is changed.
+
+    Returns:
+        What to tell the user; empty if there is nothing to tell.
+    """
+    with open_dict(config.hydra):
+        OmegaConf.update(config.hydra, _PLACE, _ID)
+        sweep_id = str(OmegaConf.select(config.hydra, _PLACE))
+        _override(config, _PLACE, sweep_id)
+        folder = Path(str(config.hydra.sweep.dir))
+        if not any((folder / name).exists() for name in _LEFT_BY_A_SWEEP):
+            return ""
+        _override(config, "sweep.dir", str(folder / sweep_id))
+    return f"{folder} holds a sweep already; this one goes to {folder / sweep_id}."
+
+
+def sweep_id_of(hydra: Any) -> str:
+    """Return the id of the sweep that a configuration of Hydra's belongs to.
+
+    Args:
+        hydra: Hydra's own part, of the sweep or of one of its jobs.
+    """
+    sweep_id = OmegaConf.select(hydra, _PLACE)
+    if sweep_id is not None:
+        return str(sweep_id)
+    # Without our hook, in a configuration that leaves it out, the folder is all that its jobs share.
+    folder = str(Path(str(hydra.sweep.dir)).absolute())
+    return f"sweep-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+
+
+def _override(config: DictConfig, key: str, value: str) -> None:
+    """Set a key of Hydra's own, here and in every job that is composed from here."""
+    OmegaConf.update(config.hydra, key, value)
+    quoted = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    config.hydra.overrides.hydra.append(f"hydra.{key}='{quoted}'")

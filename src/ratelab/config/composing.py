@@ -16,8 +16,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname, split_overrides
+from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.validation import UserError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -140,7 +141,8 @@ def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
     with _start_hydra() as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
-        jobs = split_overrides(loader, [word for word in overrides if word not in of_hydra])
+        refuse_repeated(overrides)
+        jobs = split_jobs(loader, [word for word in overrides if word not in of_hydra])
         sweep = compose("config", overrides=of_hydra, return_hydra_config=True)
         composer = Composer(HydraContext(loader, Callbacks()), sweep)
         quick = None if of_hydra else loader
@@ -165,15 +167,6 @@ def read_composed(cfg: DictConfig) -> Config:
 def overrides_of(job: DictConfig) -> tuple[str, ...]:
     """Return the overrides that made a job, as they were given."""
     return tuple(str(word) for word in job.hydra.overrides.task)
-
-
-def override_key(override: str) -> str:
-    """Return the key of an override.
-
-    >>> override_key("+schedule.power=2")
-    'schedule.power'
-    """
-    return override.lstrip("+~").partition("=")[0]
 
 
 @contextmanager

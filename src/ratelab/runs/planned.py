@@ -12,6 +12,7 @@ from ratelab.config import Config
 from ratelab.config.composing import override_key, read_composed
 from ratelab.runs.job_of import job_of
 from ratelab.runtime import devices
+from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import prepare_store, resolve_store
 from ratelab.training import Job
@@ -142,7 +143,8 @@ def sweep_id_of(folder: Path) -> str:
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the configuration with paths that stay right when Hydra changes the working directory."""
     uri = resolve_store(config.tracking.uri, directory)
-    folder = None if config.data.dir is None else str(directory / config.data.dir)
+    given = config.data.dir
+    folder = None if given is None else str(directory / expand_home(given, "data.dir"))
     tracking = config.tracking.model_copy(update={"uri": uri})
     data = config.data.model_copy(update={"dir": folder})
     return config.model_copy(update={"tracking": tracking, "data": data})

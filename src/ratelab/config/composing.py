@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
+from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -161,12 +162,26 @@ def read_composed(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
     assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict
-    return read({str(key): value for key, value in values.items()})
+    try:
+        return read({str(key): value for key, value in values.items()})
+    except UserError as error:
+        raise UserError(f"{error}{_explain_text(own, str(error))}") from None
 
 
 def overrides_of(job: DictConfig) -> tuple[str, ...]:
     """Return the overrides that made a job, as they were given."""
     return tuple(str(word) for word in job.hydra.overrides.task)
+
+
+def _explain_text(own: DictConfig, refusal: str) -> str:
+    """Say how a number comes from the environment, where the refusal is about a text that came from there."""
+    written = flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
+    for key, value in written.items():
+        name = key.rpartition(".")[2]
+        if f"{name} must be" in refusal and str(value).startswith("${oc.env:"):
+            word = f"'{key}=\"${{oc.decode:{value}}}\"'"
+            return f"; {value} is a text, for a number write {word}"
+    return ""
 
 
 @contextmanager

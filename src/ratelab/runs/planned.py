@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config
 from ratelab.config.composing import override_key, read_composed
+from ratelab.config.folders import check_folder
 from ratelab.runs.job_of import job_of
 from ratelab.runtime import devices
 from ratelab.runtime.home import expand_home
@@ -102,6 +103,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     Raises:
         UserError: for the first thing that stands in the way.
     """
+    check_folder(hydra)
     directory = Path(hydra.runtime.cwd)
     config = _with_absolute_paths(read_composed(cfg), directory)
     if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows

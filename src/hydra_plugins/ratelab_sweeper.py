@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.ratelab_launcher import RatelabLauncher
-from ratelab.config.hydra_internals import split_overrides
+from ratelab.config.sweeping import split_jobs
 from ratelab.validation import UserError
 
 
@@ -54,7 +54,7 @@ class RatelabSweeper(Sweeper):
         from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        jobs = split_overrides(self.program.context.config_loader, words)
+        jobs = split_jobs(self.program.context.config_loader, words)
         if self.tuning is not None:
             if not isinstance(self._launcher, RatelabLauncher):
                 raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")

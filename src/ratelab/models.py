@@ -1,8 +1,9 @@
 """The models: functions that build a Keras model that returns logits. A user's own has the same form."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from ratelab.validation import Count, Fraction, checked
+from ratelab.validation import Count, Fraction, UserError, checked
 
 Shape = tuple[int, ...]
 
@@ -41,7 +42,7 @@ def mlp(
     input_shape: Shape,
     classes: Count,
     *,
-    hidden: list[Count] | None = None,
+    hidden: Sequence[Count] = (128,),
     activation: Literal["relu", "gelu", "tanh"] = "relu",
     dropout: Fraction = 0.0,
 ) -> Any:
@@ -50,7 +51,7 @@ def mlp(
     Args:
         input_shape: shape of one image, (height, width).
         classes: number of classes.
-        hidden: units of each hidden layer; [128] if not given.
+        hidden: units of each hidden layer; with none of them the model is softmax regression.
         activation: of the hidden layers.
         dropout: fraction dropped while training, in [0, 1).
 
@@ -66,7 +67,7 @@ def mlp(
     import keras
 
     layers = [keras.Input(input_shape), keras.layers.Flatten()]
-    for units in hidden or [128]:
+    for units in hidden:
         # He's variance keeps the size of what passes through ReLU, layer after layer; Keras' own does not.
         layers.append(keras.layers.Dense(units, activation=activation, kernel_initializer="he_normal"))
         # No layer for a dropout of 0: with one the model could neither be stacked nor gain from XLA.
@@ -77,14 +78,14 @@ def mlp(
 
 @checked
 def cnn(
-    input_shape: Shape, classes: Count, *, filters: list[Count] | None = None, dropout: Fraction = 0.0
+    input_shape: Shape, classes: Count, *, filters: Sequence[Count] = (16, 32), dropout: Fraction = 0.0
 ) -> Any:
     """3x3 convolutions with ReLU, each followed by 2x2 max pooling, then one dense layer.
 
     Args:
         input_shape: shape of one image, (height, width).
         classes: number of classes.
-        filters: of each convolution; [16, 32] if not given.
+        filters: of each convolution, at most as many as the image can be halved.
         dropout: fraction dropped before the dense layer while training, in [0, 1).
 
     Returns:
@@ -96,11 +97,17 @@ def cnn(
     References:
         LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
+    halvings = min(input_shape).bit_length() - 1
+    if len(filters) > halvings:
+        raise UserError(
+            f"cnn: filters must be at most {halvings} for images of {input_shape}, each convolution halves "
+            f"them, got {len(filters)}"
+        )
     import keras
 
     # Images come without the axis of channels that convolutions want.
     layers = [keras.Input(input_shape), keras.layers.Reshape((*input_shape, 1))]
-    for number in filters or [16, 32]:
+    for number in filters:
         layers += [
             keras.layers.Conv2D(number, 3, padding="same", activation="relu"),
             keras.layers.MaxPooling2D(),

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from support import ROOT
-from support.programs import HANGS, HINT
+from support.programs import HANGS, HINT, unless_given
 
 DIGITS = ["data=digits", "tracking=none"]
 BAD = {
@@ -19,6 +19,11 @@ BAD = {
     ),
     "misspelt key": (["learning_rat=1"], "Could not override 'learning_rat'"),
     "one bad job of a sweep": (["schedule=fixed,exponential", "seed=0,-1", "-m"], "seed must be"),
+    "the same key twice": (["seed=1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'"),
+    "nothing to run, whichever the sweeper": (
+        ["-m", "hydra/sweeper=basic", "hydra/launcher=basic", "seed=range(0,0)"],
+        "seed=range(0,0) has no value, so there is nothing to run",
+    ),
 }
 
 
@@ -43,7 +48,7 @@ def call(train_py, tmp_path):
 
 @pytest.mark.parametrize(("overrides", "message"), BAD.values(), ids=BAD.keys())
 def test_a_mistake_is_one_short_message_and_nothing_is_written(call, overrides, message):
-    done = call(*DIGITS, *overrides)
+    done = call(*unless_given(DIGITS, overrides), *overrides)
     said = done.stderr.removesuffix(HINT)
     assert (done.returncode, done.stdout) == (1, "")
     assert said.count(message) == 1

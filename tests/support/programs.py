@@ -161,6 +161,12 @@ def wait_until(condition, process):
         time.sleep(0.1)
 
 
+def unless_given(words, overrides):
+    """Those of `words` whose keys the overrides do not have: a key given twice is refused."""
+    keys = {override.partition("=")[0] for override in overrides}
+    return [word for word in words if word.partition("=")[0] not in keys]
+
+
 def formula(name, steps):
     return FORMULAS[name](np.arange(steps)).astype(np.float32)
 

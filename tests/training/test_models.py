@@ -12,7 +12,11 @@ SHAPE = (8, 8)
     [
         (lambda: models.softmax(SHAPE, 10), 64 * 10 + 10),
         (lambda: models.mlp(SHAPE, 10, hidden=[32, 16], dropout=0.5), 64 * 32 + 32 + 32 * 16 + 16 + 170),
+        (lambda: models.mlp(SHAPE, 10), 64 * 128 + 128 + 128 * 10 + 10),
+        (lambda: models.mlp(SHAPE, 10, hidden=[]), 64 * 10 + 10),
         (lambda: models.cnn(SHAPE, 10, filters=[4]), 9 * 4 + 4 + 4 * 4 * 4 * 10 + 10),
+        (lambda: models.cnn(SHAPE, 10, filters=[]), 64 * 10 + 10),
+        (lambda: models.cnn(SHAPE, 10, filters=[1, 1, 1]), 10 + 2 * (9 + 1) + 10 + 10),
     ],
 )
 def test_models_map_images_to_logits(tensorflow, build, parameters):
@@ -34,6 +38,8 @@ def test_softmax_starts_from_a_standard_normal_or_from_zero(tensorflow):
     [
         (lambda: models.softmax(SHAPE, 10, start="one"), "start must be 'normal' or 'zero', got 'one'"),
         (lambda: models.mlp(SHAPE, 10, hidden=[0]), r"hidden.0 must be greater than 0, got 0"),
+        (lambda: models.mlp(SHAPE, 10, hidden=None), r"hidden must be .*, got None"),
+        (lambda: models.cnn(SHAPE, 10, filters=[1] * 4), r"filters must be at most 3 for images .*, got 4"),
         (lambda: models.cnn(SHAPE, 0), "classes must be greater than 0, got 0"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from support.in_process import train
-from support.programs import HINT
+from support.programs import HINT, unless_given
 
 BAD = {
     "unknown schedule": (["schedule=daily"], "schedule/daily"),
@@ -24,6 +24,46 @@ BAD = {
         ["tracking=local,none", "-m"],
         "tracking: all runs of a sweep are recorded in one",
     ),
+    "folder without data": (["data=mnist", "data.dir=empty"], "data.dir: {folder}/empty does not exist. Put"),
+    "folder for the digits": (
+        ["data.dir=given"],
+        "data.dir: the digits come with scikit-learn; leave data.dir",
+    ),
+    "range without a number": (["seed=range(0,0)", "-m"], "seed=range(0,0) has no value"),
+    "range backwards": (["seed=range(3,0)", "-m"], "seed=range(3,0) has no value"),
+    "glob without an option": (["schedule=glob(zzz*)", "-m"], "schedule=glob(zzz*) has no value"),
+    "a run twice": (["seed=1,2,1", "-m"], "seed=1,2,1 has the value 1 2 times: the same run again"),
+    "a number written twice": (["learning_rate=0.1,1e-1", "-m"], "has the value 0.1 2 times"),
+    "an option twice, once in quotes": (["schedule=fixed,'fixed'", "-m"], "has the value 'fixed' 2 times"),
+    "a list twice": (["model=mlp", "model.hidden=[8],[8]", "-m"], "has the value [8] 2 times"),
+    "interval": (
+        ["learning_rate=interval(0.01,1)", "-m"],
+        "learning_rate=interval(0.01,1): hydra/sweeper=ratelab tries values that are listed",
+    ),
+    "a key twice": (["seed=1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'; give it once"),
+    "an option twice": (
+        ["schedule=fixed", "schedule=cosine"],
+        "schedule is given twice, as 'schedule=fixed'",
+    ),
+    "a key twice in a sweep": (["seed=1,2", "seed=3", "-m"], "seed is given twice"),
+    "a key of Hydra's twice": (["hydra.job.name=a", "hydra.job.name=b"], "hydra.job.name is given twice"),
+    "a key under two names": (
+        ["validation_size=3", "data.validation_size=4"],
+        "validation_size is given twice",
+    ),
+    "option of the launcher in a single run": (
+        ["hydra.launcher.workers=2"],
+        "is for sweeps and this is a single",
+    ),
+    "launcher of a single run": (["hydra/launcher=basic"], "hydra/launcher=basic is for sweeps"),
+    "tuning with a seed twice": (
+        ["experiment=tuned", "hydra.sweeper.tuning.seeds=[7,8,7]"],
+        "hydra.sweeper.tuning.seeds must differ from each other, got [7, 8, 7]",
+    ),
+    "unknown key of the launcher": (["hydra.launcher.worker=1", "-m"], "Key 'worker' not in"),
+    "added key of the launcher": (["+hydra.launcher.worker=1", "-m"], "hydra.launcher.worker"),
+    "added key of the sweeper": (["+hydra.sweeper.batch=1", "-m"], "hydra.sweeper"),
+    "a list without -m": (["seed=1,2"], "add --multirun"),
     "hostile target": (
         ["model._target_=os.system"],
         "model._target_ must start with one of ratelab.",
@@ -43,7 +83,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("overrides", "message"), BAD.values(), ids=BAD.keys())
 def test_a_mistake_is_one_short_message_and_nothing_is_written(folder, overrides, message):
     before = sorted(folder.rglob("*"))
-    done = train(folder, "data=digits", "tracking=none", *overrides)
+    done = train(folder, *unless_given(["data=digits", "tracking=none"], overrides), *overrides)
     said = done.err.removesuffix(HINT)
     assert (done.status, done.out) == (1, "")
     assert said.count(message.format(folder=folder)) == 1

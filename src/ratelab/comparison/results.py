@@ -75,6 +75,14 @@ class Result:
         assert self.test_accuracy is not None  # noqa: S101 - of every run that finished
         return self.test_accuracy
 
+    def __float__(self) -> float:
+        """Return what a sweeper that searches is to maximise, as Hydra's for Optuna: accuracy on the validation
+        split, never on the test split, with which nothing may be chosen; 0 if it diverged.
+        """
+        if self.status == "diverged":
+            return DIVERGED_ACCURACY
+        return self.validation[-1].accuracy
+
     @property
     def description(self) -> dict[str, str]:
         """Everything in which runs can differ: choices, settings, data."""

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -16,8 +16,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname, split_overrides
+from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
+from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -140,7 +142,8 @@ def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
     with _start_hydra() as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
-        jobs = split_overrides(loader, [word for word in overrides if word not in of_hydra])
+        refuse_repeated(overrides)
+        jobs = split_jobs(loader, [word for word in overrides if word not in of_hydra])
         sweep = compose("config", overrides=of_hydra, return_hydra_config=True)
         composer = Composer(HydraContext(loader, Callbacks()), sweep)
         quick = None if of_hydra else loader
@@ -159,7 +162,10 @@ def read_composed(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
     assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict
-    return read({str(key): value for key, value in values.items()})
+    try:
+        return read({str(key): value for key, value in values.items()})
+    except UserError as error:
+        raise UserError(f"{error}{_explain_text(own, str(error))}") from None
 
 
 def overrides_of(job: DictConfig) -> tuple[str, ...]:
@@ -167,13 +173,15 @@ def overrides_of(job: DictConfig) -> tuple[str, ...]:
     return tuple(str(word) for word in job.hydra.overrides.task)
 
 
-def override_key(override: str) -> str:
-    """Return the key of an override.
-
-    >>> override_key("+schedule.power=2")
-    'schedule.power'
-    """
-    return override.lstrip("+~").partition("=")[0]
+def _explain_text(own: DictConfig, refusal: str) -> str:
+    """Say how a number comes from the environment, where the refusal is about a text that came from there."""
+    written = flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
+    for key, value in written.items():
+        name = key.rpartition(".")[2]
+        if f"{name} must be" in refusal and str(value).startswith("${oc.env:"):
+            word = f"'{key}=\"${{oc.decode:{value}}}\"'"
+            return f"; {value} is a text, for a number write {word}"
+    return ""
 
 
 @contextmanager

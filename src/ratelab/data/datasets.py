@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ratelab.data import idx
 from ratelab.data.fetching import cache_folder, contents
 from ratelab.data.files import FILES
+from ratelab.runtime.home import expand_home
 from ratelab.validation import UserError, unknown_key
 
 NAMES = ("digits", *FILES)
@@ -73,7 +74,7 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
 
     Args:
         name: "mnist", "fashion_mnist" or "digits".
-        directory: a folder of the user's with the four IDX files, raw or .gz; digits need none.
+        directory: a folder of the user's with the four IDX files, raw or .gz; digits take none.
         validation_size: how many of the training examples, the first ones, become the validation split.
 
     Returns:
@@ -81,7 +82,8 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
 
     Raises:
         UserError: for an unknown name, a `validation_size` that leaves nothing to train with or to validate
-            with, a file that is not the genuine one, or files that are nowhere to be had.
+            with, a folder that lacks a file, a file that is not the genuine one, or files that are nowhere
+            to be had.
 
     >>> digits = load("digits", validation_size=300)
     >>> digits.train.images.shape, digits.validation.images.shape, digits.test.labels.shape
@@ -89,7 +91,10 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
     """
     if name not in NAMES:
         raise unknown_key("data", name, NAMES)
-    original = _original(name, Path(directory).expanduser().absolute() if directory else None)
+    folder = None if directory is None else expand_home(directory, "data.dir").absolute()
+    if name == "digits" and folder is not None:
+        raise UserError(f"data.dir: the digits come with scikit-learn; leave data.dir out, got '{folder}'.")
+    original = _original(name, folder)
     examples = len(original.train.labels)
     if type(validation_size) is not int or not 1 <= validation_size < examples:
         raise UserError(

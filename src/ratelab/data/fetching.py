@@ -1,4 +1,4 @@
-"""The files of a data set, from the first place that has them: the user's folder, the cache, the sources."""
+"""The files of a data set: of the user's folder, if one is given, else from the cache or a source."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ratelab.data.files import FILES, AlteredError, File, read
 from ratelab.data.sources import SOURCES, Read, UnavailableError
+from ratelab.runtime.home import expand_home
 from ratelab.validation import UserError
 
 LOCK_SECONDS = 900.0  # the largest file over a slow line
@@ -18,33 +19,36 @@ def cache_folder() -> Path:
     import pooch
 
     chosen = os.environ.get("RATELAB_CACHE")
-    return (Path(chosen).expanduser() if chosen else Path(pooch.os_cache("ratelab"))).absolute()
+    folder = expand_home(chosen, "RATELAB_CACHE") if chosen else Path(pooch.os_cache("ratelab"))
+    return folder.absolute()
 
 
 def contents(name: str, directory: Path | None, cache: Path) -> tuple[bytes, ...]:
-    """Return the genuine files of a data set, fetching into the cache those that are nowhere yet.
+    """Return the genuine files of a data set; without a folder they are fetched into the cache once.
 
     Args:
         name: a key of FILES.
-        directory: the user's own folder; a file there is used or refused, never passed over or changed.
+        directory: the user's own folder with all of the files; nothing is looked for elsewhere then, so
+            that a mistake in its name is not passed over.
         cache: the folder of all fetched data sets.
 
     Returns:
         The content of each file, uncompressed and verified, in the order of FILES.
 
     Raises:
-        UserError: if a file in `directory` is not the genuine one, or a file is nowhere to be had.
+        UserError: if `directory` lacks a file or has one that is not the genuine one, or a file is nowhere
+            to be had.
     """
     files, folder = FILES[name], cache / name
-    found, tried = _read_directory(files, directory)
-    if len(found) < len(files):
-        cached, refused = _read_cache(_list_lacking(files, found), folder)
-        found |= cached
-        for reason in refused:
-            print(f"ratelab: {reason}; it is fetched again", file=sys.stderr)
-        tried.append(f"cache {folder}: no genuine {_join_names(_list_lacking(files, found))}")
-    if len(found) < len(files):
-        found |= _fetch(name, _list_lacking(files, found), folder, tried)
+    if directory is not None:
+        return _read_directory(name, directory)
+    found, refused = _read_cache(files, folder)
+    for reason in refused:
+        print(f"ratelab: {reason}; it is fetched again", file=sys.stderr)
+    lacking = _list_lacking(files, found)
+    if lacking:
+        tried = ["data.dir: not set", f"cache {folder}: no genuine {_join_names(lacking)}"]
+        found |= _fetch(name, lacking, folder, tried)
     return tuple(found[file.name] for file in files)
 
 
@@ -56,22 +60,29 @@ def _list_lacking(files: Sequence[File], found: dict[str, bytes]) -> list[File]:
     return [file for file in files if file.name not in found]
 
 
-def _read_directory(files: Sequence[File], directory: Path | None) -> tuple[dict[str, bytes], list[str]]:
-    """Return what the user's folder holds, and the line that says what it lacks; refuse an altered file."""
+def _read_directory(name: str, directory: Path) -> tuple[bytes, ...]:
+    """Return the files of the user's folder; refuse one that is not there, or is not the genuine one."""
+    files = FILES[name]
+    remedy = (
+        f"Put {_join_names(files)} (raw or .gz) there, or leave data.dir out and ratelab fetches its own."
+    )
+    if not directory.is_dir():
+        what = "is not a folder" if directory.exists() else "does not exist"
+        raise UserError(f"data.dir: {directory} {what}. {remedy}")
     found: dict[str, bytes] = {}
-    if directory is None:
-        return found, ["data.dir: not set"]
     for file in files:
         try:
             found[file.name] = read(directory, file)
         except FileNotFoundError:
-            continue  # the next source may have it
+            continue  # all that lack are told at once
         except (AlteredError, OSError) as error:
             raise UserError(
-                f"data.dir: {error}. Put the genuine file there, "
-                "or take this one away and ratelab fetches its own."
+                f"data.dir: {error}. Put the genuine file there, or leave data.dir out and ratelab fetches "
+                "its own."
             ) from error
-    return found, [f"data.dir={directory}: there is no {_join_names(_list_lacking(files, found))}"]
+    if lacking := _list_lacking(files, found):
+        raise UserError(f"data.dir: {directory} has no {_join_names(lacking)}. {remedy}")
+    return tuple(found[file.name] for file in files)
 
 
 def _read_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:

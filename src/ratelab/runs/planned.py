@@ -10,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config
 from ratelab.config.composing import override_key, read_composed
+from ratelab.config.folders import check_folder
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices
+from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import prepare_store, resolve_store
 from ratelab.training import Job
@@ -102,6 +104,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     Raises:
         UserError: for the first thing that stands in the way.
     """
+    check_folder(hydra)
     directory = Path(hydra.runtime.cwd)
     config = _with_absolute_paths(read_composed(cfg), directory)
     if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows
@@ -135,7 +138,8 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the configuration with paths that stay right when Hydra changes the working directory."""
     uri = resolve_store(config.tracking.uri, directory)
-    folder = None if config.data.dir is None else str(directory / config.data.dir)
+    given = config.data.dir
+    folder = None if given is None else str(directory / expand_home(given, "data.dir"))
     tracking = config.tracking.model_copy(update={"uri": uri})
     data = config.data.model_copy(update={"dir": folder})
     return config.model_copy(update={"tracking": tracking, "data": data})

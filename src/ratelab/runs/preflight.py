@@ -3,9 +3,11 @@
 import sys
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from ratelab.config.sweeping import refuse_empty, refuse_repeated, refuse_without_sweep
 from ratelab.runs.planned import prepare_run
 from ratelab.runs.sweep_identity import identify_sweep
 from ratelab.runtime import handover
@@ -17,6 +19,8 @@ __all__ = ["Preflight"]
 class Preflight(Callback):
     """Plans a run before Hydra makes its folder, and keeps the plan for the body; names a sweep.
 
+    Hydra turns an exception of a callback into a warning and goes on; the end of the program it lets pass.
+
     Args:
         sweep_id: none before a sweep has its name; its jobs carry it here.
     """
@@ -26,13 +30,24 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Plan the run; end the program with one message if it cannot start."""
+        given = config.hydra.overrides
         try:
+            refuse_repeated([*given.hydra, *given.task])
+            refuse_without_sweep(given.hydra)
             handover.keep(prepare_run(config, config.hydra))
         except UserError as error:
-            # Hydra turns an exception of a callback into a warning and goes on; this it lets pass.
             sys.exit(str(error))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Give the sweep its id, and a folder of its own."""
+        """Look at the words of the sweep, then give it its id and a folder of its own.
+
+        Its jobs are planned by sweeper or launcher.
+        """
+        given = config.hydra.overrides
+        try:
+            refuse_repeated([*given.hydra, *given.task])
+            refuse_empty(GlobalHydra.instance().config_loader(), list(given.task))
+        except UserError as error:
+            sys.exit(str(error))
         if message := identify_sweep(config):
             sys.stdout.write(f"{message}\n")

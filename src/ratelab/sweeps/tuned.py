@@ -134,6 +134,8 @@ def _read(options: Mapping[str, Any]) -> Tuning:
         raise UserError(
             f"hydra.sweeper.tuning.lowest must be below highest, got {tuning.lowest} and {tuning.highest}."
         )
+    if len(set(tuning.seeds)) < len(tuning.seeds):
+        raise UserError(f"hydra.sweeper.tuning.seeds must differ from each other, got {tuning.seeds}.")
     return tuning
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
 from ratelab.validation import UserError
 
@@ -15,7 +16,7 @@ def resolve_store(uri: str | None, directory: Path) -> str | None:
 
     Args:
         uri: `tracking.uri`; None is tracking switched off.
-        directory: what the path in a SQLite URI counts from, if it is relative.
+        directory: what the path in a SQLite URI counts from, if it is relative; `~` is the home folder.
 
     Returns:
         The URI, which resolves to itself; None for None.
@@ -66,7 +67,7 @@ def sqlite_path(uri: str, directory: Path) -> Path:
     name = unquote(uri.partition(":///")[2])
     if not name or name.startswith(":memory:") or "?" in uri:
         raise UserError(f"tracking.uri: {uri!r} must name a file, as sqlite:///mlruns/mlflow.db does.")
-    return Path(os.path.normpath(directory.absolute() / name))
+    return Path(os.path.normpath(directory.absolute() / expand_home(name, "tracking.uri")))
 
 
 def sqlite_uri(path: Path) -> str:

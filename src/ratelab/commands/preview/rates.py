@@ -71,7 +71,7 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
 
 def _examples(config: Config) -> int:
     """Return the number of training examples of the run."""
-    examples = training_examples(config.data.name) - config.data.validation_size
+    examples = training_examples(config.data.name) - config.validation_size
     if examples < 1:
-        raise UserError(f"validation_size must leave training examples, got {config.data.validation_size}.")
+        raise UserError(f"validation_size must leave training examples, got {config.validation_size}.")
     return examples

@@ -1,14 +1,21 @@
 """Arguments are checked against the signature that receives them: one mechanism for YAML and for Python."""
 
+import contextlib
 import difflib
 import functools
 import inspect
+import json
+import signal
+import sysconfig
+import traceback
+import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from hydra.errors import CompactHydraException
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,10 +27,14 @@ __all__ = [
     "Positive",
     "Rate",
     "UserError",
+    "blame",
     "check_arguments",
     "check_value",
     "checked",
     "explain",
+    "fit_arguments",
+    "name_of",
+    "signature_of",
     "unknown_key",
 ]
 
@@ -32,6 +43,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+
+LONGEST = 200  # characters of what an error says: Keras' own go on for a page
+COLLECTING = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+# Where no code of the user's lies: Python's own modules and ours.
+OTHERS = (sysconfig.get_path("stdlib"), str(Path(__file__).parent))
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 class UserError(CompactHydraException, ValueError):
@@ -71,7 +88,11 @@ def explain(error: ValidationError, prefix: str = "") -> str:
 def check_value(name: str, hint: Any, value: Any) -> None:
     """Raise UserError unless `value` fits the type and bounds of `hint`; nothing is converted."""
     try:
-        _adapter(hint).validate_python(value, strict=True)
+        adapter = _adapter(hint)
+    except (PydanticUserError, NameError, TypeError):
+        return  # an annotation that only a type checker can read says nothing about values
+    try:
+        adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise UserError(explain(error, name)) from None
 
@@ -89,19 +110,31 @@ def check_arguments(
     Raises:
         UserError: for an unknown name, a missing one, a wrong type or a value out of bounds.
     """
-    name = getattr(function, "__name__", str(function))
-    parameters = inspect.signature(function).parameters.values()
-    named = {p.name: p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
-    described = function.__init__ if inspect.isclass(function) else function
-    hints = typing.get_type_hints(described, include_extras=True)
-    for key, value in arguments.items():
-        if key in supplied or (key not in named and others is None):
-            raise unknown_key(name, key, set(named) - set(supplied))
-        check_value(f"{name}: {key}", hints.get(key if key in named else str(others), Any), value)
-    for key, parameter in named.items():
-        if parameter.default is parameter.empty and key not in arguments and key not in supplied:
-            raise UserError(f"{name}: {key} is required and was not given.")
+    name = name_of(function)
+    for key, hint in _match(function, arguments, supplied):
+        check_value(f"{name}: {key}", hint, arguments[key])
+
+
+def fit_arguments(
+    function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return `arguments` as the annotations of `function` have them.
+
+    What YAML cannot write is made of what it can: a list becomes a tuple or a set, a text a path, where the
+    annotation asks for one. All else stays as it is, and is checked as `check_arguments` does.
+
+    Raises:
+        UserError: as there.
+
+    >>> def crop(*, corners: tuple[int, int]) -> None: ...
+    >>> fit_arguments(crop, {"corners": [2, 3]})
+    {'corners': (2, 3)}
+    """
+    name = name_of(function)
+    return {
+        key: _fit(f"{name}: {key}", hint, arguments[key])
+        for key, hint in _match(function, arguments, supplied)
+    }
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -115,7 +148,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     ratelab.validation.UserError: halve: steps must be greater than 0, got 0
     """
     signature = inspect.signature(function)
-    collected = {p.name for p in signature.parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    collected = {p.name for p in signature.parameters.values() if p.kind in COLLECTING}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -125,6 +158,139 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function or a class; of any other object that can be called, that of its class.
+
+    >>> name_of(functools.partial(check_value, "x"))
+    'check_value'
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of whatever can be called.
+
+    Raises:
+        UserError: if it has none, as some functions that are written in C.
+    """
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{name_of(function)}: its arguments cannot be read; call it in a function of your own."
+        ) from None
+
+
+@contextlib.contextmanager
+def blame(what: str, kind: type[UserError] = UserError) -> Iterator[None]:
+    """Turn whatever a user's function raises in the block into one message: who, what, and where in his file.
+
+    Exits and warnings that are errors count as well; a UserError and a signal pass.
+
+    Args:
+        what: the function and what it was given.
+        kind: of the error that is raised.
+
+    >>> with blame("halve(steps=0)"):
+    ...     1 / 0
+    Traceback (most recent call last):
+    ratelab.validation.UserError: halve(steps=0) raised ZeroDivisionError: division by zero
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        if _is_signal(error):
+            raise
+        raise kind(f"{what} raised {_words_of(error)}{_place_of(error)}") from error
+
+
+def _match(
+    function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Collection[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the annotation of each argument.
+
+    Raises:
+        UserError: for an unknown name when it comes, for a missing one after all others.
+    """
+    parameters = signature_of(function).parameters.values()
+    named = {p.name: p for p in parameters if p.kind not in COLLECTING}
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    hints = _hints_of(function)
+    for key in arguments:
+        if key in supplied or (key not in named and others is None):
+            raise unknown_key(name_of(function), key, set(named) - set(supplied))
+        yield key, hints.get(key if key in named else str(others), Any)
+    for key, parameter in named.items():
+        if parameter.default is parameter.empty and key not in arguments and key not in supplied:
+            raise UserError(f"{name_of(function)}: {key} is required and was not given.")
+
+
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations that can be resolved; the others name what only a type checker has imported."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isclass(function):
+        function = function.__init__
+    elif not inspect.isroutine(function):
+        function = type(function).__call__
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    hints: dict[str, Any] = {}
+    for key, hint in getattr(function, "__annotations__", {}).items():
+        # One at a time, since one that cannot be resolved must not hide the others.
+        alone = types.SimpleNamespace(__annotations__={key: hint})
+        with contextlib.suppress(Exception):
+            hints |= typing.get_type_hints(alone, names, include_extras=True)
+    return hints
+
+
+def _fit(name: str, hint: Any, value: Any) -> Any:
+    try:
+        check_value(name, hint, value)
+    except UserError:
+        # JSON has no tuples, sets or paths either, and pydantic knows what stands for them there.
+        with contextlib.suppress(ValidationError, TypeError, ValueError):
+            return _adapter(hint).validate_json(json.dumps(value), strict=True)
+        raise
+    return value
+
+
+def _is_signal(error: BaseException) -> bool:
+    """Say whether an exception came from outside: a signal, not the function that was just running."""
+    if type(error) is not KeyboardInterrupt:
+        return isinstance(error, KeyboardInterrupt)  # of another kind: raised by a handler of the program's
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _words_of(error: BaseException) -> str:
+    """Return the kind of an error and what it says, in one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # it is the user's, too
+        text = ""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _place_of(error: BaseException) -> str:
+    """Return file and line of the innermost frame in code of the user's; "" if there is none."""
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(file, line) for file, line in places if _is_users(file)]
+    if not own:
+        return ""
+    file, line = own[-1]
+    path = Path(file)
+    return f" ({path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line})"
+
+
+def _is_users(file: str) -> bool:
+    return not (file.startswith(("<", *OTHERS)) or INSTALLED & set(Path(file).parts))
 
 
 @functools.lru_cache(maxsize=256)

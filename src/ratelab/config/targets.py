@@ -1,11 +1,20 @@
 """Functions named in YAML by `_target_`: which ones may be named, how they are found and called."""
 
 import importlib
-import inspect
+import reprlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ratelab.validation import UserError, check_arguments, unknown_key
+from ratelab.validation import (
+    COLLECTING,
+    UserError,
+    blame,
+    fit_arguments,
+    name_of,
+    signature_of,
+    unknown_key,
+)
 
 OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
 KERAS = tuple(
@@ -67,29 +76,35 @@ def locate(target: str) -> Callable[..., Any]:
     module_name, _, name = target.rpartition(".")
     if not module_name or module_name.startswith("."):
         raise UserError(f"_target_={target}: must be a module and a function, as package.module.function.")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UserError(f"_target_={target}: {error}; is its folder on PYTHONPATH?") from None
+    with blame(f"_target_={target}: import {module_name}"):
+        try:
+            __import__(module_name)  # what an import statement calls: `devices.set_up_on_import` sees it
+        except ModuleNotFoundError as error:
+            raise UserError(f"_target_={target}: {error}; is its folder on PYTHONPATH?") from None
+    module = sys.modules[module_name]
     function = getattr(module, name, None)
     if function is None:
         public = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
         raise unknown_key(module_name, name, getattr(module, "__all__", public))
-    if not (inspect.isroutine(function) or inspect.isclass(function)):
+    if not callable(function):
         raise UserError(f"_target_={target}: must be a function or a class, got {function!r}.")
-    return function
+    return function  # type: ignore[no-any-return] # by its name
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Mapping[str, Any]) -> Any:
     """Call `function` with `arguments`, and with those of `supplied` that its signature names.
 
     Raises:
-        UserError: if the arguments do not fit the signature.
+        UserError: if the arguments do not fit the signature, and for whatever the function raises.
     """
-    names = inspect.signature(function).parameters
+    parameters = signature_of(function).parameters.values()
+    names = {parameter.name for parameter in parameters if parameter.kind not in COLLECTING}
     given = {name: value for name, value in supplied.items() if name in names}
-    check_arguments(function, arguments, given)
-    return function(**given, **arguments)
+    fitting = {**given, **fit_arguments(function, arguments, given)}
+    words = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in fitting.items())
+    with blame(f"{function.__module__}.{name_of(function)}({words})"):
+        first = [fitting.pop(p.name, p.default) for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        return function(*first, **fitting)
 
 
 def build(node: Any) -> Any:
@@ -126,4 +141,5 @@ def schedule_builders(node: Any) -> Any:
         supplied = {"learning_rate": learning_rate, "steps": steps}
         return call(locate(node["_target_"]), arguments, supplied)
 
+    build_schedule.__qualname__ = node["_target_"]  # its name in messages
     return build_schedule

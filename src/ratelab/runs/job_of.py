@@ -1,8 +1,10 @@
 """From a typed configuration to a job: arrays, functions and counts. No TensorFlow yet."""
 
+import copy
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,8 +12,9 @@ from ratelab import data, schedules
 from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
 from ratelab.config import Config, Target, targets
 from ratelab.optimizers import Optimizer
+from ratelab.runtime import devices
 from ratelab.training import Job, momenta_of, rates_of
-from ratelab.validation import UserError
+from ratelab.validation import UserError, blame
 
 T = TypeVar("T")
 
@@ -22,18 +25,24 @@ def job_of(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.
 
     Raises:
-        UserError: if the schedule gives a rate that is negative or not finite, or if a batch is larger than
-            the training split.
+        UserError: if the schedule gives a rate that is negative or not finite, if a batch is larger than
+            the training split, and for whatever a function of the user's raises.
     """
+    # A schedule may be written with TensorFlow, whose threads can be set only before it computes anything.
+    with devices.set_up_on_import(config.device):
+        return _job_of(config)
+
+
+def _job_of(config: Config) -> Job:
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
     batches = batches_of(config, len(dataset.train.labels))
     schedule = make_schedule(config, batches.steps)
-    optimizer = _make(Optimizer, "optimizer", config.optimizer, {})
+    optimizer = _make_optimizer(config.optimizer)
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
     return Job(
         seed=config.seed,
-        rates=rates_of(schedule, batches.rate_factors),
+        rates=rates_of(schedule, batches.rate_factors, f"schedule: {config.schedule.target}"),
         batches=batches,
         build_model=partial(_build_model, config, shape, dataset.classes),
         data=dataset,
@@ -86,7 +95,8 @@ def _plan_batches(
 ) -> BatchPlan:
     """Plan batches; runs that agree in all of this share the arrays, half a megabyte for the tutorial's."""
     batch = Target.model_validate(json.loads(target))
-    size = _make(BatchSize, "batch", batch, {"batch_size": batch_size, "examples": examples})
+    made = _make(BatchSize, "batch", batch, {"batch_size": batch_size, "examples": examples})
+    size = replace(made, wanted=partial(_ask_size, batch.target, made.wanted))
     if epochs is not None:
         return plan_batches(size, examples, epochs)
     assert steps is not None  # noqa: S101 - one of the two is given
@@ -95,13 +105,45 @@ def _plan_batches(
 
 def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]) -> T:
     """Call the function of a group, which must return something of this kind."""
-    made = targets.call(targets.locate(target.target), target.arguments, supplied)
+    # A copy, since a function may change a list that it was given, and other runs have the same one.
+    made = targets.call(targets.locate(target.target), copy.deepcopy(target.arguments), supplied)
     if not isinstance(made, kind):
         raise UserError(
             f"{group}: {target.target} must return a {kind.__module__}.{kind.__name__}, "
             f"got {type(made).__name__}; docs/your_own.md shows one."
         )
     return made
+
+
+def _make_optimizer(target: Target) -> Optimizer:
+    """Make the optimizer; what its functions raise while they are compiled is told as theirs."""
+    made = _make(Optimizer, "optimizer", target, {})
+
+    def blamed(name: str) -> Any:
+        part = getattr(made, name)
+        return None if part is None else _blamed(part, f"optimizer: {target.target}: {name}")
+
+    return replace(
+        made,
+        update=blamed("update"),
+        evaluated=blamed("evaluated"),
+        start=blamed("start"),
+        numbers_of_momenta=blamed("numbers_of_momenta"),
+    )
+
+
+def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with blame(what):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _ask_size(target: str, wanted: Callable[[int], float], seen: int) -> float:
+    with blame(f"batch: {target}, asked after {seen} examples,"):
+        return float(wanted(seen))
 
 
 def _program_key(config: Config, optimizer: Optimizer) -> str:
@@ -124,7 +166,5 @@ def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
     try:
         arguments = targets.build(config.model.arguments)
         return targets.call(targets.locate(config.model.target), arguments, supplied)
-    except (TypeError, ValueError) as error:
-        if not config.model.target.startswith("keras."):
-            raise
-        raise UserError(f"model: {config.model.target}: {error}") from None
+    except UserError as error:
+        raise UserError(f"model: {error}") from error

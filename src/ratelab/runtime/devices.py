@@ -1,5 +1,6 @@
 """What TensorFlow runs on: set once, before it starts, because it cannot be changed later."""
 
+import builtins
 import contextlib
 import os
 import sys
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ratelab.runtime.quick_imports import hide_modules, quick_imports
 from ratelab.validation import Count, UserError
 
-__all__ = ["Device", "configure", "import_tensorflow", "may_be_gpu"]
+__all__ = ["Device", "configure", "import_tensorflow", "may_be_gpu", "set_up_on_import"]
 
 
 class Device(BaseModel):
@@ -67,6 +68,37 @@ def configure(device: Device) -> None:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(device.precision)
     _configured = device
+
+
+@contextlib.contextmanager
+def set_up_on_import(device: Device) -> Iterator[None]:
+    """Call `configure` before the first import of TensorFlow or Keras in the block; else nothing is imported.
+
+    For functions of the user's that are called before training: if they import TensorFlow, they use it.
+
+    Args:
+        device: the configuration; where TensorFlow is already set up, it stays as it is.
+    """
+    if _configured is None and "tensorflow" in sys.modules:
+        # A program of the user's has imported it. If it computed something as well, the run says so.
+        with contextlib.suppress(UserError):
+            configure(device)
+    original = builtins.__import__
+
+    def import_module(name: str, *others: Any) -> Any:
+        if name.partition(".")[0] in ("keras", "tensorflow"):
+            builtins.__import__ = original
+            if _configured is None:
+                configure(device)
+        return original(name, *others)
+
+    # A finder on `sys.meta_path` would be asked in the middle of the import, when it is too late to import
+    # the same module in another way.
+    builtins.__import__ = import_module  # type: ignore[assignment] # it hands all on
+    try:
+        yield
+    finally:
+        builtins.__import__ = original
 
 
 def import_tensorflow() -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.schedules import Reactive, Schedule, tabulate
+from ratelab.schedules.interface import evaluate
 from ratelab.validation import UserError
 
 Column = npt.NDArray[np.float32]  # a number for each step
@@ -46,25 +47,34 @@ class Decided:
     Args:
         schedule: decides.
         factors: float64[steps], by what each rate is multiplied then.
+        name: of the schedule, for messages.
     """
 
     table = None  # there is none before the run is over
 
-    def __init__(self, schedule: Reactive, factors: npt.NDArray[np.float64]) -> None:
-        self._schedule, self._factors = schedule, factors
+    def __init__(self, schedule: Reactive, factors: npt.NDArray[np.float64], name: str) -> None:
+        self._schedule, self._factors, self._name = schedule, factors, name
 
     def segment(self, steps: slice, losses: Sequence[float]) -> Column:
         """Ask the schedule; raise UserError for a rate that is negative or not finite."""
         # Multiplied in float64, before the one rounding in `tabulate`, as for rates that are known.
         return tabulate(
-            lambda step: self._schedule.rates(step, losses) * self._factors[steps],
+            lambda step: evaluate(lambda t: self._schedule.rates(t, losses), step) * self._factors[steps],
             steps.stop - steps.start,
             steps.start,
+            self._name,
         )
 
 
-def rates_of(schedule: Schedule | Reactive, factors: npt.NDArray[np.float64]) -> Rates:
+def rates_of(
+    schedule: Schedule | Reactive, factors: npt.NDArray[np.float64], name: str = "schedule"
+) -> Rates:
     """Return the rates of a schedule, each multiplied by its factor, float64[steps], before it is rounded.
+
+    Args:
+        schedule: for as many steps as there are factors.
+        factors: float64[steps].
+        name: of the schedule, for messages.
 
     Raises:
         UserError: if a rate that is known now is negative or not finite.
@@ -73,8 +83,9 @@ def rates_of(schedule: Schedule | Reactive, factors: npt.NDArray[np.float64]) ->
     array([1.  , 0.5 , 0.25], dtype=float32)
     """
     if isinstance(schedule, Reactive):
-        return Decided(schedule, factors)
-    return Tabulated(tabulate(lambda step: schedule(step) * factors, len(factors)))
+        return Decided(schedule, factors, name)
+    table = tabulate(lambda step: evaluate(schedule, step, name) * factors, len(factors), name=name)
+    return Tabulated(table)
 
 
 def momenta_of(schedule: Any, steps: int) -> Column | None:
@@ -92,9 +103,7 @@ def momenta_of(schedule: Any, steps: int) -> Column | None:
     if momentum is None:
         return None
     # Rounded before it is checked: the float64 just below 1 is a float32 of 1.
-    momenta = np.asarray(momentum(np.arange(steps)), np.float64).astype(np.float32)
-    if momenta.shape != (steps,):
-        raise UserError(f"schedule: must return one momentum a step, shape ({steps},), got {momenta.shape}.")
+    momenta = evaluate(momentum, np.arange(steps), what="momentum").astype(np.float32)
     # Whatever is not within, so that nan is refused as well.
     bad = ~((momenta >= 0) & (momenta < 1))
     if bad.any():

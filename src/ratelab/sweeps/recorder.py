@@ -11,6 +11,7 @@ from ratelab.runs.planned import PlannedRun
 from ratelab.runs.record import RunRecord, begun_result
 from ratelab.runtime import devices
 from ratelab.runtime.progress import Reporter
+from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Started
 from ratelab.tracking import Diverged, Tracker
@@ -85,6 +86,7 @@ class Recorder:
                 f"{run.name}: the configuration was changed after Hydra had composed it, but a sweep is "
                 "trained as composed; give the change as an override, or choose hydra/launcher=basic."
             )
+        raise_if_told_to_stop()  # what a signal raised in another job may have been swallowed there
         while run.number not in self._results:
             self._record(next(self._events))
         if run.number in self._errors:

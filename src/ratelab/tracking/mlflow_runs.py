@@ -4,12 +4,14 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.runtime.signals import at_once, held_back
 from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
@@ -164,18 +166,25 @@ class MlflowTracker(Tracker):
         safe, changed = safe_tags(tags)
         if parent_id:
             safe["mlflow.parentRunId"] = parent_id
-        run_id = self._client.create_run(self.experiment_id, name, safe)
-        run = MlflowRun(self._client, self._writer, run_id, name)
+        run = None
         try:
+            with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
+                run = MlflowRun(
+                    self._client, self._writer, self._client.create_run(self.experiment_id, name, safe), name
+                )
             run.params(params)
             if changed:
                 run.artifact_text(as_json(changed), "tags_full.json")
-            yield run
-            self._writer.flush()  # inside: metrics that cannot be stored fail the run
+            with at_once(partial(self._client.set_status, run.id, "KILLED")):
+                yield run
+                self._writer.flush()  # inside: metrics that cannot be stored fail the run
         except BaseException as error:
-            run._end_by(error)
+            if run is not None:
+                with held_back():
+                    run._end_by(error)
             raise
-        run._end()
+        with held_back():
+            run._end()
 
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
         """Return how to see these runs in MLflow's UI, side by side."""

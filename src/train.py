@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import register_resolvers
+from ratelab.runtime.outlets import outlive_readers
 from ratelab.runtime.signals import plain_endings
 
 register_resolvers()
@@ -20,5 +21,6 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 
 
 if __name__ == "__main__":
+    outlive_readers()
     with plain_endings():
         main()

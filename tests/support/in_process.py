@@ -12,10 +12,10 @@ from functools import partial
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from ratelab.runtime.signals import plain_endings
+from ratelab.runtime.signals import STOPS, plain_endings
 from support import SRC
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (*STOPS, signal.SIGQUIT)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ The pipes are real, the processes behind them are fakes: each test says itself w
 
 import contextlib
 import multiprocessing
+import os
 import signal
 from multiprocessing.process import BaseProcess
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from unittest.mock import create_autospec
 import pytest
 
 from ratelab.sweeps import processes
-from ratelab.sweeps.processes import TERMINAL_SIGNALS, Processes, serve
+from ratelab.sweeps.processes import Processes
+from ratelab.sweeps.serving import SENT_TO_ALL, serve
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
 from support.configs import VALUES, planned_run
 from support.fakes import chunk, diverged_chunk
@@ -43,7 +45,7 @@ class FakeContext:
 
     def Process(self, **options):  # noqa: N802 - the same
         process = create_autospec(BaseProcess, instance=True)
-        process.exitcode, process.options = -9, options
+        process.exitcode, process.options, process.pid = -9, options, os.getpid()
         process.start.side_effect = lambda: self.masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
         self.made.append(process)
         return process
@@ -63,6 +65,7 @@ def context(monkeypatch):
     fake = FakeContext()
     monkeypatch.setattr(processes, "_context_for", lambda _: fake)
     monkeypatch.setattr(processes, "_is_forked", lambda _: False)
+    monkeypatch.setattr(processes, "death_of", lambda status, _: {-9: "SIGKILL: want of memory"}[status])
     yield fake
     for end in fake.ends:
         with contextlib.suppress(OSError):
@@ -133,7 +136,7 @@ def test_each_worker_begins_with_a_stack_of_its_own_and_its_part_of_the_memory(c
 def test_signals_of_the_terminal_are_blocked_only_while_a_process_starts(context):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with Processes(stacks_of(1), 1, 0):
-        assert context.masks[0] >= set(TERMINAL_SIGNALS)
+        assert context.masks[0] >= set(SENT_TO_ALL)
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
@@ -174,7 +177,7 @@ def test_after_the_second_time_those_that_have_not_ended_are_broken(context):
         assert kinds([next(events) for _ in range(5)]) == "* 0. 1 2 *"
         context.die(1, Broke(0, 3, "no memory left", ""))
         assert next(events) == Broke(0, 3, "no memory left", "")
-        assert next(events) == Broke(0, 2, "its worker process died twice (exit status -9)", "")
+        assert next(events) == Broke(0, 2, "its worker process died twice (SIGKILL: want of memory)", "")
         assert isinstance(next(events), Started)
         context.send(2, ended(4), None)
         assert kinds(events) == "4."

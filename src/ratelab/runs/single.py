@@ -76,7 +76,6 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
         progress.begin(1, planned.steps)
         progress.start(0, planned.name, planned.steps)
         for (chunk,) in epochs:
-            raise_if_told_to_stop()
             assert chunk is not None  # noqa: S101 - the only run of its stack
             record.add(chunk)
             progress.advance(0, len(chunk.train_loss))

@@ -1,17 +1,28 @@
-"""How the program ends when it is told to stop, or when the user made a mistake."""
+"""How the program ends when it is told to stop, or when the user made a mistake.
+
+A signal is raised once, as `Terminated`, and never again while what was computed is stored on the way out; a
+thread of its own hears those that follow, also while the main thread is deep in a library.
+"""
 
 import contextlib
+import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import FrameType
 
 from ratelab.validation import UserError
 
-__all__ = ["Terminated", "plain_endings", "raise_if_told_to_stop"]
+# All that end a process by default: from a terminal, a service manager, a batch system, a limit on CPU time.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+SECONDS_OF_SILENCE = 10.0  # of storing, until a user is told that it goes on and how to end it
+SECONDS_AT_ONCE = 3.0  # for the last words to the store when told to end at once
 
-# Kept for the whole process: the exception may be lost where a library catches everything, the number is not.
-_told: int | None = None
+__all__ = ["Terminated", "at_once", "held_back", "plain_endings", "raise_if_told_to_stop"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -25,31 +36,186 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
+@dataclass
+class _State:
+    """The process's own: the exception may be lost where a library catches everything, this is not."""
+
+    told: int | None = None
+    raised: bool = False
+    held: int = 0
+    last_words: list[Callable[[], object]] = field(default_factory=list)
+
+
+_state = _State()
+
+
 @contextlib.contextmanager
 def plain_endings() -> Iterator[None]:
     """Turn signals into `Terminated`; end with one message and a status instead of a traceback.
 
     The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's.
+    What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    taken = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in taken:
         signal.signal(number, _terminate)
-    try:
-        yield
-    except Terminated as stop:
-        sys.stderr.write(f"Stopped by {stop}. A run that had begun is KILLED, with what it had computed.\n")
-        sys.exit(128 + stop.number)
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    signal.signal(signal.SIGQUIT, _leave_to_the_thread)
+    with _hidden_leftovers(), _listening():
+        try:
+            yield
+            raise_if_told_to_stop()  # it may have been swallowed, and status 0 would be a lie
+        except BaseException as error:
+            if (status := _tell(error)) is None:
+                raise
+            sys.exit(status)
+        finally:
+            # While the interpreter is taken down a signal would end it with a status of its own.
+            for number in taken:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def raise_if_told_to_stop() -> None:
-    """Raise `Terminated` again if a signal came: a library may have swallowed the exception."""
-    if _told is not None:
-        raise Terminated(_told)
+    """Raise `Terminated` if a signal came: it was held back, or a library has swallowed the exception.
+
+    To be called where work begins or is waited for, never on the way out: it raises every time.
+    """
+    if _state.told is not None:
+        _state.raised = True
+        raise Terminated(_state.told)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let no signal be raised in the middle of the block: `raise_if_told_to_stop` does it there, or the end.
+
+    For what must be done whole, such as a message that is half read from a pipe.
+    """
+    _state.held += 1
+    try:
+        yield
+    finally:
+        _state.held -= 1
+    if not (_state.raised or _state.held):
+        raise_if_told_to_stop()
+
+
+@contextlib.contextmanager
+def at_once(action: Callable[[], object]) -> Iterator[None]:
+    """Do `action`, in a thread, if the program is told to end at once while the block runs.
+
+    For the few words that a store must have even then: it has three seconds, together with all others.
+    """
+    _state.last_words.append(action)
+    try:
+        yield
+    finally:
+        _state.last_words.remove(action)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    global _told
-    _told = number
-    raise Terminated(number)
+    """Raise at the first signal; what follows must not break off what is being stored."""
+    if _state.told is None:
+        _state.told = number
+        if not _state.held:
+            raise_if_told_to_stop()
+
+
+def _leave_to_the_thread(number: int, frame: FrameType | None) -> None:
+    """Do nothing here: the main thread may be anywhere, and the thread that listens ends the process."""
+
+
+def _tell(error: BaseException) -> int | None:
+    """Say why the program ends and return its status; None for what Python tells by itself."""
+    if _state.told is not None:
+        name = signal.Signals(_state.told).name
+        _say(f"Stopped by {name}. A run that had begun is KILLED, with what it had computed.")
+        if not isinstance(error, KeyboardInterrupt | SystemExit):
+            reason = str(error).strip().partition("\n")[0]
+            _say(f"On the way out: {type(error).__name__}: {reason}")
+        return 128 + _state.told
+    if isinstance(error, UserError):
+        _say(str(error))
+        return 1
+    return None
+
+
+def _say(message: str) -> None:
+    # The terminal may be gone, which must not change how the program ends.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{message}\n")
+
+
+@contextlib.contextmanager
+def _hidden_leftovers() -> Iterator[None]:
+    """Print no traceback of a `Terminated` that was raised where Python ignores it, as in `__del__`."""
+    before = sys.unraisablehook
+
+    def show(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Terminated):
+            before(unraisable)
+
+    sys.unraisablehook = show
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Let a thread hear every signal as it comes; the main thread does so between two steps of Python."""
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    threading.Thread(target=_listen, args=(heard,), name="signals", daemon=True).start()
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _listen(heard: socket.socket) -> None:
+    """Answer those who send a second signal or wait long after the first; this is the thread."""
+    first, answered = "", False
+    with heard:
+        while number := _next_signal(heard, SECONDS_OF_SILENCE if first and not answered else None):
+            if number == signal.SIGQUIT:
+                _end_at_once()
+            if first and not answered:
+                answered = True
+                _say(
+                    f"Stopping, as {first} asked: what was computed is being stored. "
+                    "Ctrl-\\ (SIGQUIT) ends at once, without that."
+                )
+            elif number in STOPS:
+                first = first or signal.Signals(number).name
+
+
+def _next_signal(heard: socket.socket, seconds: float | None) -> int:
+    """Return the next signal, SIGALRM if none came in so many seconds, 0 when no more will come."""
+    heard.settimeout(seconds)
+    try:
+        return next(iter(heard.recv(1)), 0)
+    except TimeoutError:
+        return signal.SIGALRM
+
+
+def _end_at_once() -> None:
+    """End the process; only the last words are waited for, and not long."""
+    end = time.monotonic() + SECONDS_AT_ONCE
+    said: list[bool] = []
+
+    def say(word: Callable[[], object]) -> None:
+        with contextlib.suppress(Exception):
+            word()
+            said.append(True)
+
+    threads = [threading.Thread(target=say, args=(word,), daemon=True) for word in list(_state.last_words)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    runs = "KILLED" if len(said) == len(threads) else "left RUNNING, for the store did not answer"
+    _say(f"Ended at once by SIGQUIT. A run that had begun is {runs}; what waited to be stored is lost.")
+    os._exit(128 + signal.SIGQUIT)

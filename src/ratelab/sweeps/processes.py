@@ -2,10 +2,7 @@
 
 import contextlib
 import multiprocessing
-import os
-import queue
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,15 +14,16 @@ from types import TracebackType
 from typing import Self
 
 from ratelab.runtime.devices import may_be_gpu
+from ratelab.runtime.signals import held_back, raise_if_told_to_stop
+from ratelab.sweeps.serving import SENT_TO_ALL, serve
+from ratelab.sweeps.silence import Watch, count_of_oom_kills, death_of, is_stopped, say
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack, Started
 
 TRIES = 2  # of a stack: the first death may be an accident of the machine, the second is the stack's
 LOOK_AROUND = 0.5  # seconds between two looks for a signal
 PATIENCE = 5.0  # seconds for a process to end, or to send what it has
-EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB each
-TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # blocked by the parent until `serve` ignores them
 
-__all__ = ["Processes", "serve"]
+__all__ = ["Processes"]
 
 
 class Processes:
@@ -59,8 +57,9 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            worker.stop()
+        with held_back():
+            for worker in self._workers:
+                worker.stop()
 
     def __iter__(self) -> Iterator[Event]:
         """Yield what happens, until every stack is done."""
@@ -71,10 +70,13 @@ class Processes:
         for number, stack in begun:
             yield Started(number, stack)
         while busy := [worker for worker in self._workers if worker.stack is not None]:
+            raise_if_told_to_stop()
             ready = connection.wait([worker.pipe for worker in busy], LOOK_AROUND)
             for worker in busy:
                 if worker.pipe in ready:
                     yield from self._receive(worker)
+                else:
+                    worker.look()
 
     def stop(self) -> Iterator[Event]:
         """Stop training; yield what has been computed and not been taken."""
@@ -87,7 +89,7 @@ class Processes:
                 worker.pipe.send(None)
         for worker in busy:
             with contextlib.suppress(EOFError, OSError):
-                while worker.pipe.poll(max(0.0, end - time.monotonic())):
+                while worker.pipe.poll(worker.patience(end)):
                     if (event := worker.pipe.recv()) is not None:
                         yield event
 
@@ -116,14 +118,16 @@ class Processes:
 
     def _bury(self, worker: "_Worker") -> Iterator[Event]:
         """Let the stack of a dead process be trained again, or report its runs as broken."""
-        stack, status = worker.stack, worker.status()
+        stack, pid, death = worker.stack, worker.pid, worker.death()
         worker.stack = None
         assert stack is not None  # noqa: S101 - it was busy
         if worker.left and worker.tries < TRIES:
             # In front of the queue: the runs that it has begun are open in the store.
             self._waiting.appendleft((stack, worker.tries + 1, worker.left))
+            names = ", ".join(run.name for run in stack.runs if run.number in worker.left)
+            say(f"Worker process {pid} died ({death}); once more is trained: {names}.")
             return
-        message = f"its worker process died twice (exit status {status})"
+        message = f"its worker process died twice ({death})"
         yield from (
             Broke(worker.number, number, message, "") for number in stack.numbers if number in worker.left
         )
@@ -140,27 +144,49 @@ class _Worker:
         self.pipe: Connection[Stack | None, Event | None]
         self._process: BaseProcess | None = None
         self._kind: object = None
+        self._watch: Watch | None = None
+        self._oom_kills = count_of_oom_kills()
+
+    @property
+    def pid(self) -> int:
+        """The id of its process, which has begun."""
+        assert self._process is not None  # noqa: S101 - the caller knows
+        assert self._process.pid is not None  # noqa: S101 - it was started
+        return self._process.pid
 
     def begin(self, stack: Stack, tries: int, left: set[int]) -> None:
         if self._process is None or self._kind != stack.process:
             self.stop()
             self._start(stack)
         self.stack, self.tries, self.left = stack, tries, left
+        self._watch = Watch(self.pid, [run.name for run in stack.runs])
         with contextlib.suppress(OSError):  # a process that died shows at the next look
             self.pipe.send(stack)
 
+    def look(self) -> None:
+        """Say what there is to say about its silence."""
+        assert self._watch is not None  # noqa: S101 - it is busy
+        say(self._watch.look())
+
     def note(self, event: Event) -> None:
+        """Take note of what it has sent."""
+        assert self._watch is not None  # noqa: S101 - it is busy
+        say(self._watch.hear())
         ended = isinstance(event, Ended | Broke)
         if ended or (isinstance(event, Epoch) and event.chunk.diverged_step is not None):
             self.left.discard(event.number)  # type: ignore[union-attr] # never Started
 
-    def status(self) -> int | None:
-        """Wait for the end of a process that closed its pipe; return its exit status."""
+    def patience(self, end: float) -> float:
+        """Return how many seconds to wait for what it has: none if it is stopped and cannot send any."""
+        return 0.0 if is_stopped(self.pid) else max(0.0, end - time.monotonic())
+
+    def death(self) -> str:
+        """Wait for the end of a process that closed its pipe; say how it ended."""
         assert self._process is not None  # noqa: S101 - it had a stack
         self._process.join(PATIENCE)
         status = self._process.exitcode
         self.stop()
-        return status
+        return death_of(status, self._oom_kills)
 
     def stop(self) -> None:
         """End the process at once; nothing that counts is in it."""
@@ -211,70 +237,8 @@ def _start_server() -> None:
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
     """Let processes that are started in the block begin with the terminal's signals blocked."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: int) -> None:
-    """Train every stack that comes.
-
-    When None comes, what has been computed is sent and the process ends, in the middle of an epoch if need
-    be; also when the parent dies, which closes the pipe. A terminal's Ctrl-C is for the parent alone.
-    """
-    for number in TERMINAL_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
-    stacks: queue.Queue[Stack] = queue.Queue()
-    outbox = _Outbox(pipe)
-    for work in (lambda: _receive(pipe, stacks, outbox), outbox.send_all):
-        threading.Thread(target=work, daemon=True).start()
-    from ratelab.sweeps.worker import StackTrainer  # which a spawned process imports only now
-
-    trainer = StackTrainer(worker, memory)
-    while True:
-        stack = stacks.get()
-        os.environ.update(stack.runs[0].environment)
-        for event in trainer.train(stack):
-            outbox.put(event)
-        outbox.put(None)
-
-
-class _Outbox:
-    """Sends from a thread, so that training does not wait while the parent is busy."""
-
-    def __init__(self, pipe: "Connection[Event | None, Stack | None]") -> None:
-        self._pipe, self._closed = pipe, threading.Event()
-        self._events: queue.Queue[Event | None] = queue.Queue(EVENTS_AHEAD)
-
-    def put(self, event: Event | None) -> None:
-        """Hand over an event; those that come after the closing are dropped."""
-        if not self._closed.is_set():
-            self._events.put(event)
-
-    def send_all(self) -> None:
-        """Send what comes, for ever."""
-        try:
-            while True:
-                self._pipe.send(self._events.get())
-                self._events.task_done()
-        finally:  # nobody listens, or it cannot be sent: the parent sees the end of this process
-            os._exit(1)
-
-    def close(self) -> None:
-        """Return when all has been sent."""
-        self._closed.set()
-        self._events.join()
-
-
-def _receive(
-    pipe: "Connection[Event | None, Stack | None]", stacks: "queue.Queue[Stack]", outbox: _Outbox
-) -> None:
-    try:
-        while (stack := pipe.recv()) is not None:
-            stacks.put(stack)
-        outbox.close()
-    finally:
-        os._exit(0)

@@ -99,6 +99,7 @@ class RayTasks:
 
         looked = time.monotonic()
         while self._running:
+            raise_if_told_to_stop()
             with _own_signals():
                 ready, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
             for generator in ready:

@@ -13,6 +13,7 @@ from ratelab.runs.record import RunRecord, begun_result
 from ratelab.runtime import devices
 from ratelab.runtime.endings import clean_up
 from ratelab.runtime.progress import Reporter
+from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Started
 from ratelab.tracking import Diverged, Tracker
@@ -87,6 +88,7 @@ class Recorder:
                 f"{run.name}: the configuration was changed after Hydra had composed it, but a sweep is "
                 "trained as composed; give the change as an override, or choose hydra/launcher=basic."
             )
+        raise_if_told_to_stop()  # what a signal raised in another job may have been swallowed there
         while run.number not in self._results:
             self._record(next(self._events))
         if run.number in self._errors:

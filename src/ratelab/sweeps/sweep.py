@@ -15,6 +15,7 @@ from ratelab.report import make_report, print_study, schedule_lines
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
+from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
@@ -99,6 +100,8 @@ class Sweep:
             progress = stack.enter_context(contextlib.closing(for_terminal(self._console)))
             progress.begin(len(jobs.runs), sum(run.steps for run in jobs.runs))
             tracker, parent = self._open_store(jobs.runs[0])
+            # From here on a signal is raised between two events, where the workers look, and not within one.
+            stack.enter_context(held_back())
             recorder = stack.enter_context(
                 Recorder(jobs.runs, workers, tracker, parent.id, progress, partial(_fail, parent))
             )
@@ -132,7 +135,8 @@ class Sweep:
             )
             tags = {"sweep_id": self._id, "kind": "sweep", **provenance.collect().tags}
             opened = tracker.run(f"sweep {self._id}", params=self._params, tags=tags)
-            self._store = tracker, self._stack.enter_context(opened)
+            with held_back():
+                self._store = tracker, self._stack.enter_context(opened)
         return self._store
 
     def _print_schedules(self, runs: Sequence[PlannedRun]) -> None:

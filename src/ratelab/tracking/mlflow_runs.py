@@ -5,6 +5,7 @@ import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ratelab.runtime.endings import attempt, clean_up
+from ratelab.runtime.signals import at_once, held_back
 from ratelab.tracking.client import Client
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
@@ -168,16 +170,22 @@ class MlflowTracker(Tracker):
         parent_id: str | None = None,
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
-        run_id = self._client.create_run(self.experiment_id, name, parent_id)
-        run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
+        run = None
         try:
+            with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
+                run_id = self._client.create_run(self.experiment_id, name, parent_id)
+                run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
             run._log(params, tags)
-            yield run
-            self._writer.flush(run_id)  # inside: metrics that cannot be stored fail the run
+            with at_once(partial(self._client.set_status, run.id, "KILLED")):
+                yield run
+                self._writer.flush(run_id)  # inside: metrics that cannot be stored fail the run
         except BaseException as error:
-            run._end_by(error)
+            if run is not None:
+                with held_back():
+                    run._end_by(error)
             raise
-        run._end()
+        with held_back():
+            run._end()
 
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
         """Return how to see these runs in MLflow's UI, side by side."""

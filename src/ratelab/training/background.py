@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from ratelab.runtime.signals import raise_if_told_to_stop
+
 T = TypeVar("T")
 
 __all__ = ["prefetch"]
@@ -13,6 +15,7 @@ __all__ = ["prefetch"]
 # Seconds that a caller who stops early waits for the item in the making. A thread cannot be ended from
 # outside, and a compilation may take minutes: then it is left to end with the process, as daemons do.
 PATIENCE = 2.0
+LOOK_AROUND = 0.5  # seconds between two looks for a signal
 
 
 @contextlib.contextmanager
@@ -71,8 +74,15 @@ class _End:
 
 
 def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:
-    """Yield what was made, as it comes, up to the end; raise what ended it early."""
-    while not isinstance(item := made.get(), _End):
+    """Yield what was made, as it comes, to the end; raise what ended it early, or a signal that was lost."""
+    while True:
+        raise_if_told_to_stop()
+        try:
+            item = made.get(timeout=LOOK_AROUND)
+        except queue.Empty:
+            continue
+        if isinstance(item, _End):
+            break
         yield item
     if item.error is not None:
         raise item.error

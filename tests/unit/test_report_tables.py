@@ -111,12 +111,30 @@ def test_each_kind_of_value_is_written_in_one_way(form, shown, text):
 def test_frames_hold_every_number():
     made = tuned_sweep()
     groups, pairs, rates = groups_frame(made), pairs_frame(made), tuning_frame(made)
-    assert groups["mean"].tolist() == [group.mean for one in made.comparisons for group in one.groups]
-    assert groups["low"].tolist() == [group.interval.low for one in made.comparisons for group in one.groups]
+    ranked = [sorted(one.groups, key=lambda group: group.mean, reverse=True) for one in made.comparisons]
+    assert groups["mean"].tolist() == [group.mean for own in ranked for group in own]
+    assert groups["low"].tolist() == [group.interval.low for own in ranked for group in own]
     assert pairs["p_holm"].tolist() == [pair.corrected for one in made.comparisons for pair in one.pairs]
     assert pairs["sentence"].tolist() == [pair.sentence for one in made.comparisons for pair in one.pairs]
-    assert rates[rates["best"]]["learning_rate"].tolist() == [1.0, 10.0]
-    assert rates["edge"].tolist() == ["", "", "", "", "", "highest"]
+    assert rates[rates["best"]]["learning_rate"].tolist() == [10.0, 1.0]
+    assert rates["edge"].tolist() == ["", "", "highest", "", "", ""]
+
+
+def test_the_best_group_comes_first_in_every_table():
+    """Seven groups and a baseline, six and every pair: by the mean, whatever came first."""
+    for names in (["d", "fixed", "g", "a", "c", "b", "f"], ["d", "fixed", "a"]):
+        section = make_tables(plain_study(names)).sections[0]
+        order = names[::-1]  # each is better than the one before
+        assert [row["group"] for row in section.groups.rows] == order
+        assert [row["group"] for row in section.costs.rows] == order
+        pairs = [(row["first"], row["second"]) for row in section.pairs.rows]
+        assert pairs == sorted(pairs, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+        first = next(one.sentence for one in section.conclusions if one.verdict)
+        assert first == section.pairs.rows[0]["sentence"]
+    tuned = make_tables(tuned_sweep())
+    best = [max(row[str(rate)] for rate in (0.1, 1.0, 10.0)) for row in tuned.tuning.rows]
+    assert best == sorted(best, reverse=True)
+    assert [row["group"] for row in tuned.tried][::3] == [row["group"] for row in tuned.tuning.rows]
 
 
 @pytest.mark.parametrize(
@@ -175,11 +193,11 @@ def test_the_best_rate_is_marked_in_its_own_column():
     assert [column.heading for column in made.wide[5:]] == ["0.03162", "0.1", "1", "10"]
     cells = [[column.write(row) for column in made.wide[5:]] for row in made.rows]
     assert [[cell == "-" for cell in row] for row in cells] == [
-        [True, False, False, True],
         [False, True, False, False],
+        [True, False, False, True],
     ]
     marked = [[made.is_marked(number, column) for column in made.wide] for number in range(2)]
-    assert [row.index(True) - 5 for row in marked] == [2, 3]
+    assert [row.index(True) - 5 for row in marked] == [3, 2]
     assert [sum(row) for row in marked] == [1, 1]
 
 

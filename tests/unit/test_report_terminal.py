@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ratelab.comparison import Measured, Result, study
 from ratelab.report import as_markdown, print_study, schedule_lines
+from ratelab.report.widths import wrap
 from ratelab.schedules import exponential, tabulate
 
 RATES = st.lists(st.floats(0, allow_infinity=False, width=32), min_size=1, max_size=20)
@@ -58,8 +59,8 @@ def test_names_that_do_not_fit_beside_a_pair_are_numbered():
     names = ["fixed batch=growing", "fixed batch=constant"]
     made = [run for name in names for run in runs(name, [0.91, 0.92] * 4)]
     narrow, wide = printed(made), printed(made, width=200)
-    assert any(line.startswith(" 2 - 1 ") for line in narrow)
-    assert any(line.startswith(" 1: fixed ") for line in narrow)
+    assert any(line.startswith("2 - 1 ") for line in narrow)
+    assert any(line.startswith("1: fixed ") for line in narrow)
     assert max(map(len, narrow)) <= 80
     assert any("fixed batch=constant" in line and "fixed batch=growing" in line for line in wide[10:20])
     assert not any("2 - 1" in line for line in wide)
@@ -107,8 +108,71 @@ def test_names_stay_different_and_numbers_whole_in_a_pipe():
     lines = printed(sweep)
     assert max(map(len, lines)) <= 80
     assert sum("0.8790" in line for line in lines) == 2
-    first_column = "".join(line[:20].strip() for line in lines)
+    first_column = "".join(line[:22].strip() for line in lines)
     assert "schedule.decay_steps=1000" in first_column.replace(" ", "")
+
+
+WORDS = st.sampled_from(
+    ["exponential", "noisy_linear_cosine", "schedule.decay_steps=1000", "data.dir=/home/me"]
+)
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=4), min_size=2, max_size=8), st.integers(60, 100))
+def test_no_name_breaks_inside_a_word_and_no_number_at_all(names, width):
+    made = [run for n, words in enumerate(names) for run in runs(" ".join([*words, f"n={n}"]), [0.91] * 2)]
+    lines = printed(made, width)
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    tables = " ".join(line for line in lines if not line.startswith("* "))
+    for piece in ("exponential", "noisy_linear_cosine", "decay_steps=", "home/"):
+        known = {piece for words in names if piece in " ".join(words)}
+        assert all(piece in tables for piece in known)
+    assert tables.count("0.9100-0.9100") == len(names)
+
+
+def tuned(rates, names=("fixed", "exponential", "staircase")):
+    """Tuning runs, one at each of the rates."""
+    return [
+        Result(
+            seed=1000,
+            choices={"schedule": name},
+            settings={"learning_rate": repr(rate), "test": "False"},
+            status="finished",
+            validation=(Measured(9, 0.5 + place / 1000, 1.0, 1000),),
+        )
+        for name in names
+        for place, rate in enumerate(rates)
+    ]
+
+
+@pytest.mark.parametrize("number", [7, 9, 13, 19])
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_base_rates_are_whole_however_often_the_grid_has_grown(number, width):
+    rates = [float(f"{rate:.3g}") for rate in np.geomspace(1e-4, 1e3, number)]
+    lines = printed(tuned(rates), width)
+    assert max(map(len, lines)) <= width
+    words = [word for line in lines for word in line.split()]
+    for place, rate in enumerate(rates):
+        assert f"{rate:.3g}" in words
+        assert words.count(f"{0.5 + place / 1000:.3f}") == 3
+    assert sum(line.startswith("exponential ") for line in lines) == sum("schedule" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        ("fixed", 8, ["fixed"]),
+        ("fixed learning_rate=0.1", 30, ["fixed learning_rate=0.1"]),
+        ("fixed learning_rate=0.1", 17, ["fixed", "learning_rate=0.1"]),
+        ("fixed learning_rate=0.1", 16, ["fixed", "learning_rate=", "0.1"]),
+        ("a.b.c=1 x", 4, ["a.b.", "c=1", "x"]),
+        ("model.hidden=[128,64]", 13, ["model.hidden=", "[128,64]"]),
+        ("schedule", 3, ["sch", "edu", "le"]),
+        ("", 3, [""]),
+    ],
+)
+def test_a_name_breaks_at_blanks_else_behind_signs_else_anywhere(name, width, expected):
+    assert wrap(name, width).split("\n") == expected
 
 
 def test_the_tuning_table_marks_the_best_rate_and_an_edge():

@@ -123,7 +123,7 @@ def test_a_run_is_trained_recorded_and_told(begin, tracker, training, capsys):
     device = single.devices.configure.call_args.args[0]
     assert device.kind == "auto"
     assert capsys.readouterr().out.splitlines() == [
-        "1 run, 24 steps",
+        "1 run, 24 steps; compiling first",
         NAME,
         "See it in MLflow:",
         "  http://[store]",  # brackets are no markup

@@ -92,8 +92,9 @@ def recording(workers, tracker, progress, failures):
 
 
 def told(progress):
-    """What the progress was told, in its order."""
-    return [(call[0], *call.args) for call in progress.method_calls]
+    """What the progress was told, in its order; of an epoch its number."""
+    calls = [(call[0], *call.args) for call in progress.method_calls]
+    return [(*call[:-1], call[-1].epoch) if call[0] == "advance" else call for call in calls]
 
 
 def recorded_epochs(tracker, number):
@@ -135,8 +136,8 @@ def test_the_progress_is_told_of_everything(recording, progress):
         with pytest.raises(UserError):
             opened.await_run(RUNS[2], CFG)
     assert told(progress) == [
-        ("start", WORKER, "group0, group1, group2 seed=0", 450),
-        *[("advance", WORKER, 50)] * 9,
+        ("start", WORKER, "seed=0: group0, group1, group2", RUNS[0].pace, 450),
+        *[("advance", WORKER, number) for number in (0, 0, 0, 1, 1, 1, 2, 2, 2)],
         *[("end", WORKER, 0)] * 3,
     ]
 
@@ -168,7 +169,7 @@ def test_a_run_that_diverged_is_a_result_and_no_failure(recording, tracker, prog
     assert (result.status, result.diverged_step) == ("diverged", 99)
     assert isinstance(tracker.ended[name(0)], Diverged)
     assert failures == []
-    assert told(progress)[-2:] == [("advance", WORKER, 50), ("end", WORKER, 50)]
+    assert told(progress)[-2:] == [("advance", WORKER, 1), ("end", WORKER, 50)]
 
 
 def test_a_stack_that_begins_again_is_recorded_once(recording, tracker, progress):
@@ -183,7 +184,7 @@ def test_a_stack_that_begins_again_is_recorded_once(recording, tracker, progress
     assert [recorded_epochs(tracker, number) for number in (0, 1, 2)] == [[0, 50, 100], [0, 50, 100], [0]]
     starts = [call for call in told(progress) if call[0] == "start"]
     # only what is left: the third run has ended, and of the others 100 and 50 steps are recorded
-    assert starts[1:] == [("start", 0, "group0, group1 seed=0", 150)]
+    assert starts[1:] == [("start", 0, "seed=0: group0, group1", RUNS[0].pace, 150)]
     assert len(opened.results[0].validation) == 3
 
 
@@ -204,10 +205,10 @@ def test_a_stack_that_begins_again_when_all_its_runs_have_ended_is_passed_over(r
         assert opened.await_run(other, CFG).status == "finished"
     assert tracker.run.call_count == 4
     starts = [call[2] for call in told(progress) if call[0] == "start"]
-    assert starts == ["group0, group1, group2 seed=0", "group3 seed=0"]
+    assert starts == ["seed=0: group0, group1, group2", "group3 seed=0"]
 
 
-def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker):
+def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker, progress):
     error = OSError("no space left")
     open_run = tracker.run.side_effect
 
@@ -222,6 +223,7 @@ def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(rec
             opened.await_run(RUNS[1], CFG)
         assert opened.await_run(RUNS[2], CFG).status == "finished"
     assert raised.value is error
+    assert told(progress)[1] == ("end", WORKER, 150)
     assert tracker.ended == {name(0): None, name(2): None}
     assert [(result.status, result.run_id) for result in opened.results] == [
         ("finished", f"id of {name(0)}"),

@@ -187,7 +187,7 @@ def test_a_store_that_cannot_be_opened_ends_the_sweep_before_anything_is_trained
         run_jobs(program, resources, jobs)
     resources.made[0].__iter__.assert_not_called()
     resources.made[0].__exit__.assert_called_once()
-    assert lines() == ["2 runs, 24 steps"]
+    assert lines() == ["2 runs, 24 steps; compiling first"]
 
 
 def test_what_ends_a_sweep_early_ends_its_own_run_and_no_table_is_printed(
@@ -202,13 +202,13 @@ def test_what_ends_a_sweep_early_ends_its_own_run_and_no_table_is_printed(
     resources.made[0].stop.assert_called_once()
     resources.made[0].__exit__.assert_called_once()
     tracker.links.assert_not_called()
-    assert lines() == ["2 runs, 24 steps"]
+    assert lines() == ["2 runs, 24 steps; compiling first"]
 
 
 def test_the_rates_of_each_run_are_printed_first_if_asked_for(program, resources, tracker, lines):
     run_jobs(program, resources, jobs_of(program, ["print_schedule=true", "schedule=fixed"]))
     assert lines()[:3] == ["fixed seed=0", "step   learning_rate", "   0   0.1"]
-    assert lines()[14:16] == ["1 run, 12 steps", "fixed seed=0"]
+    assert lines()[14:16] == ["1 run, 12 steps; compiling first", "fixed seed=0"]
 
 
 def test_at_its_end_a_sweep_prints_its_tables_its_links_and_where_the_report_is(

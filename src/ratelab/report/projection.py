@@ -1,6 +1,7 @@
 """From a study to its tables, once for all that show it: rows, headings, emphasis, words."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned
 from ratelab.report import values
@@ -10,12 +11,24 @@ from ratelab.report.values import Form
 
 def make_tables(study: Study) -> Tables:
     """Return the tables of a study and the words around them."""
+    tuned = sorted(study.tuned, key=lambda one: -max(one.means))
     return Tables(
-        sections=tuple(_make_section(comparison) for comparison in study.comparisons),
-        tuning=_make_tuning(study.tuned) if study.tuned else None,
-        tried=tuple(row for one in study.tuned for row in _rate_rows(one)),
+        sections=tuple(_make_section(_rank(comparison)) for comparison in study.comparisons),
+        tuning=_make_tuning(tuned) if tuned else None,
+        tried=tuple(row for one in tuned for row in _rate_rows(one)),
         notes=study.notes,
     )
+
+
+def _rank(comparison: Comparison) -> Comparison:
+    """Return the comparison with the best group first, and the pairs in the order of their groups.
+
+    Figures keep the order in which groups appear, so that a schedule has one colour in all of them.
+    """
+    groups = sorted(comparison.groups, key=lambda group: -group.mean)
+    places = {group.name: place for place, group in enumerate(groups)}
+    pairs = sorted(comparison.pairs, key=lambda pair: (places[pair.first], places[pair.second]))
+    return replace(comparison, groups=tuple(groups), pairs=tuple(pairs))
 
 
 def _make_section(comparison: Comparison) -> Section:

@@ -15,9 +15,9 @@ from ratelab.comparison import Conclusion, Study
 from ratelab.report import values
 from ratelab.report.projection import make_tables
 from ratelab.report.tables import Column, Row, Section, Table, Tables
+from ratelab.report.widths import Width, cut, fit, is_wide_enough, measure, wrap
 
 COLORS = {"better": "green", "worse": "red"}
-WIDTH_OF_PAIR = 58  # columns of the terminal that the numbers of a pair take
 
 __all__ = ["print_study", "schedule_lines"]
 
@@ -49,10 +49,11 @@ def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:
 def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
     """Return all that is printed, from top to bottom, in a terminal of that many columns."""
     if tables.tuning:
-        yield _lay_out(tables.tuning)
+        yield from _lay_out(tables.tuning, width)
     for section in tables.sections:
         shown = _number_groups(section) if _need_numbers(section, width) else section
-        yield from (_lay_out(table) for table in shown.narrow_tables)
+        for table in shown.narrow_tables:
+            yield from _lay_out(table, width)
         yield from (_color(conclusion) for conclusion in section.conclusions)
         yield from (Text(f"* note: {note}") for note in section.notes)
     if tables.lack:
@@ -60,10 +61,11 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
     yield from (Text(f"* note: {note}") for note in tables.notes)
 
 
-def _need_numbers(section: Section, width: int) -> bool:
+def _need_numbers(section: Section, room: int) -> bool:
     """Say whether two names do not fit beside the numbers of a pair, so that groups need numbers."""
-    longest = max(len(row["group"]) for row in section.groups.rows)
-    return not section.reference and 2 * longest + WIDTH_OF_PAIR > width
+    if section.reference or not section.pairs.rows:
+        return False
+    return not is_wide_enough([width.most for width in _measure(section.pairs)], room)
 
 
 def _number_groups(section: Section) -> Section:
@@ -82,23 +84,51 @@ def _number_groups(section: Section) -> Section:
     )
 
 
-def _lay_out(table: Table) -> RichTable:
-    """Return a table that fits 80 columns: names fold, numbers stay whole."""
+def _lay_out(table: Table, room: int) -> Iterator[RichTable]:
+    """Return a table that fits so many columns of the terminal: where it does not, in parts."""
+    columns, widths = table.narrow, _measure(table)
+    parts = cut(widths, room)
+    for part in parts:
+        shown = _begin_part(table, is_first=part is parts[0], is_last=part is parts[-1])
+        made = fit([widths[place] for place in part], room)
+        cells = [
+            _add_column(shown, table, columns[place], width) for place, width in zip(part, made, strict=True)
+        ]
+        for row in zip(*cells, strict=True):
+            shown.add_row(*row)
+        yield shown
+
+
+def _measure(table: Table) -> list[Width]:
+    return [
+        measure(_texts(table, one), is_name=one.form.is_words, may_break=one.form.may_break)
+        for one in table.narrow
+    ]
+
+
+def _texts(table: Table, column: Column) -> list[str]:
+    """Return the heading and the cells of a column."""
+    return [column.narrow, *(column.write(row) for row in table.rows)]
+
+
+def _begin_part(table: Table, *, is_first: bool, is_last: bool) -> RichTable:
+    """Return a table without columns, its title above the first part and its legend below the last."""
     # escaped, for a title may name a group
-    shown = RichTable(title=escape(table.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.caption, shown.caption_justify = table.legend, "left"
-    for column in table.narrow:
-        if column.form.is_words:
-            # names are folded and not cut: what tells two of them apart often stands at their end
-            shown.add_column(column.narrow, overflow="fold", min_width=8)
-        else:
-            shown.add_column(column.narrow, justify="right", no_wrap=not column.form.may_break)
-    for number, row in enumerate(table.rows):
-        marks = [table.is_marked(number, column) for column in table.narrow]
-        texts = [column.write(row) for column in table.narrow]
-        # not as plain str: a name may hold what rich takes for markup
-        shown.add_row(*(Text(text, "bold" if mark else "") for text, mark in zip(texts, marks, strict=True)))
+    title = escape(table.title) if is_first else None
+    legend = table.legend if is_last else None
+    shown = RichTable(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    shown.caption, shown.caption_justify = legend, "left"
     return shown
+
+
+def _add_column(shown: RichTable, table: Table, column: Column, width: int) -> list[Text]:
+    """Add a column of that width; return its cells."""
+    is_name, texts = column.form.is_words, _texts(table, column)
+    head, *cells = [wrap(text, width) for text in texts] if is_name else texts
+    shown.add_column(head, justify="left" if is_name else "right", width=width)
+    # not as plain str: a name may hold what rich takes for markup
+    marks = [table.is_marked(number, column) for number in range(len(cells))]
+    return [Text(text, "bold" if mark else "") for text, mark in zip(cells, marks, strict=True)]
 
 
 def _color(one: Conclusion) -> Text:

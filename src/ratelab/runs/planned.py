@@ -85,6 +85,11 @@ class PlannedRun:
         """Runs of one kind share a compiled program and have equally many steps."""
         return f"{self.job.program_key} {self.steps}"
 
+    @property
+    def pace(self) -> object:
+        """Runs with equal values take the same time for an update."""
+        return self.config.device, self.kind
+
     def is_of(self, cfg: DictConfig) -> bool:
         """Say whether `cfg`, without Hydra's own part, is still what this run was planned from."""
         return self.composed is not None and _own_values(self.composed) == _own_values(cfg)

@@ -73,12 +73,12 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
         tracker = stack.enter_context(_open_store(planned))
         record = stack.enter_context(RunRecord(planned, tracker))
         progress = stack.enter_context(contextlib.closing(for_terminal(console)))
-        progress.begin(1, planned.steps)
-        progress.start(0, planned.name, planned.steps)
+        progress.begin([(planned.pace, planned.steps)])
+        progress.start(0, planned.name, planned.pace, planned.steps)
         for (chunk,) in epochs:
             assert chunk is not None  # noqa: S101 - the only run of its stack
             record.add(chunk)
-            progress.advance(0, len(chunk.train_loss))
+            progress.advance(0, chunk)
         record.finish(training.test()[0], training.model if _wants_model(planned) else None)
     return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
 

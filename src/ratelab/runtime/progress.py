@@ -1,12 +1,16 @@
 """Progress of a run or a sweep: bars on a terminal, plain lines elsewhere."""
 
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Hashable, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
+
+from ratelab.runtime.pace import Epoch, Pace
 
 SECONDS_BETWEEN_LINES = 5.0  # a log of an hour stays below a thousand lines
 
@@ -20,14 +24,14 @@ class Reporter(Protocol):
     each of its runs; `close` at last, whatever happened.
     """
 
-    def begin(self, runs: int, steps: int) -> None:
-        """Say that `runs` runs come, with `steps` updates in all."""
+    def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
+        """Say what comes: of each run its kind, equal where runs cost the same, and its updates."""
 
-    def start(self, worker: int, name: str, steps: int) -> None:
-        """Say that a worker begins with a run or a stack of runs of `steps` updates in all."""
+    def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
+        """Say that a worker begins with a run or a stack of runs of one kind, `steps` updates in all."""
 
-    def advance(self, worker: int, steps: int) -> None:
-        """Say that a worker came `steps` updates further."""
+    def advance(self, worker: int, epoch: Epoch) -> None:
+        """Say that a run of a worker came an epoch further."""
 
     def end(self, worker: int, missing: int) -> None:
         """Say that a run of a worker ended, `missing` updates early."""
@@ -40,47 +44,58 @@ class Bars:
     """A bar for all runs, with steps a second and the time left; in a sweep, one below it for each worker."""
 
     def __init__(self, console: Console) -> None:
+        # Numbers have their width; names and bars share the rest, where names are cut at their end.
+        name = Column(ratio=2, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),  # the names of runs hold brackets
-            BarColumn(),
-            _Speed(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False, table_column=name),  # names hold brackets
+            BarColumn(None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[accuracy]}", justify="right"),
+            TextColumn("{task.fields[speed]}", justify="right"),
+            _TimeLeft(),
             console=console,
+            expand=True,
             transient=True,  # what is said at the end takes the place of the bars
         )
         self._progress.start()
-        self._all = self._progress.add_task("starting", total=None)
+        self._pace = Pace([])
+        self._all = self._progress.add_task("", total=None, speed="starting", accuracy="", end=None)
         self._workers: dict[int, TaskID] = {}
-        self._runs = self._ended = 0
 
-    def begin(self, runs: int, steps: int) -> None:
+    def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
         """Show how much there is to do."""
-        self._runs = runs
-        self._progress.update(self._all, total=steps, description=self._describe_runs())
+        self._pace = Pace(runs)
+        self._progress.update(self._all, total=self._pace.steps, description=self._describe_runs())
 
-    def start(self, worker: int, name: str, steps: int) -> None:
+    def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
         """Show what the worker does; a single run has its name at its only bar."""
-        if self._runs == 1:
+        self._pace.start(worker, kind, steps)
+        self._progress.update(self._all, **self._describe_pace())
+        if self._pace.runs == 1:
             self._progress.update(self._all, description=name)
             return
+        fields = {"accuracy": "", **self._describe_pace(worker)}
         if worker not in self._workers:
-            self._workers[worker] = self._progress.add_task("")
-        self._progress.reset(self._workers[worker], total=steps, description=f"worker {worker + 1}: {name}")
+            self._workers[worker] = self._progress.add_task("", **fields)
+        words = f"{worker + 1}: {name}"
+        self._progress.reset(self._workers[worker], total=steps, description=words, **fields)
 
-    def advance(self, worker: int, steps: int) -> None:
+    def advance(self, worker: int, epoch: Epoch) -> None:
         """Move the bars."""
-        self._progress.advance(self._all, steps)
-        if worker in self._workers:
-            self._progress.advance(self._workers[worker], steps)
+        self._pace.advance(worker, epoch)
+        self._move(worker, advance=len(epoch.train_loss))
+        # In a sweep at the bar of its worker: those of many runs make no number for all.
+        task = self._workers.get(worker, self._all)
+        self._progress.update(task, accuracy=_write_accuracy(epoch.val_accuracy))
 
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
-        self._ended += 1
+        self._pace.end(worker, missing)
         # A run that diverged leaves out updates both of the sweep and of its worker's stack.
         for task in self._progress.tasks:
             if missing and task.id in {self._all, self._workers.get(worker)}:
                 self._progress.update(task.id, total=(task.total or 0) - missing)
-        if self._runs > 1:
+        self._move(worker, advance=0)
+        if self._pace.runs > 1:
             self._progress.update(self._all, description=self._describe_runs())
 
     def close(self) -> None:
@@ -88,32 +103,23 @@ class Bars:
         self._progress.stop()
 
     def _describe_runs(self) -> str:
-        return f"{self._ended}/{self._runs} runs"
+        return f"{self._pace.ended}/{self._pace.runs} runs"
 
+    def _move(self, worker: int, advance: int) -> None:
+        """Move the bars of all and of the worker; show how fast they are and when they will be through."""
+        self._progress.update(self._all, advance=advance, **self._describe_pace())
+        if worker in self._workers:
+            self._progress.update(self._workers[worker], advance=advance, **self._describe_pace(worker))
 
-@dataclass
-class _Work:
-    """Updates to do, those done, and the pace since the first of them: what comes before is no measure."""
+    def _describe_pace(self, worker: int | None = None) -> dict[str, Any]:
+        """Return the fields of a bar: the speed in words, and when its end is to be expected.
 
-    steps: int
-    done: int = 0
-    first: int = 0
-    begin: float = 0.0
-
-    def advance(self, steps: int) -> None:
-        # The clock starts when the first updates are done: what they took was mostly imports and compilation.
-        if not self.done:
-            self.first, self.begin = steps, time.monotonic()
-        self.done += steps
-
-    def speed(self) -> float:
-        """Return updates a second, 0 where they are not known yet."""
-        seconds = time.monotonic() - self.begin
-        return (self.done - self.first) / seconds if self.done > self.first and seconds else 0.0
-
-    def seconds_left(self) -> float:
-        speed = self.speed()
-        return (self.steps - self.done) / speed if speed else 0.0
+        A moment and not a duration, so that it runs down between two epochs, which may take minutes.
+        """
+        pace = self._pace
+        left = pace.seconds_left(worker)
+        words = "compiling" if pace.is_compiling(worker) else _write_speed(pace.speed(worker))
+        return {"speed": words, "end": None if left is None else time.monotonic() + left}
 
 
 class Lines:
@@ -121,49 +127,52 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._runs = self._ended = 0
-        self._all = _Work(0)
-        self._workers: dict[int, _Work] = {}
+        self._pace = Pace([])
         self._last = 0.0
 
-    def begin(self, runs: int, steps: int) -> None:
-        """Print how much there is to do."""
-        self._runs, self._all = runs, _Work(steps)
+    def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
+        """Print how much there is to do, and that nothing will be heard for a while."""
+        self._pace = Pace(runs)
         self._last = time.monotonic()
-        self._print(f"{runs} run{'s' if runs > 1 else ''}, {steps:,} steps")
+        number = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+        self._print(f"{number}, {self._pace.steps:,} steps; compiling first")
 
-    def start(self, worker: int, name: str, steps: int) -> None:
+    def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
         """Print the name of a single run; note what a worker begins."""
-        self._workers[worker] = _Work(steps)
-        if self._runs == 1:
+        self._pace.start(worker, kind, steps)
+        if self._pace.runs == 1:
             self._print(name)
 
-    def advance(self, worker: int, steps: int) -> None:
-        """Print runs, steps, speed and time left if the last line is old enough."""
-        self._all.advance(steps)
-        self._workers[worker].advance(steps)
-        speed = self._all.speed()
-        if not speed or time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
+    def advance(self, worker: int, epoch: Epoch) -> None:
+        """Print runs, steps, accuracy, speed and time left if the last line is old enough."""
+        self._pace.advance(worker, epoch)
+        if time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last = time.monotonic()
-        words = [f"{self._ended}/{self._runs} runs"] if self._runs > 1 else []
-        words.append(f"{self._all.done:,}/{self._all.steps:,} steps")
-        words.append(f"{speed:,.0f} steps/s")
-        words.append(f"{self._all.seconds_left():.0f} s left")
-        if self._runs > 1:
-            # The end of a sweep is the end of its slowest worker, which the mean speed does not tell.
-            slowest = max(work.seconds_left() for work in self._workers.values())
-            words.append(f"slowest worker {slowest:.0f} s with its stack")
+        words = [*self._describe_work(), _write_accuracy(epoch.val_accuracy), *self._describe_pace()]
         self._print(", ".join(words))
 
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
-        self._ended += 1
-        self._all.steps -= missing
-        self._workers[worker].steps -= missing
+        self._pace.end(worker, missing)
 
     def close(self) -> None:
         """Do nothing: lines stay."""
+
+    def _describe_work(self) -> list[str]:
+        pace = self._pace
+        steps = f"{pace.done:,}/{pace.steps:,} steps"
+        return [f"{pace.ended}/{pace.runs} runs", steps] if pace.runs > 1 else [steps]
+
+    def _describe_pace(self) -> list[str]:
+        pace = self._pace
+        speed, left = pace.speed(), pace.seconds_left()
+        words = [] if speed is None else [_write_speed(speed)]
+        if left is not None:
+            words.append(f"{_write_seconds(left)} left")
+        elif pace.unmeasured and pace.kinds > 1:
+            words.append(f"time left not known: {pace.unmeasured} of {pace.kinds} models not measured yet")
+        return words
 
     def _print(self, line: str) -> None:
         # As it is: in a file a line must not be broken, and brackets are no markup.
@@ -173,13 +182,13 @@ class Lines:
 class Silence:
     """Says nothing."""
 
-    def begin(self, runs: int, steps: int) -> None:
+    def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
         """Say nothing."""
 
-    def start(self, worker: int, name: str, steps: int) -> None:
+    def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
         """Say nothing."""
 
-    def advance(self, worker: int, steps: int) -> None:
+    def advance(self, worker: int, epoch: Epoch) -> None:
         """Say nothing."""
 
     def end(self, worker: int, missing: int) -> None:
@@ -189,12 +198,33 @@ class Silence:
         """Do nothing."""
 
 
-class _Speed(ProgressColumn):
-    """Steps a second."""
+class _TimeLeft(ProgressColumn):
+    """The time until the moment in the field `end`."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("- steps/s" if speed is None else f"{speed:,.0f} steps/s")
+        end = task.fields["end"]
+        left = None if end is None else max(0, round(end - time.monotonic()))
+        return Text("-:--:--" if left is None else str(timedelta(seconds=left)))
+
+
+def _write_speed(speed: float | None) -> str:
+    return "- steps/s" if speed is None else f"{speed:,.0f} steps/s"
+
+
+def _write_accuracy(accuracy: float) -> str:
+    return f"val {accuracy:.4f}"
+
+
+def _write_seconds(seconds: float) -> str:
+    """Return a duration in its largest unit of which there are two at least.
+
+    >>> _write_seconds(0.2), _write_seconds(119.6), _write_seconds(5_000), _write_seconds(40_032)
+    ('0 s', '2 min', '83 min', '11 h')
+    """
+    for size, unit in ((3600, "h"), (60, "min")):
+        if round(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def for_terminal(console: Console) -> Reporter:

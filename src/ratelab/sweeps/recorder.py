@@ -140,7 +140,7 @@ class Recorder:
     def _add(self, event: Epoch, record: RunRecord) -> None:
         """Record an epoch, unless it comes again from a stack that is trained once more."""
         if event.chunk.epoch == record.epochs:
-            self._progress.advance(event.worker, len(event.chunk.train_loss))
+            self._progress.advance(event.worker, event.chunk)
             record.add(event.chunk)
 
     def _open(self, event: Started) -> None:
@@ -148,9 +148,11 @@ class Recorder:
         runs = [self._runs[number] for number in event.stack.numbers if number not in self._results]
         if not runs:  # its worker died when all of them had ended
             return
-        name = ", ".join(run.labels.group for run in runs) + f" seed={runs[0].config.seed}"
+        name = runs[0].name
+        if len(runs) > 1:  # the seed stands first, for a terminal cuts a long name at its end
+            name = f"seed={runs[0].config.seed}: {', '.join(run.labels.group for run in runs)}"
         done = sum(self._records[run.number].steps for run in runs if run.number in self._records)
-        self._progress.start(event.worker, name, sum(run.steps for run in runs) - done)
+        self._progress.start(event.worker, name, runs[0].pace, sum(run.steps for run in runs) - done)
         for run in runs:
             if run.number in self._records:
                 continue
@@ -158,6 +160,7 @@ class Recorder:
                 self._records[run.number] = RunRecord(run, self._tracker, self._parent_id)
             except Exception as error:
                 self._results[run.number] = begun_result(run)
+                self._progress.end(event.worker, run.steps)
                 self._fail(run.number, error)
 
     def _end(self, event: Epoch | Ended | Broke, record: RunRecord) -> None:

@@ -98,7 +98,7 @@ class Sweep:
             workers = stack.enter_context(self._resources.start(stacks))
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(for_terminal(self._console)))
-            progress.begin(len(jobs.runs), sum(run.steps for run in jobs.runs))
+            progress.begin([(run.pace, run.steps) for run in jobs.runs])
             tracker, parent = self._open_store(jobs.runs[0])
             # From here on a signal is raised between two events, where the workers look, and not within one.
             stack.enter_context(held_back())

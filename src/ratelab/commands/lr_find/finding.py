@@ -75,10 +75,11 @@ def find(question: Question, console: Console) -> Answer:
     devices.configure(first.config.device)
     progress = for_terminal(console)
     try:
-        progress.begin(1, len(jobs) * question.steps)
-        progress.start(0, f"range test, {len(jobs)} seed{'s' * (len(jobs) > 1)}", len(jobs) * question.steps)
+        steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' * (len(jobs) > 1)}"
+        progress.begin([(first.pace, steps)])
+        progress.start(0, f"range test, {seeds}", first.pace, steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)
-        test = range_test(jobs, batches, rates, lambda steps: progress.advance(0, steps))
+        test = range_test(jobs, batches, rates, lambda chunk: progress.advance(0, chunk))
     finally:
         progress.close()
     return Answer(first, test, loss_curve(test.rates, test.losses), suggestions(test))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ratelab.batch_sizes import BatchPlan
 from ratelab.schedules import tabulate
-from ratelab.training import Job, ProgramCache, Tabulated, Training
+from ratelab.training import Chunk, Job, ProgramCache, Tabulated, Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def range_test(
     jobs: Sequence[Job],
     batches: BatchPlan,
     rates: npt.NDArray[np.float32],
-    advance: Callable[[int], None] = lambda _steps: None,
+    advance: Callable[[Chunk], None] = lambda _chunk: None,
 ) -> RangeTest:
     """Train each job under the rising rates, in the loop that trains everything, with no other change.
 
@@ -59,7 +59,7 @@ def range_test(
         jobs: one for each seed, otherwise equal; their own rates, momenta and batches are not used.
         batches: of every run.
         rates: float32[steps], as many as `batches` has.
-        advance: told how many steps more were done.
+        advance: told of every epoch.
 
     Raises:
         UserError: if the model does not map a batch of images to logits.
@@ -72,6 +72,6 @@ def range_test(
             assert chunk is not None  # noqa: S101 - the only run of its stack
             done = len(chunk.train_loss)
             row[chunk.first_step : chunk.first_step + done] = chunk.train_loss
-            advance(done)
+            advance(chunk)
     losses[~np.isfinite(losses)] = np.nan
     return RangeTest(rates, losses, tuple(job.seed for job in jobs))

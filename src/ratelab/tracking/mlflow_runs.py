@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.runtime.passwords import without_password
 from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
@@ -79,8 +80,8 @@ class MlflowRun(Run):
         Returns when the tag and the traceback are stored. Called again, the tag has the last reason and the
         artifact all tracebacks.
         """
-        self._failures.append(traceback_text)
-        self.tags({"error": clip(reason, _ERROR_LENGTH)})
+        self._failures.append(without_password(traceback_text, self._client.uri))
+        self.tags({"error": clip(without_password(reason, self._client.uri), _ERROR_LENGTH)})
         self.artifact_text("\n".join(self._failures), "traceback.txt")
 
     def _end(self) -> None:

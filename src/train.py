@@ -1,11 +1,12 @@
 """Train under learning-rate schedules: python src/train.py -m schedule=fixed,exponential (see --help)."""
 
+import sys
 from collections.abc import Callable
 
 import hydra
 from omegaconf import DictConfig
 
-from ratelab.config import register_resolvers
+from ratelab.config import hide_passwords, register_resolvers
 from ratelab.runtime.outlets import outlive_readers
 from ratelab.runtime.signals import plain_endings
 
@@ -23,4 +24,5 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 if __name__ == "__main__":
     outlive_readers()
     with plain_endings():
+        sys.argv[1:] = hide_passwords(sys.argv[1:])
         main()

@@ -7,7 +7,6 @@ from unittest.mock import create_autospec
 import pytest
 import yaml
 
-from ratelab.config import read
 from ratelab.runs import description
 from ratelab.runs.planned import Labels
 from ratelab.runtime.provenance import Provenance
@@ -39,7 +38,7 @@ def kept_files(planned):
 
 
 def test_params_are_all_keys_flat_but_the_uri_of_the_store():
-    params = description.params(read({**VALUES, "tracking": SECRET}))
+    params = description.params(planned_run(0, tracking=SECRET))
     assert params == {
         "seed": 0,
         "epochs": 3,

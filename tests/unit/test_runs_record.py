@@ -68,7 +68,7 @@ def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
     opened = RunRecord(planned, tracker, parent_id="the sweep")
     tracker.run.assert_called_once_with(
         NAME,
-        params=description.params(planned.config),
+        params=description.params(planned),
         tags=description.tags(planned),
         parent_id="the sweep",
     )

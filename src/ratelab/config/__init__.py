@@ -9,6 +9,7 @@ from ratelab.config.schema import (
     read,
     register_resolvers,
 )
+from ratelab.config.secrets import hide_passwords
 from ratelab.runtime.devices import Device
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Target",
     "Tracking",
     "Warmup",
+    "hide_passwords",
     "read",
     "register_resolvers",
 ]

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.secrets import hide_passwords
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
@@ -139,8 +140,9 @@ def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
     Raises:
         UserError: for whatever Hydra refuses.
     """
+    overrides = hide_passwords(overrides)
     with _start_hydra() as loader:
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
         refuse_repeated(overrides)
         jobs = split_jobs(loader, [word for word in overrides if word not in of_hydra])
@@ -168,9 +170,12 @@ def read_composed(cfg: DictConfig) -> Config:
         raise UserError(f"{error}{_explain_text(own, str(error))}") from None
 
 
-def overrides_of(job: DictConfig) -> tuple[str, ...]:
-    """Return the overrides that made a job, as they were given."""
-    return tuple(str(word) for word in job.hydra.overrides.task)
+def overrides_of(hydra: Any) -> tuple[str, ...]:
+    """Return the overrides that made a job as they were given, from Hydra's part of its configuration."""
+    # Not resolved: what an override takes from the environment may be a secret.
+    words = OmegaConf.to_container(hydra.overrides.task)
+    assert isinstance(words, list)  # noqa: S101 - by Hydra's schema
+    return tuple(map(str, words))
 
 
 def _explain_text(own: DictConfig, refusal: str) -> str:

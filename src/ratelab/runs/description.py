@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ratelab.config import Config
+from ratelab.config.secrets import with_sources_of_secrets
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
@@ -14,15 +14,16 @@ from ratelab.tracking import Run
 __all__ = ["log_files", "params", "tags"]
 
 
-def params(config: Config) -> dict[str, Any]:
+def params(planned: PlannedRun) -> dict[str, Any]:
     """Return every key of the configuration and its value, flat."""
-    return provenance.flatten(_public(config))
+    return provenance.flatten(_public(planned))
 
 
 def tags(planned: PlannedRun) -> dict[str, str]:
     """Return what runs are found and grouped by: options, seed, digests, the sweep, where it comes from."""
     config, labels = planned.config, planned.labels
-    described = config.model_dump(by_alias=True, exclude={"tracking": True, "data": {"dir"}})
+    described = _public(planned)
+    del described["tracking"], described["data"]["dir"]
     swept = {"sweep_id": labels.sweep_id, "job": str(planned.number)} if labels.sweep_id else {}
     return {
         **labels.choices,
@@ -38,7 +39,7 @@ def log_files(run: Run, planned: PlannedRun) -> None:
     """Record what made this run: configuration, overrides, local changes, packages."""
     origin = provenance.collect()
     texts = {
-        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(planned.config))),
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(planned))),
         "overrides.txt": "\n".join(planned.labels.overrides) + "\n",
         "packages.txt": origin.packages,
         "git.diff": origin.diff,
@@ -50,6 +51,9 @@ def log_files(run: Run, planned: PlannedRun) -> None:
         run.artifact(Path(folder))
 
 
-def _public(config: Config) -> dict[str, Any]:
-    """Return the configuration without the URI of the store: it may hold a password."""
-    return config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
+def _public(planned: PlannedRun) -> dict[str, Any]:
+    """Return the configuration without the URI of the store, and without values that are secret."""
+    values: dict[str, Any] = planned.config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
+    if planned.composed is not None:
+        values = with_sources_of_secrets(values, OmegaConf.to_container(planned.composed))
+    return values

@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config
-from ratelab.config.composing import override_key, read_composed
+from ratelab.config.composing import override_key, overrides_of, read_composed
 from ratelab.config.folders import check_folder
+from ratelab.config.secrets import is_from_secret, written
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices
@@ -18,6 +19,7 @@ from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import prepare_store, resolve_store
 from ratelab.training import Job
+from ratelab.validation import UserError
 
 # The config groups that describe a run: its tags say which option was chosen in each.
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
@@ -110,6 +112,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
         UserError: for the first thing that stands in the way.
     """
     check_folder(hydra)
+    _refuse_secret_name(cfg)
     directory = Path(hydra.runtime.cwd)
     config = _with_absolute_paths(read_composed(cfg), directory)
     if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows
@@ -140,6 +143,16 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
     return planned
 
 
+def _refuse_secret_name(cfg: DictConfig) -> None:
+    """Raise UserError if the experiment, whose name everybody sees, is named by a secret."""
+    raw = written(cfg, "tracking", "experiment")
+    if is_from_secret(raw):
+        raise UserError(
+            f"tracking.experiment: {raw} is a secret, by the name of its variable, and a name is seen by all "
+            "who see the store; take it from a variable whose name has no KEY, TOKEN, SECRET or PASSWORD."
+        )
+
+
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the configuration with paths that stay right when Hydra changes the working directory."""
     uri = resolve_store(config.tracking.uri, directory)
@@ -154,7 +167,7 @@ def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
     chosen = {str(group): str(option) for group, option in hydra.runtime.choices.items()}
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
-    overrides = tuple(without_password(text) for text in hydra.overrides.task)
+    overrides = tuple(map(without_password, overrides_of(hydra)))
     others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
     in_sweep = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
     identity = sweep_id_of(hydra) if in_sweep else None

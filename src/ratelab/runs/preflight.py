@@ -1,12 +1,15 @@
 """Hydra's hooks: what can be refused is refused, and a sweep is named, before anything is written."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from ratelab.config.secrets import hide_passwords_in
 from ratelab.config.sweeping import refuse_empty, refuse_repeated, refuse_without_sweep
 from ratelab.runs.planned import prepare_run
 from ratelab.runs.sweep_identity import identify_sweep
@@ -31,23 +34,29 @@ class Preflight(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Plan the run; end the program with one message if it cannot start."""
         given = config.hydra.overrides
-        try:
+        with _plain_end():
+            hide_passwords_in(config)
             refuse_repeated([*given.hydra, *given.task])
             refuse_without_sweep(given.hydra)
             handover.keep(prepare_run(config, config.hydra))
-        except UserError as error:
-            sys.exit(str(error))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Look at the words of the sweep, then give it its id and a folder of its own.
+        """Take passwords out, look at the words of the sweep, give it its id and a folder of its own.
 
         Its jobs are planned by sweeper or launcher.
         """
         given = config.hydra.overrides
-        try:
+        with _plain_end():
+            hide_passwords_in(config)
             refuse_repeated([*given.hydra, *given.task])
             refuse_empty(GlobalHydra.instance().config_loader(), list(given.task))
-        except UserError as error:
-            sys.exit(str(error))
         if message := identify_sweep(config):
             sys.stdout.write(f"{message}\n")
+
+
+@contextlib.contextmanager
+def _plain_end() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        sys.exit(str(error))

@@ -44,7 +44,7 @@ class RunRecord:
     def __init__(self, planned: PlannedRun, tracker: Tracker, parent_id: str | None = None) -> None:
         self.epochs = 0
         self._planned, self._chunks, self._seconds, self._examples = planned, list[Chunk](), 0.0, 0
-        params, tags = description.params(planned.config), description.tags(planned)
+        params, tags = description.params(planned), description.tags(planned)
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
@@ -168,7 +168,7 @@ def begun_result(planned: PlannedRun) -> Result:
     return Result(
         seed=planned.config.seed,
         choices=planned.labels.choices,
-        settings={key: str(value) for key, value in description.params(planned.config).items()},
+        settings={key: str(value) for key, value in description.params(planned).items()},
         data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
     )

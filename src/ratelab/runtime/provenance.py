@@ -59,7 +59,7 @@ def collect() -> Provenance:
     installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
     return Provenance(
         commit=_git("rev-parse", "HEAD").strip(),
-        diff=_git("diff", "HEAD"),
+        diff=without_password(_git("diff", "HEAD")),
         packages="\n".join(sorted(installed, key=str.lower)) + "\n",
         # The name of the program and not its path, which says where the checkout lay and not what it did.
         command=without_password(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),

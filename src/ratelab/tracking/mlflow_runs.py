@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ratelab.runtime.endings import attempt, clean_up
+from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import at_once, held_back
 from ratelab.tracking.client import Client
 from ratelab.tracking.interface import Diverged, Run, Tracker
@@ -99,9 +100,9 @@ class MlflowRun(Run):
         Returns when the tag and the traceback are stored, or the user has been warned that they are not.
         Called again, the tag has the last reason and the artifact all tracebacks.
         """
-        self._failures.append(traceback_text)
+        self._failures.append(without_password(traceback_text, self._client.uri))
         with warn_of_loss(self, "the tag error"):
-            self.tags({"error": clip(reason, _ERROR_LENGTH)})
+            self.tags({"error": clip(without_password(reason, self._client.uri), _ERROR_LENGTH)})
         with warn_of_loss(self, "traceback.txt"):
             self.artifact_text("\n".join(self._failures), "traceback.txt")
 

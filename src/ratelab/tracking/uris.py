@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from ratelab.runtime.home import expand_home
-from ratelab.runtime.passwords import without_password
+from ratelab.runtime.passwords import take_password, without_password
 from ratelab.validation import UserError
 
 _WANTED = "Use sqlite:///PATH, postgresql://USER@HOST/DATABASE or http(s)://HOST:PORT."
@@ -13,6 +13,8 @@ _WANTED = "Use sqlite:///PATH, postgresql://USER@HOST/DATABASE or http(s)://HOST
 
 def resolve_store(uri: str | None, directory: Path) -> str | None:
     """Return the absolute URI of a store, whether or not there is one: nothing is read, asked or written.
+
+    It has no password: whoever talks to the store finds that in the environment.
 
     Args:
         uri: `tracking.uri`; None is tracking switched off.
@@ -31,6 +33,7 @@ def resolve_store(uri: str | None, directory: Path) -> str | None:
     """
     if uri is None:
         return None
+    uri = take_password(uri)
     kind = kind_of(uri)
     if kind == "sqlite":
         return sqlite_uri(sqlite_path(uri, directory))
@@ -66,7 +69,8 @@ def sqlite_path(uri: str, directory: Path) -> Path:
     """
     name = unquote(uri.partition(":///")[2])
     if not name or name.startswith(":memory:") or "?" in uri:
-        raise UserError(f"tracking.uri: {uri!r} must name a file, as sqlite:///mlruns/mlflow.db does.")
+        shown = without_password(uri)
+        raise UserError(f"tracking.uri: {shown!r} must name a file, as sqlite:///mlruns/mlflow.db does.")
     return Path(os.path.normpath(directory.absolute() / expand_home(name, "tracking.uri")))
 
 

@@ -91,7 +91,7 @@ def record(answer: Answer, question: Question, figure: Path, console: Console) -
     tracking = planned.config.tracking
     ranges = {"lowest": question.lowest, "highest": question.highest, "steps": question.steps}
     own = {f"lr_find.{key}": value for key, value in ranges.items()}
-    params = {**description.params(planned.config), **own, "seed": ",".join(map(str, test.seeds))}
+    params = {**description.params(planned), **own, "seed": ",".join(map(str, test.seeds))}
     choices = {group: name for group, name in planned.labels.choices.items() if group not in NOT_USED}
     digest = planned.job.data.digest
     tags = {**choices, "kind": "lr_find", "data_digest": digest, **provenance.collect().tags}
@@ -125,7 +125,7 @@ def _plan_runs(question: Question) -> list[PlannedRun]:
 
 
 def _without_seed(job: DictConfig) -> tuple[str, ...]:
-    return tuple(word for word in overrides_of(job) if override_key(word) != "seed")
+    return tuple(word for word in overrides_of(job.hydra) if override_key(word) != "seed")
 
 
 def _log_metrics(run: Run, answer: Answer) -> None:

@@ -63,8 +63,8 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
     """Name a job after its schedule and the other words that not all jobs have."""
     others = [
         word
-        for word in overrides_of(job)
-        if not word.startswith("schedule=") and any(word not in overrides_of(other) for other in jobs)
+        for word in overrides_of(job.hydra)
+        if not word.startswith("schedule=") and any(word not in overrides_of(other.hydra) for other in jobs)
     ]
     return " ".join([str(job.hydra.runtime.choices["schedule"]), *others])
 

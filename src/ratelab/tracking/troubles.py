@@ -12,14 +12,15 @@ __all__ = ["StoreError", "check_is_active", "explain_trouble", "refuse_store", "
 
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
+_LOOK = "Look whether it is there and sound."
 # what drivers, MLflow and the system say in their messages; nothing else tells these errors apart
 _ADVICE = {
     "disk is full": _FULL,
-    "No space left": _FULL,
+    "no space left": _FULL,
     "quota": _FULL,
     "locked": "End the program that holds it (`fuser` names it).",
     "readonly": "Get permission to write there.",
-    "ermission": "Get permission to write there.",
+    "permission": "Get permission to write there.",
     "status 401": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
 }
 _PASSING = {
@@ -62,7 +63,7 @@ def explain_trouble(uri: str, error: BaseException) -> str:
     """Return one line: the store, the cause as the driver tells it, what to do."""
     place = str(sqlite_path(uri, Path())) if kind_of(uri) == "sqlite" else without_password(uri)
     reason = _find_reason(uri, error)
-    advice = next((advice for part, advice in _ADVICE.items() if part in reason), "Look at the store.")
+    advice = next((advice for part, advice in _ADVICE.items() if part in reason.lower()), _LOOK)
     return f"tracking.uri: {place}: {reason}. {advice}"
 
 

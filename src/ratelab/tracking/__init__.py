@@ -6,7 +6,7 @@ a program has not and training hides.
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
-from ratelab.tracking.losses import warn_of_loss
+from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import History, Recorded, RecordedRun, find_runs, read_histories, read_windows
 from ratelab.tracking.stores import open_tracker, prepare_store
@@ -17,6 +17,7 @@ from ratelab.tracking.writer import MetricWriter
 __all__ = [
     "Diverged",
     "History",
+    "Losses",
     "MetricWriter",
     "NullRun",
     "NullTracker",

@@ -46,7 +46,8 @@ class Losses:
         """Say how many more there were of each kind."""
         for what, count in self._counts.items():
             if count > 1:
-                sys.stderr.write(f"warning: {what} could not be kept of {count - 1} further runs.\n")
+                others = "another run" if count == 2 else f"{count - 1} other runs"
+                sys.stderr.write(f"warning: {what} could not be kept of {others}.\n")
         self._counts.clear()
 
 

@@ -1,5 +1,6 @@
 """What an error of a store means: whether it will pass, and one line that says what to do."""
 
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,4 +84,5 @@ def refuse_store(uri: str, reason: str, advice: str) -> NoReturn:
 def _find_reason(uri: str, error: BaseException) -> str:
     """Return the first line of what the driver says: the rest is SQL, and rows by the thousand."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-    return clip(without_password(lines[0], uri), _REASON_LENGTH).rstrip(".")
+    reason = re.sub(r"^\((\w+\.)+\w+\) ", "", lines[0])  # SQLAlchemy puts the kind of the error in front
+    return clip(without_password(reason, uri), _REASON_LENGTH).rstrip(".")

@@ -102,6 +102,8 @@ def test_who_has_waited_in_vain_waits_no_more_until_the_store_answers(
         with pytest.raises(StoreError):
             with_store.ask(call, 0.01)
         assert call.made == made + 1
+    assert with_store.ask(lambda: "read", 0.01, is_read=True) == "read"
+    assert with_store.is_lost  # a full disk can be read
     assert with_store.ask(lambda: "well", 0.01) == "well"
     assert not with_store.is_lost
     patient = Calls(locked(), locked())

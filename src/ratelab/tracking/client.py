@@ -53,7 +53,7 @@ class Client:
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
-        found = self.ask(self.mlflow.get_experiment_by_name, name)
+        found = self.read(self.mlflow.get_experiment_by_name, name)
         if found is None:
             return self._create_experiment(name, artifacts)
         experiment_id: str = found.experiment_id
@@ -111,7 +111,7 @@ class Client:
 
     def _runs_with(self, experiment_id: str, key: str) -> list[str]:
         wanted = f"tags.`{RUN_KEY}` = '{key}'"
-        found = self.ask(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
+        found = self.read(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
         return [run.info.run_id for run in found]
 
     def log_texts(
@@ -161,6 +161,11 @@ class Client:
                     self.log_texts(run_id, tags={"error": reason})
         if self._unended:
             sys.stderr.write(f"warning: {len(self._unended)} runs that ended stay RUNNING in the store.\n")
+
+    def read(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the call returns, as `ask` does; it changes nothing."""
+        with quiet_logs():
+            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True)
 
     def ask(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, made again while the store takes nothing for the moment."""

@@ -111,9 +111,10 @@ class MlflowRun(Run):
             self.artifact_text("\n".join(tracebacks), "traceback.txt")
 
     def _end(self) -> None:
-        if not self._is_told:
+        if not (self._is_told or self._client.is_lost):
             self._tell_failures()
-        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED")
+        reason = clip(self._failures[-1][0], _ERROR_LENGTH) if self._failures else ""
+        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED", reason)
 
     def _end_by(self, error: BaseException) -> None:
         """Store what can be stored, then the status; a second error becomes a note of the first."""

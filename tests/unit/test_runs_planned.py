@@ -159,7 +159,7 @@ def test_the_store_is_prepared_once_when_all_else_is_known_to_be_right(count):
     config = cfg("tracking.uri=sqlite:///a.db")
     config.hydra.runtime.cwd = "/project"
     prepare_run(config, config.hydra)
-    assert count == ["job_of", ("prepare_store", "sqlite:////project/a.db", Path("/project"))]
+    assert count == ["job_of", ("prepare_store", "sqlite:////project/a.db", Path("/project"), "ratelab")]
 
 
 @pytest.mark.parametrize("override", ["learning_rate=-1", "batch_size=2000", "model._target_=os.system"])

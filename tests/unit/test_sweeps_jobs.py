@@ -79,7 +79,7 @@ def test_a_sweep_without_jobs_has_none(program):
 def test_the_store_is_prepared_once_for_all_runs(program, prepared):
     planned = plan_jobs(program, [[*SMALL, f"seed={seed}"] for seed in range(3)])
     prepare_jobs(program, planned)
-    assert prepared == [(None, planned.runs[0].directory)]
+    assert prepared == [(None, planned.runs[0].directory, "ratelab")]
 
 
 def test_a_function_that_takes_no_results_is_refused_before_the_store_is_made(program, prepared):

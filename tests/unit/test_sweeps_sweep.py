@@ -239,7 +239,10 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
     tracker.find_runs.return_value = SimpleNamespace()
     monkeypatch.setattr(sweep, "make_report", fail)
     returns = run_jobs(program, resources, jobs)
-    assert lines()[-1] == "warning: no report was made: RuntimeError: no paper"
+    assert lines()[-2:] == [
+        "warning: no report was made: RuntimeError: no paper",
+        f"Make it with: ratelab report --sweep {SWEEP_ID}",
+    ]
     assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
     assert tracker.ended[PARENT] is None
 
@@ -247,8 +250,50 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
 def test_a_store_that_cannot_be_read_does_not_end_the_sweep_either(program, resources, jobs, tracker, lines):
     tracker.find_runs.side_effect = OSError("the store is gone")
     run_jobs(program, resources, jobs)
-    assert lines()[-1] == "warning: no report was made: OSError: the store is gone"
+    assert lines()[-2] == "warning: no report was made: OSError: the store is gone"
     assert tracker.ended[PARENT] is None
+
+
+def test_a_job_whose_folder_cannot_be_written_is_recorded_all_the_same(
+    program, resources, jobs, tracker, lines, capfd
+):
+    program.folder.mkdir(parents=True)
+    for number in range(2):
+        (program.folder / str(number)).write_text("a file where a folder is wanted")
+    seen = []
+
+    def listen(cfg, run=None):
+        seen.append(HydraConfig.get().job.num)
+        return run(cfg)
+
+    returns = run_jobs(replace(program, task=listen), resources, jobs)
+    assert seen == [1, 0]
+    assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
+    assert [one.return_value.status for one in returns] == ["finished"] * 2
+    assert tracker.ended == dict.fromkeys(["fixed seed=0", "staircase seed=0", PARENT])
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.startswith(
+        "warning: job 1: what Hydra writes of it could not be kept: [Errno 17] File exists"
+    )
+    assert second == "warning: what Hydra writes of it could not be kept of another run."
+
+
+def test_what_a_function_raises_in_a_job_without_a_folder_is_the_end_of_that_job_alone(
+    program, resources, jobs, tracker, lines, capfd
+):
+    program.folder.mkdir(parents=True)
+    (program.folder / "1").write_text("a file where a folder is wanted")
+
+    def fail_after(cfg, run=None):
+        result = run(cfg)
+        if HydraConfig.get().job.num == 1:
+            raise ValueError("mine")
+        return result
+
+    returns = run_jobs(replace(program, task=fail_after), resources, jobs)
+    assert [one.status for one in returns] == [JobStatus.COMPLETED, JobStatus.FAILED]
+    with pytest.raises(ValueError, match="mine"):
+        _ = returns[1].return_value
 
 
 def test_where_nothing_is_tracked_there_are_no_links_and_no_report(program, resources, jobs, lines):

@@ -1,9 +1,13 @@
 """A store that is held is waited for, two minutes at most; any other error is raised at once."""
 
+import os
+import time
+
 import pytest
 
-from ratelab.tracking import patience
-from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking import StoreError, patience
+from ratelab.tracking.patience import Patience, wait_patiently
+from ratelab.tracking.troubles import will_pass
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -73,3 +77,119 @@ def test_a_locked_store_is_waited_for_when_a_run_is_made(tracker, monkeypatch: p
     with tracker.run("waited", params={}, tags={}) as run:
         assert MlflowClient(tracker.uri).get_run(run.id).info.status == "RUNNING"
     assert errors == []
+
+
+def locked():
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException("(sqlite3.OperationalError) database is locked\n[SQL: INSERT ...]")
+
+
+def test_who_has_waited_in_vain_waits_no_more_until_the_store_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "_SECONDS", 0.05)
+    with_store = Patience("sqlite:////a/b.db")
+    call = Calls(*[locked() for _ in range(1000)])
+    with pytest.raises(StoreError) as raised:
+        with_store.ask(call, 0.01)
+    advice = "End the program that holds it (`fuser` names it)."
+    assert str(raised.value) == f"tracking.uri: /a/b.db: database is locked. {advice}"
+    assert call.made > 2
+    assert with_store.is_lost
+    for _ in range(2):
+        made = call.made
+        with pytest.raises(StoreError):
+            with_store.ask(call, 0.01)
+        assert call.made == made + 1
+    assert with_store.ask(lambda: "read", 0.01, is_read=True) == "read"
+    assert with_store.is_lost  # a full disk can be read
+    assert with_store.ask(lambda: "well", 0.01) == "well"
+    assert not with_store.is_lost
+    patient = Calls(locked(), locked())
+    assert with_store.ask(patient, 0.01) == 3
+
+
+def test_requests_are_brief_while_a_store_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    with_store = Patience("sqlite:////a/b.db")
+    for end in (lambda: with_store.ask(lambda: None, 0), with_store.forget):
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                with_store.ask(Calls(locked()), 0)
+            assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
+        end()
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+
+
+def test_a_refusal_is_raised_at_once_and_does_not_end_the_patience() -> None:
+    from mlflow.exceptions import MlflowException
+
+    with_store = Patience("sqlite:////a/b.db")
+    with pytest.raises(StoreError, match="no such column"):
+        with_store.ask(Calls(MlflowException("no such column")), 0)
+    assert not with_store.is_lost
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("mine"), OSError(28, "full")], ids=repr)
+def test_what_is_not_the_stores_own_passes_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised:
+        Patience("sqlite:////a/b.db").ask(Calls(error), 0)
+    assert raised.value is error
+
+
+def test_long_waiting_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.01)
+    with_store = Patience("sqlite:////a/b.db")
+
+    def slow(errors):
+        time.sleep(0.05)
+        if errors:
+            raise errors.pop()
+
+    errors = [locked(), locked()]
+    with_store.ask(lambda: slow(errors), 0)
+    first, *others = capfd.readouterr().err.splitlines()
+    assert first.startswith("warning: tracking.uri: ")
+    assert first.endswith("It is waited for, minutes at most.")
+    assert others == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "text", "expected"),
+    [
+        ("sqlite:////a.db", "(sqlite3.OperationalError) database is locked", True),
+        ("sqlite:////a.db", "(sqlite3.OperationalError) database or disk is full", True),
+        ("sqlite:////a.db", "(sqlite3.OperationalError) disk I/O error", True),
+        ("sqlite:////a.db", "(sqlite3.OperationalError) no such table: runs", False),
+        ("sqlite:////a.db", "(sqlite3.IntegrityError) UNIQUE constraint failed", False),
+        ("postgresql://h/d", "(psycopg.OperationalError) connection failed", True),
+        ("postgresql://h/d", "(psycopg.errors.UniqueViolation) duplicate key", False),
+        ("http://h", "API request to http://h/api failed with exception timed out", True),
+        ("https://h", "API request to endpoint /api failed with error code 503 != 200", True),
+        ("http://h", "API request to endpoint /api failed with error code 429 != 200", True),
+        ("http://h", "API request to endpoint /api failed with error code 403 != 200", False),
+        ("http://h", "(sqlite3.OperationalError) database is locked", True),
+        ("http://h", "RESOURCE_DOES_NOT_EXIST: no such run", False),
+    ],
+)
+def test_what_will_pass_is_told_from_what_will_not(uri: str, text: str, expected: bool) -> None:
+    from mlflow.exceptions import MlflowException
+
+    assert will_pass(uri, MlflowException(text)) == expected
+
+
+def test_a_full_disk_of_the_driver_and_a_lost_connection_will_pass() -> None:
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    class DiskFull(Exception):  # noqa: N818 - psycopg's name
+        pass
+
+    assert will_pass("postgresql://h/d", OperationalError("INSERT", {}, DiskFull("could not extend file")))
+    assert not will_pass("postgresql://h/d", ProgrammingError("INSERT", {}, Exception("no such column")))
+    lost = ProgrammingError("INSERT", {}, Exception("closed"), connection_invalidated=True)
+    assert will_pass("postgresql://h/d", lost)
+    assert not will_pass("postgresql://h/d", OSError(28, "No space left on device"))

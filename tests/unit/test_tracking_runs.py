@@ -1,5 +1,6 @@
 """A run says how it ended, and says it only when everything is stored."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -15,13 +16,16 @@ from ratelab.tracking import (
     NullRun,
     NullTracker,
     Run,
+    StoreError,
     Tracker,
     comparison_links,
     now_ms,
     open_tracker,
+    patience,
     prepare_store,
     sqlite_path,
 )
+from ratelab.tracking.client import Client
 from ratelab.tracking.links import links_to_print
 from ratelab.tracking.mlflow_runs import MlflowRun, MlflowTracker
 from ratelab.tracking.names import safe_texts
@@ -331,3 +335,75 @@ def test_the_clock_counts_milliseconds() -> None:
 
 def test_a_store_that_was_prepared_is_opened_again(tracker: Tracker, tmp_path: Path) -> None:
     assert prepare_store(tracker.uri, tmp_path) == tracker.uri
+
+
+def test_a_status_that_the_store_did_not_take_is_given_again_at_the_end(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when two runs end, and has room again when the program does."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    full = True
+
+    def refuse_or(call: Any) -> Any:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if full:
+                raise MlflowException("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+            return call(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    ids = []
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as other:
+        for name in ("log_batch", "set_terminated", "log_text"):
+            monkeypatch.setattr(MlflowClient, name, refuse_or(getattr(MlflowClient, name)))
+        full = False
+        for error in (ValueError("mine"), KeyboardInterrupt(), None):
+            opened = other.run("run", params={}, tags={})
+            ids.append(opened.__enter__().id)
+            full = True
+            with contextlib.suppress(StoreError):
+                assert opened.__exit__(type(error) if error else None, error, None) is False
+            assert client.get_run(ids[-1]).info.status == "RUNNING"
+            full = False
+    stored = [client.get_run(run_id) for run_id in ids]
+    assert [run.info.status for run in stored] == ["FAILED", "KILLED", "FINISHED"]
+    assert [run.data.tags.get("error") for run in stored] == ["ValueError: mine", None, None]
+
+
+def test_a_run_has_none_of_its_tags_before_its_params(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after MLflow has made the run, it is none that anybody takes for one that trained."""
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "log_texts", die)
+    monkeypatch.setattr(Client, "set_status", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.run("half", params={"a": 1}, tags={"schedule": "fixed"}, parent_id="f" * 32).__enter__()
+    [half] = [run for run in client.search_runs(["0", "1", "2"]) if run.info.run_name == "half"]
+    assert half.data.params == {}
+    assert "schedule" not in half.data.tags
+    assert half.data.tags["mlflow.parentRunId"] == "f" * 32
+
+
+def test_a_run_that_was_made_while_a_signal_came_is_killed_and_not_left_running(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    create = MlflowClient.create_run
+
+    def stop_after(*args: Any, **kwargs: Any) -> Any:
+        create(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "create_run", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.run("stopped", params={}, tags={}).__enter__()
+    [stopped] = [run for run in client.search_runs(["0", "1", "2"]) if run.info.run_name == "stopped"]
+    assert stopped.info.status == "KILLED"

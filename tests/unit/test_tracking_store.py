@@ -188,3 +188,102 @@ def test_a_password_is_never_shown(secret: str) -> None:
 def test_a_store_is_resolved_by_its_text_alone_and_to_itself(uri: str | None, expected: str | None) -> None:
     assert resolve_store(uri, Path("/project")) == expected
     assert resolve_store(expected, Path("/another")) == expected
+
+
+def leave(path: Path, *endings: str) -> None:
+    """Leave what a program that was killed leaves beside its database, which is then moved away."""
+    for ending in endings:
+        path.with_name(path.name + ending).write_bytes(b"the last rows")
+
+
+@pytest.mark.parametrize("endings", [("-wal", "-shm"), ("-wal",), ("-shm",), ("-journal",)], ids=str)
+def test_no_store_is_made_beside_the_log_of_another(tmp_path: Path, endings: tuple[str, ...]) -> None:
+    database = tmp_path / "mlruns" / "mlflow.db"
+    database.parent.mkdir()
+    leave(database, *endings)
+    before = read_tree(tmp_path)
+    names = " and ".join(f"mlflow.db{ending}" for ending in endings)
+    with pytest.raises(UserError) as refusal:
+        prepare_store(URI, tmp_path)
+    assert str(refusal.value) == (
+        f"tracking.uri: {database} is not there, but {names} of a database that was. "
+        f"Move {names} away, to mlflow.db if that was moved: its last rows may be in there."
+    )
+    assert read_tree(tmp_path) == before
+
+
+def test_a_store_and_all_of_its_log_moved_away_leave_room_for_a_new_one_and_lose_nothing(
+    database: Path, tmp_path: Path
+) -> None:
+    """What the messages advise, done with the files of a program that was killed after its last row."""
+    writer = sqlite3.connect(database)
+    writer.execute("INSERT INTO experiments (name, artifact_location) VALUES ('mine', 'x')")
+    writer.commit()
+    away, aside = tmp_path / "away", tmp_path / "aside"
+    shutil.copytree(database.parent, aside)  # as a kill would leave it: the log is not yet in the database
+    writer.close()
+    shutil.rmtree(database.parent)
+    aside.rename(database.parent)
+    away.mkdir()
+    database.rename(away / "mlflow.db")  # the log is forgotten
+    with pytest.raises(UserError, match=r"Move mlflow.db-wal and mlflow.db-shm away"):
+        prepare_store(URI, tmp_path)
+    for left in database.parent.glob("mlflow.db-*"):
+        left.rename(away / left.name)
+    prepare_store(URI, tmp_path)
+    for path, expected in ((database, 0), (away / "mlflow.db", 1)):
+        with closing(sqlite3.connect(path)) as connection:
+            query = "SELECT count(*) FROM experiments WHERE name = 'mine'"
+            assert connection.execute(query).fetchone() == (expected,)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("spoil", [garbage, overwritten])
+def test_whoever_is_told_to_move_a_database_is_told_of_all_its_files(
+    database: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(database)
+    database.with_name("mlflow.db-journal").write_bytes(b"")
+    with pytest.raises(UserError, match=r"ove all of mlflow\.db, mlflow\.db-journal away"):
+        prepare_store(URI, database.parent.parent)
+
+
+def test_a_deleted_experiment_is_refused_before_anything_is_trained(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        columns = "name, artifact_location, lifecycle_stage"
+        connection.execute(f"INSERT INTO experiments ({columns}) VALUES ('gone', 'x', 'deleted')")  # noqa: S608
+    project = database.parent.parent
+    before = read_tree(project)
+    assert prepare_store(URI, project) == prepare_store(URI, project, "another")
+    with pytest.raises(UserError) as refusal:
+        prepare_store(URI, project, "gone")
+    assert str(refusal.value) == (
+        "tracking.experiment: 'gone' was deleted in this store. "
+        "Restore it (mlflow experiments restore -x 1) or choose another name."
+    )
+    assert read_tree(project) == before
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([], True),
+        (["CREATE TABLE runs (x)", "CREATE TABLE experiments (x)"], True),  # killed after the first step
+        (["CREATE TABLE experiments (x)", "CREATE TABLE alembic_version (x)"], True),  # after the second
+        (["CREATE TABLE experiments (x)", "INSERT INTO experiments VALUES (1)"], False),
+        (["CREATE TABLE notes (x)"], False),
+        (["CREATE TABLE notes (x)", "CREATE TABLE experiments (x)"], False),
+    ],
+    ids=["empty", "first tables", "all tables", "complete", "of another", "shared"],
+)
+def test_what_a_killed_first_start_leaves_is_told_from_what_is_in_use(
+    statements: list[str], expected: bool
+) -> None:
+    from sqlalchemy import create_engine, text
+
+    from ratelab.tracking.postgresql import _is_unfinished
+
+    with create_engine("sqlite://").connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+        assert _is_unfinished(connection) == expected

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from ratelab.comparison import Result, Study, study
@@ -19,7 +21,7 @@ from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
-from ratelab.tracking import Run, Tracker, open_tracker
+from ratelab.tracking import Losses, Run, Tracker, open_tracker
 
 Body = Callable[[DictConfig], Result]
 
@@ -156,7 +158,9 @@ class Sweep:
             parent.artifact(path)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._console.print(f"warning: no report was made: {reason}", highlight=False, markup=False)
+            advice = f"Make it with: ratelab report --sweep {self._id}"
+            for line in (f"warning: no report was made: {reason}", advice):
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 
@@ -183,16 +187,35 @@ def _run_in_turn(
     setup_globals()
     jobs = {int(config.hydra.job.num): config for config in composed}
     returns: dict[int, JobReturn] = {}
+    losses = Losses()
     for number in dict.fromkeys([*order, *jobs]):
         # `run_job` sets the logging of the job; what comes between two jobs is the sweep's.
         configure_log(program.config.hydra.hydra_logging, program.config.hydra.verbose)
         own = {} if bodies is None else {"run": bodies[number]}
-        returns[number] = run_job(
-            task_function=partial(program.task, **own),
-            config=jobs[number],
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=program.context,
-        )
+        task = partial(program.task, **own)
+        try:
+            returns[number] = run_job(
+                task_function=task,
+                config=jobs[number],
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=program.context,
+            )
+        except OSError as error:  # of the files beside the job, for what the function raises is returned
+            losses.add("what Hydra writes of it", f"job {number}", error)
+            returns[number] = _run_without_folder(task, jobs[number])
+    losses.close()
     configure_log(program.config.hydra.hydra_logging, program.config.hydra.verbose)
     return [returns[number] for number in sorted(returns)]
+
+
+def _run_without_folder(task: TaskFunction, config: DictConfig) -> JobReturn:
+    """Run a job as `run_job` does, without a folder: there may be no room for one, but its run is trained."""
+    HydraConfig.instance().set_config(config)
+    cfg = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    done = JobReturn(cfg=cfg, overrides=list(config.hydra.overrides.task))
+    try:
+        done.return_value, done.status = task(cfg), JobStatus.COMPLETED
+    except Exception as error:
+        done.return_value, done.status = error, JobStatus.FAILED
+    return done

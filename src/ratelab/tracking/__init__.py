@@ -6,7 +6,7 @@ the start of a program has not and training hides.
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
-from ratelab.tracking.losses import warn_of_loss
+from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import find_runs, find_store, read_histories, read_windows
 from ratelab.tracking.recorded import History, Recorded, RecordedRun
@@ -18,6 +18,7 @@ from ratelab.tracking.writer import MetricWriter
 __all__ = [
     "Diverged",
     "History",
+    "Losses",
     "MetricWriter",
     "NullRun",
     "NullTracker",

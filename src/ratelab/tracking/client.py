@@ -35,7 +35,7 @@ class Client:
     def __init__(self, uri: str, patience: Patience) -> None:
         self.uri = uri
         self._patience = patience
-        self._unended: dict[str, str] = {}  # the statuses that the store did not take
+        self._unended: dict[str, tuple[str, str]] = {}  # statuses, with a reason, that the store did not take
         self.mlflow = open_client(uri)
 
     @property
@@ -53,7 +53,7 @@ class Client:
         Raises:
             UserError: it has been deleted, and MLflow keeps the name.
         """
-        found = self.ask(self.mlflow.get_experiment_by_name, name)
+        found = self.read(self.mlflow.get_experiment_by_name, name)
         if found is None:
             return self._create_experiment(name, artifacts)
         experiment_id: str = found.experiment_id
@@ -111,7 +111,7 @@ class Client:
 
     def _runs_with(self, experiment_id: str, key: str) -> list[str]:
         wanted = f"tags.`{RUN_KEY}` = '{key}'"
-        found = self.ask(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
+        found = self.read(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
         return [run.info.run_id for run in found]
 
     def log_texts(
@@ -140,19 +140,32 @@ class Client:
         log = self.mlflow.log_artifacts if path.is_dir() else self.mlflow.log_artifact
         self.ask(log, run_id, str(path), folder)
 
-    def set_status(self, run_id: str, status: str) -> None:
-        """End the run with `status`; if the store does not take it, `end_runs` tries again."""
-        self._unended[run_id] = status
+    def set_status(self, run_id: str, status: str, reason: str = "") -> None:
+        """End the run with `status`; if the store does not take it, `end_runs` tries again.
+
+        Args:
+            run_id: which.
+            status: MLflow's word.
+            reason: that `end_runs` adds as the tag `error`, for then the store has been told nothing else.
+        """
+        self._unended[run_id] = status, reason
         self.ask(self.mlflow.set_terminated, run_id, status)
         del self._unended[run_id]
 
     def end_runs(self) -> None:
         """Give the store the statuses that it did not take before: a full disk may have room again."""
-        for run_id, status in [*self._unended.items()]:
+        for run_id, (status, reason) in [*self._unended.items()]:
             with contextlib.suppress(StoreError):  # it has been told, as the error of its run
-                self.set_status(run_id, status)
+                self.set_status(run_id, status, reason)
+                if reason:
+                    self.log_texts(run_id, tags={"error": reason})
         if self._unended:
             sys.stderr.write(f"warning: {len(self._unended)} runs that ended stay RUNNING in the store.\n")
+
+    def read(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the call returns, as `ask` does; it changes nothing."""
+        with quiet_logs():
+            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True)
 
     def ask(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, made again while the store takes nothing for the moment."""

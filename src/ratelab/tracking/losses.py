@@ -1,6 +1,7 @@
 """What could not be kept of runs that go on without it: told once, with what to do."""
 
 import contextlib
+import errno
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -45,17 +46,19 @@ class Losses:
         """Say how many more there were of each kind."""
         for what, count in self._counts.items():
             if count > 1:
-                sys.stderr.write(f"warning: {what} could not be kept of {count - 1} further runs.\n")
+                others = "another run" if count == 2 else f"{count - 1} other runs"
+                sys.stderr.write(f"warning: {what} could not be kept of {others}.\n")
         self._counts.clear()
 
 
 def _advice(what: str, error: Exception) -> str:
     """Return what to do, where the error does not say it."""
-    if isinstance(error, PermissionError):
-        return "Get permission to write there."
     if isinstance(error, OSError):
-        place = "a folder that you can write in" if "temporary directory" in str(error) else "one with room"
-        return f"Make room there, or set TMPDIR to {place}."
+        # a write to a full disk does not say which: artifacts are put together in TMPDIR, then copied
+        where = "there" if error.filename else "on its disk, or set TMPDIR to a folder with room"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return f"Make room {where}."
+        return "See that the folder is there and that you may write in it; TMPDIR names the one for a moment."
     if what == "the model":
         return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
     return ""

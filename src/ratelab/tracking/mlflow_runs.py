@@ -49,7 +49,8 @@ class MlflowRun(Run):
         self._client = client
         self._writer = writer
         self._losses = losses
-        self._failures: list[str] = []
+        self._failures: list[tuple[str, str]] = []  # reason and traceback
+        self._is_told = True
         self._missing: list[str] = []
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
@@ -100,31 +101,43 @@ class MlflowRun(Run):
         Returns when the tag and the traceback are stored, or the user has been warned that they are not.
         Called again, the tag has the last reason and the artifact all tracebacks.
         """
-        self._failures.append(without_password(traceback_text, self._client.uri))
+        shown = [without_password(text, self._client.uri) for text in (reason, traceback_text)]
+        self._failures.append((shown[0], shown[1]))
+        self._is_told = False
+        if not self._client.is_lost:  # else at the end, if it has come back
+            self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        self._is_told = True
+        reasons, tracebacks = zip(*self._failures, strict=True)
         with warn_of_loss(self, "the tag error"):
-            self.tags({"error": clip(without_password(reason, self._client.uri), _ERROR_LENGTH)})
+            self.tags({"error": clip(reasons[-1], _ERROR_LENGTH)})
         with warn_of_loss(self, "traceback.txt"):
-            self.artifact_text("\n".join(self._failures), "traceback.txt")
+            self.artifact_text("\n".join(tracebacks), "traceback.txt")
 
     def _end(self) -> None:
-        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED")
+        if not (self._is_told or self._client.is_lost):
+            self._tell_failures()
+        reason = clip(self._failures[-1][0], _ERROR_LENGTH) if self._failures else ""
+        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED", reason)
 
     def _end_by(self, error: BaseException) -> None:
         """Store what can be stored, then the status; a second error becomes a note of the first."""
         status = status_after(error)
+        reason = f"{type(error).__name__}: {error}" if status == "FAILED" else ""
         try:
             attempt(error, lambda: self._writer.flush(self.id))
             # Ctrl-C and signals need no reason: whoever sent them waits for the end
-            if status == "FAILED" and not self._client.is_lost:
-                self._describe(error)
+            if reason and not self._client.is_lost:
+                self._describe(error, reason)
         finally:  # also if a second Ctrl-C ends the flush: the run must not stay RUNNING for ever
-            attempt(error, lambda: self._client.set_status(self.id, status))
+            attempt(error, lambda: self._client.set_status(self.id, status, clip(reason, _ERROR_LENGTH)))
 
-    def _describe(self, error: BaseException) -> None:
+    def _describe(self, error: BaseException, reason: str) -> None:
         if isinstance(error, Diverged):
             with warn_of_loss(self, "the tag diverged_step"):
                 self.tags({"diverged_step": error.step})
-        self.fail(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+        self.fail(reason, "".join(traceback.format_exception(error)))
 
 
 def status_after(error: BaseException) -> str:

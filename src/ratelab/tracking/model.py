@@ -33,7 +33,7 @@ def log_keras_model(client: Client, run_id: str, model: "keras.Model", example: 
     from mlflow.entities import LoggedModelOutput
 
     store = client.mlflow
-    run = client.ask(store.get_run, run_id)
+    run = client.read(store.get_run, run_id)
     logged = client.ask(
         store.create_logged_model,
         run.info.experiment_id,

@@ -66,12 +66,13 @@ class Patience:
         self.is_lost = self._is_told = False
         self._reason = ""
 
-    def ask(self, call: Callable[[], R], pause: float) -> R:
+    def ask(self, call: Callable[[], R], pause: float, is_read: bool = False) -> R:
         """Return what a call returns, made again as long as the store takes it for the moment only not.
 
         Args:
             call: asks MLflow's client or the database; done twice it changes no more than once.
             pause: seconds between two calls.
+            is_read: that it succeeds does not show that the store takes anything: a full disk can be read.
 
         Raises:
             StoreError: the store refuses, or waiting was in vain.
@@ -87,11 +88,13 @@ class Patience:
         try:
             result = wait_patiently(call, self._will_pass, pause, 0.0 if self.is_lost else None)
         except (MlflowException, SQLAlchemyError) as error:
-            self._set_lost(will_pass(self._uri, error))
+            if will_pass(self._uri, error):
+                self._set_lost(True)
             raise StoreError(explain_trouble(self._uri, error)) from error
         finally:
             timer.cancel()
-        self._set_lost(False)
+        if not is_read:
+            self._set_lost(False)
         return result
 
     def forget(self) -> None:

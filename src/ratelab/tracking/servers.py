@@ -6,14 +6,14 @@ from urllib.parse import quote, urlsplit
 
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.tracking.mlflow_internals import request
-from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking.patience import Patience
 from ratelab.tracking.troubles import check_is_active, refuse_store
 
 if TYPE_CHECKING:
     from requests import Response
 
-_SECONDS = 5
-_PATIENT_SECONDS = 120
+_KNOCK_SECONDS = 5
+_ANSWER_SECONDS = 60
 _PAUSE_SECONDS = 1.0
 _BUSY = {429, 502, 503, 504}
 _API = "/api/2.0/mlflow"
@@ -34,7 +34,7 @@ def check_server(uri: str, experiment: str | None = None) -> None:
     Raises:
         UserError: it does not answer within seconds, is busy for two minutes, or refuses.
     """
-    _ask(uri, "GET", "/health")
+    _knock(uri)
     # anybody may ask for its health: whether we are let in, and it is MLflow's, only a real question shows
     if not isinstance(_ask(uri, "POST", f"{_API}/experiments/search", {"max_results": 1}), dict):
         refuse_store(uri, "answers, but not as MLflow does", _ADVICE[404])
@@ -60,10 +60,23 @@ def _check_rights(uri: str, experiment: str) -> None:
     _ask(uri, "POST", f"{_API}/runs/create", incomplete, known=400)
 
 
+def _knock(uri: str) -> None:
+    """Refuse an address where nobody is, at once: only who is there is waited for."""
+    silence_mlflow()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        request(uri, "GET", "/health", _KNOCK_SECONDS)
+    except MlflowException as error:
+        reason = str(error).rpartition("exception ")[2]
+        advice = f"Start it (mlflow server --host 127.0.0.1 --port {_port(uri)}) or correct the address."
+        refuse_store(uri, f"does not answer: {reason}", advice)
+
+
 def _ask(
     uri: str, method: str, endpoint: str, body: Mapping[str, object] | None = None, known: int = 200
 ) -> object:
-    """Return the parsed answer of the server, None if it is no JSON.
+    """Return the parsed answer of the server, None if it is no JSON; one that is busy is waited for.
 
     Args:
         uri: of the server.
@@ -72,23 +85,7 @@ def _ask(
         body: sent as JSON.
         known: a status from 400 on that is no refusal.
     """
-    silence_mlflow()
-    from mlflow.exceptions import MlflowException
-
-    # what answers for its health is there, and may be slow; where nobody is, nobody is waited for
-    seconds = _SECONDS if endpoint == "/health" else _PATIENT_SECONDS
-    try:
-        response = wait_patiently(
-            lambda: _request(uri, method, endpoint, seconds, body),
-            lambda error: isinstance(error, _Busy),
-            1.0,
-        )
-    except MlflowException as error:
-        reason = str(error).rpartition("exception ")[2]
-        advice = f"Start it (mlflow server --host 127.0.0.1 --port {_port(uri)}) or correct the address."
-        refuse_store(uri, f"does not answer: {reason}", advice)
-    except _Busy as busy:
-        response = busy.response
+    response = Patience(uri).ask(lambda: _request(uri, method, endpoint, body), _PAUSE_SECONDS)
     status = response.status_code
     if status >= 400 and status != known:
         advice = _ADVICE.get(status, "Look into the server's log.")
@@ -99,20 +96,13 @@ def _ask(
         return None
 
 
-class _Busy(Exception):  # noqa: N818 - it names what the server is
-    """A server, or what stands before it, asks to come again later."""
+def _request(uri: str, method: str, endpoint: str, body: Mapping[str, object] | None) -> "Response":
+    """Return the answer; that the server asks to come again later is raised as by MLflow's own client."""
+    from mlflow.exceptions import MlflowException
 
-    def __init__(self, response: "Response") -> None:
-        super().__init__(response.status_code)
-        self.response = response
-
-
-def _request(
-    uri: str, method: str, endpoint: str, seconds: float, body: Mapping[str, object] | None
-) -> "Response":
-    response = request(uri, method, endpoint, seconds, body)
+    response = request(uri, method, endpoint, _ANSWER_SECONDS, body)
     if response.status_code in _BUSY:
-        raise _Busy(response)
+        raise MlflowException(f"{endpoint} failed with error code {response.status_code}")
     return response
 
 

@@ -1,5 +1,6 @@
 """What an error of a store means: whether it will pass, and one line that says what to do."""
 
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,14 +13,15 @@ __all__ = ["StoreError", "check_is_active", "explain_trouble", "refuse_store", "
 
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
+_LOOK = "Look whether it is there and sound."
 # what drivers, MLflow and the system say in their messages; nothing else tells these errors apart
 _ADVICE = {
     "disk is full": _FULL,
-    "No space left": _FULL,
+    "no space left": _FULL,
     "quota": _FULL,
     "locked": "End the program that holds it (`fuser` names it).",
     "readonly": "Get permission to write there.",
-    "ermission": "Get permission to write there.",
+    "permission": "Get permission to write there.",
     "status 401": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
 }
 _PASSING = {
@@ -62,7 +64,7 @@ def explain_trouble(uri: str, error: BaseException) -> str:
     """Return one line: the store, the cause as the driver tells it, what to do."""
     place = str(sqlite_path(uri, Path())) if kind_of(uri) == "sqlite" else without_password(uri)
     reason = _find_reason(uri, error)
-    advice = next((advice for part, advice in _ADVICE.items() if part in reason), "Look at the store.")
+    advice = next((advice for part, advice in _ADVICE.items() if part in reason.lower()), _LOOK)
     return f"tracking.uri: {place}: {reason}. {advice}"
 
 
@@ -82,4 +84,5 @@ def refuse_store(uri: str, reason: str, advice: str) -> NoReturn:
 def _find_reason(uri: str, error: BaseException) -> str:
     """Return the first line of what the driver says: the rest is SQL, and rows by the thousand."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-    return clip(without_password(lines[0], uri), _REASON_LENGTH).rstrip(".")
+    reason = re.sub(r"^\((\w+\.)+\w+\) ", "", lines[0])  # SQLAlchemy puts the kind of the error in front
+    return clip(without_password(reason, uri), _REASON_LENGTH).rstrip(".")

@@ -1,0 +1,134 @@
+"""A real `mlflow server` on loopback, and a proxy before it that misbehaves when it is told to."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ratelab.tracking import prepare_store
+
+STARTS = 120  # seconds within which a server must answer, however busy the machine is
+API = "/api/2.0/mlflow"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def mlflow_server(folder):
+    """The address of a server with a SQLite store in `folder`."""
+    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", store]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}", process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_for(address, process, log):
+    end = time.monotonic() + STARTS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"mlflow server did not start:\n{log.read_text()}")
+
+
+class Proxy:
+    """Hands requests on, but those that a fault was ordered for; `seen` counts them all by their endpoint.
+
+    Attributes:
+        address: to be used instead of the server's.
+        faults: by the end of a path, what happens to its next requests, one after the other: a status, the
+            seconds that the answer takes longer, or "lost" for an answer that never arrives.
+    """
+
+    def __init__(self, address):
+        self.target = address.removeprefix("http://")
+        self.faults, self.seen = {}, Counter()
+        self._lock = threading.Lock()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do(self):
+                proxy.handle(self)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do  # noqa: N815 - as the standard library says
+
+            def log_message(self, *_):
+                """Print nothing about requests."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+
+    def order(self, endpoint, *faults):
+        self.faults[endpoint] = list(faults)
+
+    def _next_fault(self, path):
+        with self._lock:
+            path = path.partition("?")[0]
+            self.seen[path.removeprefix(API)] += 1
+            for endpoint, faults in self.faults.items():
+                if path.endswith(endpoint) and faults:
+                    return faults[0] if faults[0] == "always" else faults.pop(0)
+        return None
+
+    def handle(self, request):
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        fault = self._next_fault(request.path)
+        if isinstance(fault, int):
+            self._answer(request, fault, b'{"error_code": "X", "message": "a fault"}', "application/json")
+            return
+        if isinstance(fault, float):
+            time.sleep(fault)
+        connection = http.client.HTTPConnection(self.target, timeout=60)
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        connection.request(request.command, request.path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        if fault == "lost":
+            request.connection.shutdown(socket.SHUT_RDWR)
+            request.close_connection = True
+            return
+        self._answer(request, answer.status, content, answer.headers.get("Content-Type", "text/plain"))
+
+    def _answer(self, request, status, content, kind):
+        request.send_response(status)
+        request.send_header("Content-Type", kind)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()

@@ -47,7 +47,7 @@ def test_batches_that_grow_are_compared_by_examples_seen(tmp_path):
     assert again.out in done.out
     runs = find_runs(done.store).runs
     sizes = read_histories(done.store, [run.run_id for run in runs], "examples_seen")
-    for run, result in zip(runs, load(done.store, runs), strict=True):
+    for run, result in zip(runs, load(done.store, runs)[0], strict=True):
         seen = {look.step: look.examples for look in result.validation}
         assert len(seen) == 4
         if run.params["batch.decay_steps"] == "1000":  # the run is shorter, so its batch stays
@@ -97,7 +97,7 @@ def test_runs_can_be_named(quick):
 
 def test_results_from_the_store_are_those_of_memory(quick):
     """The validation curve, the seconds and the last rate of every run, point by point."""
-    for result in load(quick.store, find_runs(quick.store).runs):
+    for result in load(quick.store, find_runs(quick.store).runs)[0]:
         assert len(result.validation) == 5
         assert [look.step for look in result.validation] == [49, 99, 149, 199, 249]
         rates = read_histories(quick.store, [result.run_id], "learning_rate")[result.run_id]

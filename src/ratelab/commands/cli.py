@@ -98,6 +98,8 @@ def compare(form: str, table: str, **selection: Any) -> None:
         click.echo(as_markdown(found), nl=False)
     elif form == "csv":
         click.echo(as_csv(found, table), nl=False)
+        for run in found.unreadable:  # a table has no place for notes
+            click.echo(f"cannot be read, left out: {run.name}: {run.reason}", err=True)
     else:
         click.echo(as_json(found))
 

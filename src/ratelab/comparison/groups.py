@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ratelab.comparison.results import Result
+from ratelab.runtime.clipping import clip_apart
 from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
@@ -11,6 +12,7 @@ _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.v
 # which config group decides a key, where it is not the key's prefix
 _DECIDED_BY = {"data digest": "data", "validation_size": "data"}
 _DIGEST_LETTERS = 15  # "sha256:" and enough to tell two data sets apart
+_LONGEST_WORD = 80  # of a name: of a list of sixty numbers nobody reads more
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str
 def _word(key: str, value: str) -> str:
     if key == "data digest":
         value = value[:_DIGEST_LETTERS]
-    return value if key == "schedule" else f"{key}={value}"
+    return clip_apart(value if key == "schedule" else f"{key}={value}", _LONGEST_WORD)
 
 
 def _check_keys(keys: Sequence[str], results: Sequence[Result]) -> list[str]:

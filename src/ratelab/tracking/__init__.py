@@ -7,7 +7,7 @@ the start of a program has not and training hides.
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
 from ratelab.tracking.none import NullRun, NullTracker
-from ratelab.tracking.reading import find_runs, find_store, read_histories, read_windows
+from ratelab.tracking.reading import find_runs, find_store, read_full_params, read_histories, read_windows
 from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.uris import resolve_store, sqlite_path
@@ -29,6 +29,7 @@ __all__ = [
     "now_ms",
     "open_tracker",
     "prepare_store",
+    "read_full_params",
     "read_histories",
     "read_windows",
     "resolve_store",

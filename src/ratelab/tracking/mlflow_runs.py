@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.runtime.clipping import clip
 from ratelab.tracking.client import Client
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
-from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
+from ratelab.tracking.names import as_json, safe_params, safe_run_name, safe_tags
 from ratelab.tracking.reading import find_runs
 from ratelab.tracking.recorded import Recorded
 from ratelab.tracking.writer import MetricWriter
@@ -162,7 +163,7 @@ class MlflowTracker(Tracker):
         parent_id: str | None = None,
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
-        safe, changed = safe_tags(tags)
+        name, (safe, changed) = safe_run_name(name), safe_tags(tags)
         if parent_id:
             safe["mlflow.parentRunId"] = parent_id
         run_id = self._client.create_run(self.experiment_id, name, safe)

@@ -6,6 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import register_resolvers
+from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.signals import plain_endings
 
 register_resolvers()
@@ -20,5 +21,5 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 
 
 if __name__ == "__main__":
-    with plain_endings():
+    with plain_endings(), suggest_at_exit():
         main()

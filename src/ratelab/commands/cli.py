@@ -28,6 +28,7 @@ TABLES = ("groups", "pairs", "tuning")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ratelab", prog_name="ratelab")
 def commands() -> None:
     """Look at recorded runs and at schedules. To train: python src/train.py --help."""
 

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname, split_overrides
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.suggestions import suggest_option
 from ratelab.validation import UserError
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -190,7 +191,7 @@ def _start_hydra() -> Iterator[ConfigLoaderImpl]:
         except OverrideParseException as error:
             raise UserError(f"{error.override}: {error.message.splitlines()[0]}") from None
         except HydraException as error:
-            raise UserError(str(error)) from None
+            raise UserError(f"{error}\n{suggest_option(error)}".rstrip()) from None
 
 
 def _compose_job(composer: Composer, loader: ConfigLoaderImpl | None, words: Sequence[str]) -> DictConfig:

@@ -1,5 +1,7 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -8,6 +10,7 @@ from ratelab.comparison import Measured
 from ratelab.runs import description, record
 from ratelab.runs.record import RunRecord, begun_result
 from ratelab.tracking import Diverged
+from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
 from support.fakes import START, chunk, diverged_chunk, fake_tracker
 
@@ -287,3 +290,18 @@ def test_a_table_that_cannot_be_kept_makes_the_run_fail_and_not_finish(tracker):
         opened.finish((0.5, 0.875))
     assert tracker.ended == {NAME: raised.value}
     assert opened.result.status == "failed"
+
+
+def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
+    """So results from memory and from the store make equal groups, and what differs behind the cut two."""
+    texts = []
+    for end in (0.1, 0.2):
+        factors = [0.5] * 2000 + [end]
+        schedule = {"_target_": "ratelab.schedules.piecewise", "boundaries": [0.5], "factors": factors}
+        planned = planned_run(0, schedule=schedule)
+        planned.__dict__["job"] = SimpleNamespace(data=SimpleNamespace(digest="sha256:0"))
+        settings = begun_result(planned).settings
+        assert settings == safe_params(description.params(planned.config))[0]
+        texts.append(settings["schedule.factors"])
+    assert [len(text) for text in texts] == [6000, 6000]
+    assert texts[0] != texts[1]

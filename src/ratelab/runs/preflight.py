@@ -34,5 +34,9 @@ class Preflight(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Give the sweep its id, and a folder of its own."""
-        if message := identify_sweep(config):
+        try:
+            message = identify_sweep(config)
+        except UserError as error:
+            sys.exit(str(error))  # as above
+        if message:
             sys.stdout.write(f"{message}\n")

@@ -63,6 +63,7 @@ def fill(folder: Path, runs: int) -> str:
             params = {"seed": seed, "test": "True", "learning_rate": "0.1", "batch_size": "100"}
             params["schedule._target_"] = schedule
             tags = {"schedule": schedule, "sweep_id": "benchmark", "job": str(number), "data_digest": "none"}
+            tags["config_digest"] = f"none {number}"  # by which a run of ratelab's is known
             with tracker.run(f"{schedule} {seed}", params=params, tags=tags) as run:
                 now = int(time.time() * 1000)
                 for key, steps, values in metrics(rng):

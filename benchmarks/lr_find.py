@@ -72,7 +72,7 @@ def accuracies(
     words = ["schedule=fixed", f"learning_rate={values}", SEEDS, f"epochs={epochs}", "test=false"]
     seconds = timed(folder, [*TRAIN, "-m", *overrides, *words])
     store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
-    [tuned] = study(load(store, find_runs(store).runs)).tuned
+    [tuned] = study(load(store, find_runs(store).runs)[0]).tuned
     return dict(zip(tuned.rates, tuned.means, strict=True)), seconds
 
 

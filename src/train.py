@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import hide_passwords, register_resolvers
+from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.outlets import outlive_readers
 from ratelab.runtime.signals import plain_endings
 
@@ -23,6 +24,6 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 
 if __name__ == "__main__":
     outlive_readers()
-    with plain_endings():
+    with plain_endings(), suggest_at_exit():
         sys.argv[1:] = hide_passwords(sys.argv[1:])
         main()

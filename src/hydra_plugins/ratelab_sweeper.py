@@ -1,6 +1,7 @@
 """Hydra's sweeper `ratelab`: the basic one, which first checks every job."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -51,6 +52,7 @@ class RatelabSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan all jobs, then run them."""
+        from ratelab.sweeps.elsewhere import run_elsewhere
         from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
@@ -61,10 +63,13 @@ class RatelabSweeper(Sweeper):
             from ratelab.sweeps.tuned import sweep_tuned
 
             return sweep_tuned(self.program, self._launcher.read_resources(), jobs, self.tuning)
-        if not isinstance(self._launcher, RatelabLauncher):  # ours does both by itself
-            plan_jobs(self.program, jobs)
+        launch = partial(self._launcher.launch, jobs, initial_job_idx=0)
+        if isinstance(self._launcher, RatelabLauncher):  # which plans, and prints what the runs say
+            returns = launch()
+        else:
+            planned = plan_jobs(self.program, jobs)
             save_sweep_config(self.program)
-        returns = self._launcher.launch(jobs, initial_job_idx=0)
+            returns = run_elsewhere(self.program, planned, launch)
         for one in returns:
             _ = one.return_value  # raises what made the job fail
         return [returns]

@@ -2,14 +2,18 @@
 
 import csv
 import json
+import shutil
+import sys
+from dataclasses import replace
 
 import pytest
 
 from ratelab.commands.recorded_study import load, read_study
 from ratelab.tracking import find_runs, read_histories
 from ratelab.validation import UserError
-from support import in_process
-from support.programs import ONE_WORKER, ratelab, train
+from support import SRC, in_process
+from support.damaged import good_run, write_runs
+from support.programs import ONE_WORKER, begin, finish, ratelab, train
 
 
 def compare(folder, *words):
@@ -47,7 +51,7 @@ def test_batches_that_grow_are_compared_by_examples_seen(tmp_path):
     assert again.out in done.out
     runs = find_runs(done.store).runs
     sizes = read_histories(done.store, [run.run_id for run in runs], "examples_seen")
-    for run, result in zip(runs, load(done.store, runs), strict=True):
+    for run, result in zip(runs, load(done.store, runs)[0], strict=True):
         seen = {look.step: look.examples for look in result.validation}
         assert len(seen) == 4
         if run.params["batch.decay_steps"] == "1000":  # the run is shorter, so its batch stays
@@ -97,7 +101,7 @@ def test_runs_can_be_named(quick):
 
 def test_results_from_the_store_are_those_of_memory(quick):
     """The validation curve, the seconds and the last rate of every run, point by point."""
-    for result in load(quick.store, find_runs(quick.store).runs):
+    for result in load(quick.store, find_runs(quick.store).runs)[0]:
         assert len(result.validation) == 5
         assert [look.step for look in result.validation] == [49, 99, 149, 199, 249]
         rates = read_histories(quick.store, [result.run_id], "learning_rate")[result.run_id]
@@ -145,6 +149,30 @@ def test_the_parent_of_a_sweep_is_no_run_to_compare(quick):
     found = find_runs(quick.store)
     with pytest.raises(UserError, match=f"{found.parent_id} is not a run that trained; name its children"):
         find_runs(quick.store, run_ids=[found.parent_id])
+
+
+def test_a_sqlite_store_is_compared_without_importing_mlflow_or_tensorflow(quick):
+    program = (
+        "import sys; from ratelab.commands.cli import commands; commands(['compare'], standalone_mode=False);"
+        " sys.exit(', '.join({'mlflow', 'tensorflow', 'pandas'} & set(sys.modules)))"
+    )
+    done = finish(begin(quick.folder, program=[sys.executable, "-c", program], path=SRC), quick.folder)
+    assert (done.status, done.err) == (0, "\n")
+    assert done.out in quick.out
+
+
+def test_a_run_that_cannot_be_read_is_told_beside_a_table_that_has_no_notes(quick, tmp_path):
+    shutil.copytree(quick.folder / "mlruns", tmp_path / "mlruns")
+    foreign = replace(good_run(1), started=2_000_000_000_000)
+    tags = {"schedule": "onecycle", "sweep_id": find_runs(quick.store).sweep_id}
+    write_runs(
+        tmp_path / "mlruns" / "mlflow.db", [replace(foreign, tags=tags, name="cifar", experiment_id=1)]
+    )
+    done = compare(tmp_path, "--format", "csv")
+    assert done.status == 0
+    assert len(done.out.splitlines()) == 4
+    reason = "it is no run of ratelab's, for it has no tag 'config_digest'"
+    assert done.err == f"cannot be read, left out: cifar: {reason}\n"
 
 
 def test_an_absent_store_is_one_message(tmp_path):

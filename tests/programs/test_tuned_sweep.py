@@ -28,7 +28,7 @@ def runs(sweep):
 
 @pytest.fixture(scope="module")
 def results(sweep, runs):
-    return load(sweep.store, runs)
+    return load(sweep.store, runs)[0]
 
 
 def test_every_schedule_is_tried_at_the_same_rates_with_the_same_seeds(results):

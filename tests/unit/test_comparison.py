@@ -346,7 +346,9 @@ def test_by_averages_the_rest_within_a_seed():
 
 def test_by_refuses_to_average_over_models_or_data():
     sweep = [run(seed=0, data="sha256:a"), run(seed=1, data="sha256:b")]
-    with pytest.raises(UserError, match=r"fixed: its runs differ in data digest, .* add it to --by"):
+    with pytest.raises(
+        UserError, match=r"fixed: its runs differ in data digest, .* give --by 'schedule,data digest'"
+    ):
         compare(sweep, by=["schedule"])
 
 

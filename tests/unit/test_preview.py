@@ -201,6 +201,7 @@ def test_it_draws_in_the_terminal(tmp_path):
 def test_it_draws_into_a_file(tmp_path, name, start):
     done = ratelab(tmp_path, "preview", "schedule=glob(*)", "--output", name)
     assert (done.status, done.err) == (0, "")
+    assert re.match(rf"{re.escape(name)}: \d+ curves\n", done.out)
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
@@ -215,6 +216,7 @@ def test_the_same_curves_give_the_same_file(tmp_path):
     ("arguments", "message"),
     [
         (["schedule=daily"], "schedule/daily"),
+        (["schedule=exponental"], "Did you mean schedule=exponential?"),
         (["learning_rate=-1"], "learning_rate must be greater than or equal to 0, got -1"),
         (["schedule.decay_steps=0"], "exponential: decay_steps must be greater than 0, got 0"),
         (["warmup.steps=500", "--steps", "100"], "warmup_steps must be less than the 100 steps .* got 500"),

@@ -73,6 +73,8 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
     planned = planned_run(3, seed=5)
     tags = description.tags(planned)
     assert len(tags.pop("config_digest")) >= 16
+    groups = ("batch", "device", "model", "optimizer", "schedule", "warmup")
+    assert all(len(tags.pop(f"{group}_digest")) >= 16 for group in groups)
     assert tags == {
         "schedule": "fixed",
         "seed": "5",
@@ -81,6 +83,15 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
         "job": "3",
         **ORIGIN.tags,
     }
+
+
+def test_two_schedules_have_two_digests_and_one_model_has_one():
+    fixed, other = (
+        description.tags(planned_run(0, schedule={"_target_": f"ratelab.schedules.{name}"}, seed=seed))
+        for name, seed in (("fixed", 0), ("linear_to_zero", 1))
+    )
+    assert fixed["schedule_digest"] != other["schedule_digest"]
+    assert fixed["model_digest"] == other["model_digest"]
 
 
 def test_a_single_run_is_no_job_of_a_sweep():

@@ -1,5 +1,7 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -8,6 +10,7 @@ from ratelab.comparison import Measured
 from ratelab.runs import description, record
 from ratelab.runs.record import RunRecord, begun_result
 from ratelab.tracking import Diverged
+from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
 from support.fakes import START, chunk, diverged_chunk, fake_tracker
 
@@ -345,3 +348,16 @@ def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatc
     warned = [call.args[0] for call in run_of(tracker).warn.call_args_list]
     assert warned == ["the description of the run (config.yaml and others)", "steps.parquet"]
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
+def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
+    """So results from memory and from the store make equal groups, and what differs behind the cut two."""
+    texts = []
+    for end in (0.1, 0.2):
+        factors = [0.5] * 2000 + [end]
+        schedule = {"_target_": "ratelab.schedules.piecewise", "boundaries": [0.5], "factors": factors}
+        planned = planned_run(0, schedule=schedule)
+        planned.__dict__["job"] = SimpleNamespace(data=SimpleNamespace(digest="sha256:0"))
+        settings = begun_result(planned).settings
+        assert settings == safe_params(description.params(planned))[0]
+        texts.append(settings["schedule.factors"])
+    assert [len(text) for text in texts] == [6000, 6000]
+    assert texts[0] != texts[1]

@@ -85,6 +85,18 @@ def test_a_folder_without_a_sweep_is_used_as_it_is(config, tmp_path):
     assert config.hydra.sweep.dir == "."
 
 
+def test_a_folder_that_cannot_be_made_is_left_to_whoever_makes_it(config):
+    config.hydra.sweep.dir = "a" * 300
+    assert identify_sweep(config) == ""
+
+
+def test_a_folder_that_cannot_be_resolved_ends_the_program_with_one_message(config):
+    config.hydra.sweep.dir = "${nope}"
+    with pytest.raises(SystemExit) as end:
+        Preflight().on_multirun_start(config)
+    assert end.value.code == "hydra.sweep.dir: Interpolation key 'nope' not found; give another one."
+
+
 def test_without_the_hook_the_folder_is_what_jobs_share(config):
     config.hydra.callbacks = {}
     config.hydra.sweep.dir = "it's a folder/ü"

@@ -28,6 +28,7 @@ TABLES = ("groups", "pairs", "tuning")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ratelab", prog_name="ratelab")
 def commands() -> None:
     """Look at recorded runs and at schedules. To train: python src/train.py --help."""
 
@@ -98,6 +99,8 @@ def compare(form: str, table: str, **selection: Any) -> None:
         click.echo(as_markdown(found), nl=False)
     elif form == "csv":
         click.echo(as_csv(found, table), nl=False)
+        for run in found.unreadable:  # a table has no place for notes
+            click.echo(f"cannot be read, left out: {run.name}: {run.reason}", err=True)
     else:
         click.echo(as_json(found))
 

@@ -1,12 +1,15 @@
 """Results of runs that the store holds, equal to those that the program had when it made them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ratelab.comparison import Study, Unreadable, study
 from ratelab.comparison.results import Measured, Result, Status
-from ratelab.comparison.study import Study, study
-from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_histories
+from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
+from ratelab.tracking.names import PARAM_LENGTH, safe_params
+from ratelab.validation import UserError
 
 _STATUS: dict[str, Status] = {
     "FINISHED": "finished",
@@ -15,6 +18,7 @@ _STATUS: dict[str, Status] = {
     "RUNNING": "running",
     "SCHEDULED": "running",
 }
+_BEYOND = 2**32  # seeds, steps and sizes are below
 ORIGIN = ("mlflow.source.git.commit", "git_dirty", "command", "versions")
 
 __all__ = ["ORIGIN", "load", "read_study"]
@@ -32,8 +36,10 @@ def read_study(
 ) -> tuple[Recorded, Study]:
     """Return recorded runs, those of a sweep, of an experiment or those named, and what they say.
 
+    A run that cannot be read is not among them; the study names it.
+
     Args:
-        uri: what `prepare_store` returned.
+        uri: what `find_store` returned.
         sweep_id: as in `find_runs`.
         experiment: as in `find_runs`.
         run_ids: as in `find_runs`.
@@ -45,62 +51,169 @@ def read_study(
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
-    return found, study(load(uri, found.runs), by=by, baseline=baseline, target=target)
+    results, unreadable = load(uri, found.runs)
+    read = {result.run_id for result in results}
+    found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
+    return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)
 
 
-def load(uri: str, runs: Sequence[RecordedRun]) -> list[Result]:
+def load(uri: str, runs: Sequence[RecordedRun]) -> tuple[list[Result], list[Unreadable]]:
     """Return the results of recorded runs; the store is read once for each metric, not for each run.
 
     Args:
-        uri: what `prepare_store` returned.
+        uri: what `find_store` returned.
         runs: what `find_runs` found there.
+
+    Returns:
+        The results, in the order of the runs, and the runs of which none can be made.
     """
     ids = [run.run_id for run in runs]
     accuracy, seconds = (read_histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
     grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
     places = {step for run_id in grown if run_id in accuracy for step in accuracy[run_id].steps.tolist()}
     examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
-    return [_result(run, accuracy, seconds, examples) for run in runs]
+    curves = {
+        run_id: _Curves(accuracy.get(run_id), seconds.get(run_id), examples.get(run_id)) for run_id in ids
+    }
+    results, unreadable = list[Result](), list[Unreadable]()
+    for run in runs:
+        try:
+            results.append(_result(_with_full_params(uri, run), curves[run.run_id]))
+        except (ValueError, ArithmeticError) as error:  # whatever text, or number, another program has left
+            unreadable.append(Unreadable(run.name or run.run_id, str(error)))
+    return results, unreadable
 
 
-def _result(
-    run: RecordedRun,
-    accuracy: Mapping[str, History],
-    seconds: Mapping[str, History],
-    examples: Mapping[str, History],
-) -> Result:
+@dataclass(frozen=True)
+class _Curves:
+    """What a store has of a run by step: each None where it has no point."""
+
+    accuracy: History | None
+    seconds: History | None
+    examples: History | None
+
+
+def _result(run: RecordedRun, curves: _Curves) -> Result:
+    """Return the result of a run.
+
+    Raises:
+        ValueError: there is none, and this is why.
+        ArithmeticError: the same.
+    """
+    _check_origin(run)
     groups = {key.partition(".")[0] for key in run.params if "." in key}
     status = _STATUS[run.status]
     diverged = run.tags.get("diverged_step")
+    status = "diverged" if status == "failed" and diverged else status
     finished = status == "finished"
-    return Result(
-        seed=int(run.params["seed"]),
+    result = Result(
+        seed=_integer("seed", run.params.get("seed")),
         choices={group: run.tags[group] for group in sorted(groups) if group in run.tags},
         settings=dict(run.params),
         data_digest=run.tags.get("data_digest", ""),
         origin={key: run.tags[key] for key in ORIGIN if key in run.tags},
         run_id=run.run_id,
-        status="diverged" if status == "failed" and diverged else status,
+        status=status,
         test_accuracy=run.metrics.get("test_accuracy") if finished else None,
-        validation=_validation(run, accuracy, seconds, examples),
+        validation=_validation(run, curves, whole=status in {"finished", "diverged"}),
         final_rate=run.metrics.get("learning_rate") if finished else None,
-        diverged_step=int(diverged) if diverged else None,
+        diverged_step=_integer("diverged_step", diverged) if diverged else None,
     )
+    _check_outcome(result)
+    return result
 
 
-def _validation(
-    run: RecordedRun,
-    accuracy: Mapping[str, History],
-    seconds: Mapping[str, History],
-    examples: Mapping[str, History],
-) -> tuple[Measured, ...]:
-    if run.run_id not in accuracy or run.run_id not in seconds:
+def _check_origin(run: RecordedRun) -> None:
+    """Raise ValueError for a run of another program, for one that had hardly begun, or is about to."""
+    if missing := [tag for tag in ("schedule", "config_digest") if tag not in run.tags]:
+        raise ValueError(f"it is no run of ratelab's, for it has no tag {missing[0]!r}")
+    if run.status not in _STATUS:
+        raise ValueError(f"its status, {run.status!r}, is not known here")
+    if not run.params:
+        raise ValueError(f"it has no parameters: it ended while it began, its status is {run.status}")
+    if not any(key.startswith("schedule.") for key in run.params):
+        raise ValueError("it has no parameter 'schedule._target_'")
+    # the study and its figures take these for numbers
+    _integer("batch_size", run.params.get("batch_size"), 1)
+    _integer("tracking.train_loss_every", run.params.get("tracking.train_loss_every", "1"), 1)
+    if not _is_rate(run.params.get("learning_rate", "")):
+        raise ValueError(f"its learning_rate is {run.params.get('learning_rate')!r}, no rate")
+
+
+def _integer(key: str, text: str | None, lowest: int = 0) -> int:
+    """Return the number that a parameter or a tag holds."""
+    number = int(text) if text is not None and text.isdecimal() else -1
+    if not lowest <= number < _BEYOND:
+        raise ValueError(f"its {key} is {text!r}, no such number")
+    return number
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _check_outcome(result: Result) -> None:
+    """Raise ValueError for a run that counts without an accuracy to count."""
+    if result.status != "finished":
+        return
+    if result.is_tuning and not result.validation:
+        raise ValueError("it is FINISHED, but has no val_accuracy")
+    if not result.is_tuning and result.test_accuracy is None:
+        raise ValueError("it is FINISHED, but has no test_accuracy")
+    if not 0 <= result.accuracy <= 1:
+        raise ValueError(f"its accuracy is {result.accuracy}")
+
+
+def _validation(run: RecordedRun, curves: _Curves, *, whole: bool) -> tuple[Measured, ...]:
+    """Return the looks at the validation split; of a run that does not count, those that are complete.
+
+    Raises:
+        ValueError: the run counts, and one of its metrics has points that another lacks, or no numbers.
+    """
+    if curves.accuracy is None or curves.seconds is None:
         return ()
-    looks = accuracy[run.run_id]
-    if run.run_id in examples:
-        grown = examples[run.run_id]
-        seen = grown.values[np.searchsorted(grown.steps, looks.steps)].astype(np.int64)
-    else:
-        seen = (looks.steps + 1) * int(run.params["batch_size"])
-    columns = (looks.steps, looks.values, seconds[run.run_id].values, seen)
+    looks, seconds = curves.accuracy, curves.seconds
+    if not whole:
+        looks, seconds = looks.at(seconds.steps.tolist()), seconds.at(looks.steps.tolist())
+    if not np.array_equal(looks.steps, seconds.steps):
+        counts = f"{len(looks.steps)} points, train_seconds {len(seconds.steps)}"
+        raise ValueError(f"val_accuracy has {counts}, not at the same steps")
+    bounds = (looks.steps, _BEYOND), (looks.values, 1.0), (seconds.values, np.finfo(float).max)
+    if not all(_lie_within(values, highest) for values, highest in bounds):
+        raise ValueError("val_accuracy or train_seconds has points that no run gives")
+    seen = _examples_seen(run, looks, curves.examples)
+    columns = (looks.steps, looks.values, seconds.values, seen)
     return tuple(Measured(*look) for look in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _lie_within(values: np.ndarray, highest: float) -> bool:
+    """Say whether all are numbers, none of them below 0 or above the highest."""
+    return bool(((values >= 0) & (values <= highest)).all())
+
+
+def _examples_seen(run: RecordedRun, looks: History, grown: History | None) -> np.ndarray:
+    """Return how many training examples a run had seen at each look."""
+    if grown is None:
+        return (looks.steps + 1) * _integer("batch_size", run.params.get("batch_size"), 1)
+    grown = grown.at(looks.steps.tolist())
+    if not np.array_equal(grown.steps, looks.steps):
+        raise ValueError("examples_seen lacks a step of val_accuracy's")
+    if not _lie_within(grown.values, _BEYOND**2 / 2):
+        raise ValueError("examples_seen has points that no run gives")
+    return grown.values.astype(np.int64)
+
+
+def _with_full_params(uri: str, run: RecordedRun) -> RecordedRun:
+    """Return the run, with its parameters told apart that an earlier version had cut without a digest."""
+    cut = [key for key, text in run.params.items() if len(text) == PARAM_LENGTH and text.endswith("...")]
+    if not cut:
+        return run
+    try:
+        full = read_full_params(uri, run.run_id)
+    except UserError as error:
+        raise ValueError(f"its parameter {cut[0]} was cut, and params_full.json is lost: {error}") from None
+    known = {key: full[key] for key in cut if key in full}
+    return replace(run, params={**run.params, **safe_params(known)[0]})

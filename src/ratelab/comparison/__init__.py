@@ -4,7 +4,7 @@ from ratelab.comparison.comparing import Comparison, Summary, compare
 from ratelab.comparison.conclusions import Conclusion
 from ratelab.comparison.groups import Group
 from ratelab.comparison.pairs import Pair
-from ratelab.comparison.results import Measured, Result
+from ratelab.comparison.results import Measured, Result, Unreadable
 from ratelab.comparison.statistics import Interval
 from ratelab.comparison.study import Study, study
 from ratelab.comparison.tuning import Tuned, tune
@@ -20,6 +20,7 @@ __all__ = [
     "Study",
     "Summary",
     "Tuned",
+    "Unreadable",
     "compare",
     "study",
     "tune",

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ratelab.comparison.results import Result
+from ratelab.runtime.clipping import clip_apart
 from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
@@ -11,6 +12,7 @@ _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.v
 # which config group decides a key, where it is not the key's prefix
 _DECIDED_BY = {"data digest": "data", "validation_size": "data"}
 _DIGEST_LETTERS = 15  # "sha256:" and enough to tell two data sets apart
+_LONGEST_WORD = 80  # of a name: of a list of sixty numbers nobody reads more
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
     notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
     groups = []
     for name, members in placed.items():
-        by_seed, repeated = _replicates(name, members, rest)
+        by_seed, repeated = _replicates(name, members, rest, keys)
         groups.append(Group(name, by_seed, _setting(members[0])))
         if repeated:
             notes.append(f"{name}: {repeated} of its runs repeat others; the newest of each counts")
@@ -129,7 +131,7 @@ def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str
 def _word(key: str, value: str) -> str:
     if key == "data digest":
         value = value[:_DIGEST_LETTERS]
-    return value if key == "schedule" else f"{key}={value}"
+    return clip_apart(value if key == "schedule" else f"{key}={value}", _LONGEST_WORD)
 
 
 def _check_keys(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
@@ -151,14 +153,23 @@ def _implications(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
 
 
 def _replicates(
-    name: str, members: Sequence[Result], rest: Sequence[str]
+    name: str, members: Sequence[Result], rest: Sequence[str], by: Sequence[str]
 ) -> tuple[dict[int, tuple[Result, ...]], int]:
-    """Return the runs of each seed, equally many for each, and how many repeat others."""
+    """Return the runs of each seed, equally many for each, and how many repeat others.
+
+    Args:
+        name: of the group.
+        members: its runs, oldest first.
+        rest: the keys that are averaged over.
+        by: the keys that made the group.
+    """
     if len({tuple(_setting(member).items()) for member in members}) > 1:
         mixed = [key for key in keys_that_vary(members) if _is_setting(key)]
+        # which model it is says what else differs with it
+        mixed = [key for key in mixed if not ("model" in mixed and key.startswith("model."))]
         raise UserError(
             f"{name}: its runs differ in {', '.join(mixed)}, and what differs there is not averaged; "
-            "add it to --by, or compare fewer runs."
+            f"give --by '{','.join([*by, *mixed])}', or compare fewer runs."
         )
     newest: dict[tuple[int, tuple[str, ...]], Result] = {}
     for member in members:
@@ -173,7 +184,7 @@ def _replicates(
             lacking = ", ".join(f"{key}={value}" for key, value in zip(rest, missing[0], strict=True))
             raise UserError(
                 f"{name}: seed {seed} has no run with {lacking}, so it cannot be averaged over "
-                f"{', '.join(rest)}; add that to --by, or make the missing runs."
+                f"{', '.join(rest)}; give --by '{','.join([*by, *rest])}', or make the missing runs."
             )
         by_seed[seed] = tuple(newest[seed, place] for place in sorted(wanted))
     return by_seed, len(members) - len(newest)

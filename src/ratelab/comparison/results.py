@@ -20,6 +20,14 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A run in a store of which no result can be made: its name, and the reason."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Result:
     """How one run ended, or how far it is.
 

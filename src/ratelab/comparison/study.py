@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
-from ratelab.comparison.results import Result
+from ratelab.comparison.results import Result, Unreadable
 from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
 
 ALL = "Test accuracy, once, after the last step"
@@ -23,12 +23,14 @@ class Study:
         tuned: the choice of the base rates; empty where nothing was tuned.
         notes: which runs are left out and why, and what was not the same for all.
         results: all runs, whatever became of them.
+        unreadable: runs that are recorded but cannot be read; a note names each.
     """
 
     comparisons: tuple[Comparison, ...]
     tuned: tuple[Tuned, ...]
     notes: tuple[str, ...]
     results: tuple[Result, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def study(
@@ -37,6 +39,7 @@ def study(
     by: Sequence[str] | None = None,
     baseline: str | None = None,
     target: float | None = None,
+    unreadable: Sequence[Unreadable] = (),
 ) -> Study:
     """Compare runs; tuning runs choose the base rates at which the others are compared.
 
@@ -45,6 +48,7 @@ def study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
+        unreadable: runs of the same sweep or experiment of which the store has no result.
 
     Raises:
         UserError: as `compare`.
@@ -58,8 +62,13 @@ def study(
         for title, runs in sections
         if runs  # a tuned sweep that was stopped while tuning has none
     ]
-    notes = [*_notes_on_missing_runs(results), *_notes_on_edges(tuned), *_notes_on_origins(results)]
-    return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results))
+    notes = [
+        *(f"cannot be read, left out: {run.name}: {run.reason}" for run in unreadable),
+        *_notes_on_missing_runs(results),
+        *_notes_on_edges(tuned),
+        *_notes_on_origins(results),
+    ]
+    return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results), tuple(unreadable))
 
 
 def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:

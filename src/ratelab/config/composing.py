@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
 from ratelab.config.secrets import hide_passwords
+from ratelab.config.suggestions import suggest_option
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
@@ -203,7 +204,7 @@ def _start_hydra() -> Iterator[ConfigLoaderImpl]:
         except OverrideParseException as error:
             raise UserError(f"{error.override}: {error.message.splitlines()[0]}") from None
         except HydraException as error:
-            raise UserError(str(error)) from None
+            raise UserError(f"{error}\n{suggest_option(error)}".rstrip()) from None
 
 
 def _compose_job(composer: Composer, loader: ConfigLoaderImpl | None, words: Sequence[str]) -> DictConfig:

@@ -24,11 +24,14 @@ def tags(planned: PlannedRun) -> dict[str, str]:
     config, labels = planned.config, planned.labels
     described = _public(planned)
     del described["tracking"], described["data"]["dir"]
+    groups = {name: values for name, values in described.items() if isinstance(values, dict)}
     swept = {"sweep_id": labels.sweep_id, "job": str(planned.number)} if labels.sweep_id else {}
     return {
         **labels.choices,
         "seed": str(config.seed),
         "config_digest": provenance.digest(described),
+        # that of the data is of its content, below
+        **{f"{name}_digest": provenance.digest(values) for name, values in groups.items()},
         "data_digest": planned.job.data.digest,
         **swept,
         **provenance.collect().tags,

@@ -15,14 +15,17 @@ from ratelab.config.secrets import is_from_secret, written
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices
+from ratelab.runtime.clipping import clip_apart
 from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import prepare_store, resolve_store
+from ratelab.tracking.names import NAME_LENGTH
 from ratelab.training import Job
 from ratelab.validation import UserError
 
 # The config groups that describe a run: its tags say which option was chosen in each.
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
+_LONGEST_WORD = 80  # of a name, such as a key and its value
 
 __all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]
 
@@ -75,7 +78,8 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """The name of the run in MLflow."""
-        return f"{self.labels.group} seed={self.config.seed}"
+        seed = f" seed={self.config.seed}"
+        return f"{clip_apart(self.labels.group, NAME_LENGTH - len(seed))}{seed}"
 
     @property
     def steps(self) -> int:
@@ -168,7 +172,8 @@ def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
     chosen = {str(group): str(option) for group, option in hydra.runtime.choices.items()}
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
     overrides = tuple(map(without_password, overrides_of(hydra)))
-    others = [text.lstrip("+") for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
+    telling = [text for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
+    others = [clip_apart(text.lstrip("+"), _LONGEST_WORD) for text in telling]
     in_sweep = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher
     identity = sweep_id_of(hydra) if in_sweep else None
     return Labels(choices, " ".join([choices["schedule"], *others]), overrides, identity)

@@ -50,7 +50,8 @@ class Preflight(Callback):
             hide_passwords_in(config)
             refuse_repeated([*given.hydra, *given.task])
             refuse_empty(GlobalHydra.instance().config_loader(), list(given.task))
-        if message := identify_sweep(config):
+            message = identify_sweep(config)
+        if message:
             sys.stdout.write(f"{message}\n")
 
 

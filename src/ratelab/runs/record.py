@@ -15,6 +15,7 @@ from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
+from ratelab.tracking.names import safe_params
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def begun_result(planned: PlannedRun) -> Result:
     return Result(
         seed=planned.config.seed,
         choices=planned.labels.choices,
-        settings={key: str(value) for key, value in description.params(planned).items()},
+        settings=safe_params(description.params(planned))[0],  # as the store has them
         data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
     )

@@ -1,10 +1,14 @@
 """What identifies a sweep: an id that nobody chose, and a folder that no other sweep has, in every job."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ratelab.validation import UserError
 
 _PLACE = "callbacks.preflight.sweep_id"
 # The same date and digits as in the default folder: resolvers answer once a configuration.
@@ -24,16 +28,27 @@ def identify_sweep(config: DictConfig) -> str:
 
     Returns:
         What to tell the user; empty if there is nothing to tell.
+
+    Raises:
+        UserError: the folder that was given cannot be resolved.
     """
     with open_dict(config.hydra):
         OmegaConf.update(config.hydra, _PLACE, _ID)
         sweep_id = str(OmegaConf.select(config.hydra, _PLACE))
         _override(config, _PLACE, sweep_id)
-        folder = Path(str(config.hydra.sweep.dir))
-        if not any((folder / name).exists() for name in _LEFT_BY_A_SWEEP):
+        folder = _read_folder(config)
+        # unlike Path.exists it says no of a name that cannot be one: of that the error comes when it is made
+        if not any(os.path.exists(folder / name) for name in _LEFT_BY_A_SWEEP):  # noqa: PTH110
             return ""
         _override(config, "sweep.dir", str(folder / sweep_id))
     return f"{folder} holds a sweep already; this one goes to {folder / sweep_id}."
+
+
+def _read_folder(config: DictConfig) -> Path:
+    try:
+        return Path(str(config.hydra.sweep.dir))
+    except OmegaConfBaseException as error:
+        raise UserError(f"hydra.sweep.dir: {str(error).splitlines()[0]}; give another one.") from None
 
 
 def sweep_id_of(hydra: Any) -> str:

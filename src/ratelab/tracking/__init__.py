@@ -8,7 +8,7 @@ from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
-from ratelab.tracking.reading import find_runs, find_store, read_histories, read_windows
+from ratelab.tracking.reading import find_runs, find_store, read_full_params, read_histories, read_windows
 from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.troubles import StoreError
@@ -33,6 +33,7 @@ __all__ = [
     "now_ms",
     "open_tracker",
     "prepare_store",
+    "read_full_params",
     "read_histories",
     "read_windows",
     "resolve_store",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ratelab.runtime.clipping import clip
 from ratelab.runtime.endings import attempt, clean_up
 from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import at_once, held_back
@@ -19,7 +20,7 @@ from ratelab.tracking.client import Client
 from ratelab.tracking.interface import Diverged, Run, Tracker
 from ratelab.tracking.links import links_to_print
 from ratelab.tracking.losses import Losses, warn_of_loss
-from ratelab.tracking.names import as_json, clip, safe_params, safe_tags
+from ratelab.tracking.names import as_json, safe_params, safe_run_name, safe_tags
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.reading import find_runs
 from ratelab.tracking.recorded import Recorded
@@ -184,7 +185,7 @@ class MlflowTracker(Tracker):
         parent_id: str | None = None,
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
-        run = None
+        run, name = None, safe_run_name(name)
         try:
             with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
                 run_id = self._client.create_run(self.experiment_id, name, parent_id)

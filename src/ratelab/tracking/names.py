@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_PARAM_LENGTH = 6000
+from ratelab.runtime.clipping import clip_apart
+
+PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
-_NAME_LENGTH = 250
+NAME_LENGTH = 250
 
 
 def metric_name(name: str) -> str:
@@ -18,7 +20,7 @@ def metric_name(name: str) -> str:
         ValueError: it does not, and a metric under another name would be lost to its reader.
     """
     if name != safe_name(name):
-        rule = f"letters, digits, '_-. :/', at most {_NAME_LENGTH}, and no path like '..' or '/x'"
+        rule = f"letters, digits, '_-. :/', at most {NAME_LENGTH}, and no path like '..' or '/x'"
         raise ValueError(f"metric name {name!r}: must be {rule}")
     return name
 
@@ -34,16 +36,7 @@ def safe_name(name: str) -> str:
         name = name.replace("/", "_")
     if name in {"", "."} or name.startswith(".."):
         name = f"_{name}"
-    return clip(name, _NAME_LENGTH)
-
-
-def clip(text: str, length: int) -> str:
-    """Return `text`, if it is longer than `length` cut there, visibly.
-
-    >>> clip("abcdefgh", 6)
-    'abc...'
-    """
-    return text if len(text) <= length else text[: length - 3] + "..."
+    return clip_apart(name, NAME_LENGTH)
 
 
 def safe_texts(texts: Mapping[str, Any], length: int) -> tuple[dict[str, str], dict[str, str]]:
@@ -54,17 +47,25 @@ def safe_texts(texts: Mapping[str, Any], length: int) -> tuple[dict[str, str], d
         text, key = str(value), safe_name(name)
         number = 2
         while key in safe:
-            key = f"{safe_name(name)[: _NAME_LENGTH - 8]}_{number}"
+            key = f"{safe_name(name)[: NAME_LENGTH - 8]}_{number}"
             number += 1
-        safe[key] = clip(text, length)
+        safe[key] = clip_apart(text, length)
         if (key, safe[key]) != (name, text):
             changed[name] = text
     return safe, changed
 
 
+def safe_run_name(name: str) -> str:
+    """Return the name of a run as every store takes it; SQLite would take more than PostgreSQL."""
+    return clip_apart(name, NAME_LENGTH)
+
+
 def safe_params(params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the parameters as MLflow takes them, and the changed ones in full."""
-    return safe_texts(params, _PARAM_LENGTH)
+    """Return the parameters as MLflow takes them, and the changed ones in full.
+
+    What is cut ends in digits of its digest, so that runs which differ behind the cut are no replicates.
+    """
+    return safe_texts(params, PARAM_LENGTH)
 
 
 def safe_tags(tags: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

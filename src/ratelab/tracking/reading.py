@@ -1,9 +1,11 @@
 """What a store already holds: runs that belong together, and their metrics in bulk."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ratelab.tracking.environment import open_client
 from ratelab.tracking.recorded import History, Reader, Recorded, RecordedRun
 from ratelab.tracking.served_reader import open_server
 from ratelab.tracking.servers import check_server
@@ -167,6 +169,26 @@ def read_windows(uri: str, run_ids: Sequence[str], key: str, width: int) -> dict
     """
     with _open_reader(uri) as reader:
         return _without_empty(reader.windows(run_ids, key, width))
+
+
+def read_full_params(uri: str, run_id: str) -> dict[str, str]:
+    """Return the parameters that the store had cut, in full.
+
+    Args:
+        uri: what `prepare_store` or `find_store` returned.
+        run_id: of the run.
+
+    Raises:
+        UserError: they were not kept, or cannot be read.
+    """
+    client = open_client(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        read = json.loads(Path(client.download_artifacts(run_id, "params_full.json")).read_text())
+    except (MlflowException, OSError, ValueError) as error:
+        raise UserError(str(error).partition("\n")[0]) from None
+    return {str(key): str(value) for key, value in dict(read).items()}
 
 
 def _without_empty(found: dict[str, History]) -> dict[str, History]:

@@ -142,7 +142,7 @@ class SqlReader(Reader):
         found: dict[str, dict[str, str]] = {run_id: {} for run_id in ids}
         query = select(table.c.run_uuid, table.c.key, table.c.value).where(table.c.run_uuid.in_(ids))
         for run_id, key, value in self.connection.execute(query):
-            found[run_id][key] = value
+            found[run_id][key] = value or ""  # MLflow's schema lets a tag be null
         return found
 
     def _last_values(self, ids: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -152,7 +152,8 @@ class SqlReader(Reader):
         table = tables().latest_metrics.c
         query = select(table.run_uuid, table.key, table.value, table.is_nan).where(table.run_uuid.in_(ids))
         for run_id, key, value, is_nan in self.connection.execute(query):
-            found[run_id][key] = float("nan") if is_nan else value
+            if isinstance(value, int | float):  # SQLite keeps a text in a column of numbers
+                found[run_id][key] = float("nan") if is_nan else value
         return found
 
     def histories(

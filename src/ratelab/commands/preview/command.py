@@ -37,5 +37,6 @@ def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) 
         from ratelab.commands.preview.image import save
 
         save(drawn, output)
+        click.echo(f"{output}: {len(drawn)} curve{'s' if len(drawn) != 1 else ''}")
     for name in left_out:
         click.echo(f"{name}: not drawn, it waits for the validation loss.")

@@ -1,0 +1,79 @@
+"""Jobs that another launcher runs, such as Slurm's: how far they are, and what they say at the end."""
+
+import contextlib
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from hydra.core.utils import JobReturn, JobStatus
+from rich.console import Console
+
+from ratelab.comparison import Result, study
+from ratelab.report import print_study
+from ratelab.runtime.passwords import without_password
+from ratelab.sweeps.jobs import HydraProgram, Jobs
+from ratelab.tracking import find_runs
+from ratelab.validation import UserError
+
+_SECONDS = 5.0  # between two looks at the store
+_STILL = {"RUNNING", "SCHEDULED"}
+
+Launch = Callable[[], Sequence[JobReturn]]
+
+__all__ = ["run_elsewhere"]
+
+
+def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence[JobReturn]:
+    """Let a launcher run planned jobs, each of which records itself; print what they say together.
+
+    While the launcher blocks, the store is asked how far they are, if there is one.
+
+    Args:
+        program: whose jobs they are.
+        jobs: all of them.
+        launch: returns when all have ended.
+    """
+    if not jobs.runs:
+        return launch()
+    console, uri = Console(), jobs.runs[0].config.tracking.uri
+    with _watch(uri, program.sweep_id, len(jobs.runs), console) if uri else contextlib.nullcontext():
+        returns = launch()
+    ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
+    results = [one for one in ended if isinstance(one, Result)]
+    if results:
+        print_study(console, study(results))
+    if results and uri:
+        words = shlex.join(["--sweep", program.sweep_id, "--uri", without_password(uri)])
+        for command in ("ui", "report"):
+            console.print(f"ratelab {command} {words}", soft_wrap=True, highlight=False, markup=False)
+    return returns
+
+
+@contextlib.contextmanager
+def _watch(uri: str, sweep_id: str, number: int, console: Console) -> Iterator[None]:
+    """Print while the block runs how many runs have begun and ended, whenever that changes."""
+    over = threading.Event()
+
+    def look() -> None:
+        told = ""
+        while not over.wait(_SECONDS):
+            line = _describe(uri, sweep_id, number)
+            if line != told:
+                console.print(line, highlight=False)
+            told = line
+
+    # a daemon, and not waited for: a server that does not answer must not keep the program from its end
+    threading.Thread(target=look, daemon=True, name="watch").start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _describe(uri: str, sweep_id: str, number: int) -> str:
+    try:
+        statuses = [run.status for run in find_runs(uri, sweep_id).runs]
+    except UserError:  # none has begun, or the store does not answer at this moment
+        return f"0 of {number} runs have begun"
+    running = sum(status in _STILL for status in statuses)
+    return f"{len(statuses) - running} of {number} runs have ended, {running} running"

@@ -1,0 +1,88 @@
+"""Jobs of another launcher: how far they are, and what they say at the end."""
+
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+
+from ratelab.sweeps import elsewhere
+from ratelab.sweeps.elsewhere import run_elsewhere
+from ratelab.sweeps.jobs import Jobs
+from ratelab.tracking import Recorded, RecordedRun
+from ratelab.validation import UserError
+from support.composing import SWEEP_ID
+from support.configs import VALUES, planned_run
+from support.studies import result
+
+PROGRAM = SimpleNamespace(sweep_id=SWEEP_ID)
+
+
+def jobs_of(number, uri):
+    runs = [planned_run(n, tracking={**VALUES["tracking"], "uri": uri}) for n in range(number)]
+    return Jobs((), tuple(runs), frozenset())
+
+
+def ended(value):
+    done = JobReturn(status=JobStatus.COMPLETED)
+    done.return_value = value
+    return done
+
+
+def failed():
+    done = JobReturn(status=JobStatus.FAILED)
+    done.return_value = RuntimeError("a bug")
+    return done
+
+
+def test_the_runs_that_ended_are_compared_and_the_commands_that_show_them_are_named(capsys):
+    returns = [ended(result("fixed", 0)), failed(), ended(result("wsd", 0)), ended("of no run")]
+    assert run_elsewhere(PROGRAM, jobs_of(4, "sqlite:////a b/x.db"), lambda: returns) is returns
+    said = capsys.readouterr().out
+    assert "wsd and fixed: no conclusion is possible from one seed" in " ".join(said.split())
+    assert said.endswith(f"ratelab report --sweep {SWEEP_ID} --uri 'sqlite:////a b/x.db'\n")
+
+
+def test_without_a_store_they_are_compared_all_the_same(capsys):
+    run_elsewhere(PROGRAM, jobs_of(1, None), lambda: [ended(result("fixed", 0))])
+    said = capsys.readouterr().out
+    assert "fixed" in said
+    assert "ratelab report" not in said
+
+
+@pytest.mark.parametrize("returns", [[], [failed()], [ended("of another program")]])
+def test_jobs_without_a_result_say_nothing(capsys, returns):
+    assert run_elsewhere(PROGRAM, jobs_of(1, None), lambda: returns) is returns
+    assert run_elsewhere(PROGRAM, Jobs((), (), frozenset()), lambda: returns) is returns
+    assert capsys.readouterr().out == ""
+
+
+def test_it_says_how_far_they_are_while_the_launcher_blocks(monkeypatch, capsys):
+    seen = iter(
+        [None, ("RUNNING",), ("FINISHED", "RUNNING"), ("FINISHED", "RUNNING"), ("FINISHED", "FAILED")]
+    )
+
+    def find(uri, sweep_id):
+        assert (uri, sweep_id) == ("sqlite:////x.db", SWEEP_ID)
+        statuses = next(seen, ("FINISHED", "FAILED"))
+        if statuses is None:
+            raise UserError("there is no run of it yet")
+        return Recorded(
+            "1", tuple(RecordedRun(str(n), "", one, {}, {}, {}) for n, one in enumerate(statuses)), ""
+        )
+
+    said = []
+
+    def launch():
+        while "2 of 2" not in "".join(said):
+            said.append(capsys.readouterr().out)
+        return []
+
+    monkeypatch.setattr(elsewhere, "_SECONDS", 0.001)
+    monkeypatch.setattr(elsewhere, "find_runs", find)
+    run_elsewhere(PROGRAM, jobs_of(2, "sqlite:////x.db"), launch)
+    assert "".join(said).splitlines() == [
+        "0 of 2 runs have begun",
+        "0 of 2 runs have ended, 1 running",
+        "1 of 2 runs have ended, 1 running",
+        "2 of 2 runs have ended, 0 running",
+    ]

@@ -4,7 +4,6 @@ import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
@@ -16,13 +15,12 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.config.files import CONF
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
-
-CONF = Path(__file__).parents[3] / "conf"
 
 __all__ = ["Composer", "compose_jobs", "override_key", "overrides_of", "read_composed"]
 

@@ -45,6 +45,12 @@ class HydraProgram:
         """The folder of the sweep, which holds those of the jobs."""
         return Path(str(self.config.hydra.sweep.dir))
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether a sweeper such as Optuna's chooses jobs by the results of others, launch after launch."""
+        sweeper = str(OmegaConf.select(self.config, "hydra.sweeper._target_"))
+        return not sweeper.endswith(("RatelabSweeper", "BasicSweeper"))
+
 
 @dataclass(frozen=True)
 class Jobs:

@@ -82,7 +82,7 @@ def read_option(words: Sequence[str], name: str) -> str | None:
 
 
 def _folder(one: SearchPathElement) -> Path:
-    return Path(str(one.path).removeprefix("file://")).resolve()
+    return Path(str(one.path).rpartition("://")[2]).resolve()
 
 
 def _read_text(path: Path) -> str:
@@ -130,10 +130,9 @@ def _choices(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the option of each group, by which runs are named and compared."""
     saved = folder / "hydra.yaml"
     if saved.is_file():
-        choices: Any = OmegaConf.to_container(_parse(_read_text(saved), saved))
-        return {key: value for key, value in choices["hydra"]["runtime"]["choices"].items() if "/" not in key}
+        chosen = _parse(_read_text(saved), saved).hydra.runtime.choices
+        return {str(key): option for key, option in chosen.items() if "/" not in str(key)}
     named = ("schedule", "model", "optimizer", "batch")
-    choices = {group: values[group]["_target_"].rpartition(".")[2] for group in named}
-    steps = values["warmup"]["steps"]
-    warmup = "linear" if steps else "none"
+    choices = {group: str(values[group]["_target_"]).rpartition(".")[2] for group in named}
+    warmup = "linear" if values["warmup"]["steps"] else "none"
     return choices | {"data": values["data"]["name"], "device": values["device"]["kind"], "warmup": warmup}

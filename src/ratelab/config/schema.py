@@ -141,5 +141,11 @@ def _explain(error: ValidationError) -> UserError:
             model: Any = Config
             for part in above:
                 model = model.model_fields[part].annotation
-            return unknown_key(".".join(above) or "configuration", key, model.model_fields)
+            unknown = unknown_key(".".join(above) or "configuration", key, model.model_fields)
+            if not above and isinstance(entry["input"], Mapping):
+                return UserError(
+                    f"{unknown} If {key} is a folder of files that set keys of others, each must begin with "
+                    "the line `# @package _global_`."
+                )
+            return unknown
     return UserError(explain(error))

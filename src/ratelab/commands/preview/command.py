@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ratelab.commands.configuration import configuration_options
 from ratelab.commands.figure_files import checked_path
 
 
@@ -19,7 +20,14 @@ from ratelab.commands.figure_files import checked_path
     callback=checked_path,
     help="A .png or .svg file; by default the terminal.",
 )
-def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) -> None:
+@configuration_options
+def preview(
+    overrides: tuple[str, ...],
+    steps: int | None,
+    output: Path | None,
+    config_dir: str | None,
+    config_name: str,
+) -> None:
     """Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
 
     \b
@@ -28,7 +36,7 @@ def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) 
     """  # noqa: D301 - click looks for the character itself
     from ratelab.commands.preview.rates import curves
 
-    drawn, left_out = curves(overrides, steps)
+    drawn, left_out = curves(overrides, steps, config_dir, config_name)
     if output is None:
         from ratelab.commands.preview.text_plot import show
 

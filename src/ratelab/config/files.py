@@ -5,6 +5,7 @@ for what the project does not have: a file of the user's with the name of one of
 """
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from ratelab.config.schema import Config
 from ratelab.validation import UserError
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-HEADER = 512  # characters in which Hydra looks for `# @package`
 
 __all__ = ["CONF", "CheckedFiles", "read_option", "search_first"]
 
@@ -43,7 +43,12 @@ class CheckedFiles(FileConfigSource):
         config = _parse(text, path)
         if "defaults" not in config and set(Config.model_fields) <= set(config):
             config = _complete(config, path.parent)
-        header = ConfigSource._get_header_dict(text[:HEADER])
+        header = _read_header(text)
+        if config_path.startswith("experiment/") and "package" not in header:
+            raise UserError(
+                f"{path}: must begin with the line `# @package _global_`, for it sets keys of the whole "
+                "configuration."
+            )
         return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", config, header)
 
 
@@ -83,6 +88,13 @@ def read_option(words: Sequence[str], name: str) -> str | None:
 
 def _folder(one: SearchPathElement) -> Path:
     return Path(str(one.path).rpartition("://")[2]).resolve()
+
+
+def _read_header(text: str) -> dict[str, str]:
+    """Return what the comments at the beginning tell Hydra, which itself looks at the very first ones only."""
+    lines = [line.strip() for line in text.splitlines()]
+    comments = itertools.takewhile(lambda line: not line or line.startswith("#"), lines)
+    return ConfigSource._get_header_dict("\n".join(line for line in comments if "@" in line))
 
 
 def _read_text(path: Path) -> str:

@@ -44,7 +44,7 @@ class CheckedFiles(FileConfigSource):
         if "defaults" not in config and set(Config.model_fields) <= set(config):
             config = _complete(config, path.parent)
         header = _read_header(text)
-        if config_path.startswith("experiment/") and "package" not in header:
+        if config_path.startswith("experiment/") and not header.get("package"):
             raise UserError(
                 f"{path}: must begin with the line `# @package _global_`, for it sets keys of the whole "
                 "configuration."
@@ -91,7 +91,7 @@ def _folder(one: SearchPathElement) -> Path:
 
 
 def _read_header(text: str) -> dict[str, str]:
-    """Return what the comments at the beginning tell Hydra, which itself looks at the very first ones only."""
+    """Return what the comments at the beginning tell Hydra, which itself stops at the first plain one."""
     lines = [line.strip() for line in text.splitlines()]
     comments = itertools.takewhile(lambda line: not line or line.startswith("#"), lines)
     return ConfigSource._get_header_dict("\n".join(line for line in comments if "@" in line))

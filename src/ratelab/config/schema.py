@@ -152,6 +152,7 @@ def _explain(error: ValidationError) -> UserError:
     lacking = [entry for entry in error.errors() if entry["type"] == "missing" and len(entry["loc"]) == 1]
     if len(lacking) > MANY:
         return UserError(
-            "The configuration lacks most of its keys; one of your own begins with `defaults: [config, _self_]`."
+            "The configuration lacks most of its keys; one of your own begins with "
+            "`defaults: [config, _self_]`."
         )
     return UserError(explain(error))

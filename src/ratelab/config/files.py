@@ -49,7 +49,9 @@ class CheckedFiles(FileConfigSource):
                 f"{path}: must begin with the line `# @package _global_`, for it sets keys of the whole "
                 "configuration."
             )
-        return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", config, header)
+        return ConfigResult(
+            provider=self.provider, path=f"{self.scheme()}://{self.path}", config=config, header=header
+        )
 
 
 def search_first(search_path: ConfigSearchPath, folder: str | None) -> None:
@@ -90,7 +92,7 @@ def _folder(one: SearchPathElement) -> Path:
     return Path(str(one.path).rpartition("://")[2]).resolve()
 
 
-def _read_header(text: str) -> dict[str, str]:
+def _read_header(text: str) -> dict[str, str | None]:
     """Return what the comments at the beginning tell Hydra, which itself stops at the first plain one."""
     lines = [line.strip() for line in text.splitlines()]
     comments = itertools.takewhile(lambda line: not line or line.startswith("#"), lines)

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ratelab.commands.configuration import configuration_options
 from ratelab.commands.figure_files import checked_path
+from ratelab.commands.options import HomePath, configuration_options
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SCHEDULES = "schedule=fixed,exponential"
     "--output",
     default="lr_find.png",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=HomePath(path_type=Path),
     callback=checked_path,
     help="The figure, a .png or .svg file.",
 )

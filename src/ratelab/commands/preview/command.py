@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ratelab.commands.configuration import configuration_options
 from ratelab.commands.figure_files import checked_path
+from ratelab.commands.options import HomePath, configuration_options
 
 
 @click.command()
@@ -16,7 +16,7 @@ from ratelab.commands.figure_files import checked_path
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=HomePath(path_type=Path),
     callback=checked_path,
     help="A .png or .svg file; by default the terminal.",
 )

@@ -1,6 +1,6 @@
 """Hydra's sweeper `ratelab`: the basic one, which first checks every job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,13 @@ class RatelabSweeperConf:
     Attributes:
         params: as in the basic sweeper.
         tuning: how base rates are chosen before schedules are compared, see conf/experiment/tuned.yaml;
-            null: they are not.
+            without any of its options: they are not.
     """
 
     _target_: str = "hydra_plugins.ratelab_sweeper.RatelabSweeper"
     params: dict[str, str] | None = None
-    tuning: dict[str, Any] | None = None
+    # a mapping, so that an option of it given without the others is refused with one message
+    tuning: dict[str, Any] | None = field(default_factory=dict)
 
 
 ConfigStore.instance().store(
@@ -39,7 +40,7 @@ class RatelabSweeper(Sweeper):
     """The product of all choices, as in Hydra; a bad job is refused before anything is written."""
 
     def __init__(self, params: dict[str, str] | None = None, tuning: dict[str, Any] | None = None) -> None:
-        self.params, self.tuning = params or {}, tuning
+        self.params, self.tuning = params or {}, tuning or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra hands over, and let it make the launcher."""
@@ -57,7 +58,7 @@ class RatelabSweeper(Sweeper):
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_jobs(self.program.context.config_loader, words)
-        if self.tuning is not None:
+        if self.tuning:
             if not isinstance(self._launcher, RatelabLauncher):
                 raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")
             from ratelab.sweeps.tuned import sweep_tuned

@@ -17,6 +17,7 @@ FILE = SRC / "ratelab" / "config" / "hydra_internals.py"
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper:BasicSweeper"
 LOADER = "hydra._internal.config_loader_impl:ConfigLoaderImpl"
 NAMES = "hydra._internal.config_loader_impl:get_overrides_dirname"
+FILES = "hydra._internal.core_plugins.file_config_source:FileConfigSource"
 CALLBACKS = "hydra._internal.callbacks:Callbacks"
 
 
@@ -48,7 +49,7 @@ def loader() -> Any:
 
 
 def test_all_that_is_imported_is_looked_for_here() -> None:
-    assert imported_names() == sorted([CALLBACKS, LOADER, NAMES, SWEEPER])
+    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, SWEEPER])
 
 
 @pytest.mark.parametrize("name", imported_names())
@@ -62,6 +63,10 @@ def test_what_is_imported_is_still_there(name: str) -> None:
         (f"{SWEEPER}.split_arguments", ["overrides", "max_batch_size"]),
         (NAMES, ["overrides", "kv_sep", "item_sep", "exclude_keys"]),
         (f"{LOADER}.load_sweep_config", ["master_config", "sweep_overrides"]),
+        (f"{FILES}.load_config", ["config_path"]),
+        (f"{FILES}._normalize_file_name", ["filename"]),
+        (f"{FILES}._get_header_dict", ["config_text"]),
+        ("hydra._internal.config_repository:ConfigRepository.initialize_sources", ["config_search_path"]),
         (f"{LOADER}.get_group_options", ["results_filter", "config_name", "overrides"]),
     ],
 )

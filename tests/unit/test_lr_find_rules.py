@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelab.commands.lr_find.command import next_command
+from ratelab.commands.lr_find.finding import Question
 from ratelab.commands.lr_find.image import save
 from ratelab.commands.lr_find.range_test import RangeTest, rising_rates
 from ratelab.commands.lr_find.suggestions import (
@@ -129,7 +130,7 @@ def test_a_loss_that_says_nothing_is_refused(losses, message):
 def test_what_to_do_next_shows_no_password():
     one = Suggestion("steepest", 0.1, None, None, "")
     uri = "tracking.uri=postgresql://me:hush@host/db"
-    line = next_command([one], ["model=mlp", "seed=0,1", uri])
+    line = next_command([one], Question(("model=mlp", "seed=0,1", uri), 1e-5, 100, 60))
     assert line == (
         "python src/train.py experiment=tuned schedule=fixed,exponential model=mlp "
         "'tracking.uri=postgresql://me:***@host/db' "

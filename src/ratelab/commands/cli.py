@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from ratelab.commands.lr_find import lr_find
+from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
 from ratelab.runtime.signals import plain_endings
 
@@ -22,8 +23,8 @@ __all__ = ["main"]
 
 STORE = "sqlite:///mlruns/mlflow.db"
 FORMATS = ("table", "json", "csv", "markdown")
-WRITABLE = click.Path(dir_okay=False, writable=True, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
+FOLDER = HomePath(file_okay=False, path_type=Path)
 TABLES = ("groups", "pairs", "tuning")
 
 

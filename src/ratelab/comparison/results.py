@@ -84,8 +84,9 @@ class Result:
         return self.test_accuracy
 
     def __float__(self) -> float:
-        """Return what a sweeper that searches is to maximise, as Hydra's for Optuna: accuracy on the validation
-        split, never on the test split, with which nothing may be chosen; 0 if it diverged.
+        """Return what a sweeper that searches, as Optuna's, is to maximise: the accuracy in validation.
+
+        Never that on the test split, with which nothing may be chosen. Of a run that diverged it is 0.
         """
         if self.status == "diverged":
             return DIVERGED_ACCURACY

@@ -4,7 +4,6 @@ import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
@@ -16,6 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.config.files import CONF, search_first
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
 from ratelab.config.secrets import hide_passwords
@@ -23,8 +23,6 @@ from ratelab.config.suggestions import suggest_option
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
-
-CONF = Path(__file__).parents[3] / "conf"
 
 __all__ = ["Composer", "compose_jobs", "override_key", "overrides_of", "read_composed"]
 
@@ -129,11 +127,15 @@ def _name_overrides(job: DictConfig, parsed: Sequence[Override]) -> None:
         )
 
 
-def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
+def compose_jobs(
+    overrides: Sequence[str], config_dir: str | None = None, config_name: str = "config"
+) -> list[DictConfig]:
     """Compose the jobs of `overrides` as `-m` does, without a program of Hydra's around them.
 
     Args:
         overrides: as on the command line; comma lists, range and glob give several jobs.
+        config_dir: a folder that is looked into before the project's.
+        config_name: of the primary configuration.
 
     Returns:
         The configuration of each job, with Hydra's own part.
@@ -142,14 +144,17 @@ def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
         UserError: for whatever Hydra refuses.
     """
     overrides = hide_passwords(overrides)
-    with _start_hydra() as loader:
+    with _start_hydra(config_dir) as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
         refuse_repeated(overrides)
         jobs = split_jobs(loader, [word for word in overrides if word not in of_hydra])
-        sweep = compose("config", overrides=of_hydra, return_hydra_config=True)
+        # what is given to Hydra may be about keys that an experiment brings
+        whole = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+        sweep = compose(config_name, overrides=whole if of_hydra else [], return_hydra_config=True)
         composer = Composer(HydraContext(loader, Callbacks()), sweep)
-        quick = None if of_hydra else loader
+        projects_own = not of_hydra and config_dir is None and config_name == "config"
+        quick = loader if projects_own else None
         return [_compose_job(composer, quick, words) for words in jobs]
 
 
@@ -191,14 +196,16 @@ def _explain_text(own: DictConfig, refusal: str) -> str:
 
 
 @contextmanager
-def _start_hydra() -> Iterator[ConfigLoaderImpl]:
-    """Start Hydra with the project's configuration; turn its errors into UserError."""
+def _start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
+    """Start Hydra with the project's configuration, and the user's; turn its errors into UserError."""
     if not CONF.is_dir():
         raise UserError(f"there is no configuration at {CONF}; install ratelab from its folder with pip -e.")
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)  # noqa: S101 - the only one there is
+        search_first(loader.config_search_path, config_dir)
+        loader.repository.initialize_sources(loader.config_search_path)
         try:
             yield loader
         except OverrideParseException as error:

@@ -1,6 +1,7 @@
 """The folders of runs, looked at before Hydra makes them."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -26,10 +27,10 @@ def check_folder(hydra: Any) -> None:
 def _check_name(key: str, folder: str) -> None:
     if folder.startswith("~"):  # Hydra would make a folder of that name
         raise UserError(f"{key}: ~ is not expanded here; give the whole path, got {folder!r}.")
-    for name in folder.split(os.sep):
+    for name in Path(folder).parts:
         size = len(os.fsencode(name))
         if size > LONGEST_NAME:
             raise UserError(
-                f"{key}: a folder's name may have {LONGEST_NAME} bytes, not {size}: {name[:40]}... Name it by "
-                "${hydra.job.num}, or take long keys out by hydra.job.config.override_dirname.exclude_keys."
+                f"{key}: a folder's name may have {LONGEST_NAME} bytes, not {size}: {name[:40]}... Name it "
+                "${hydra.job.num}, or leave long keys out by hydra.job.config.override_dirname.exclude_keys."
             )

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-__all__ = ["Callbacks", "ConfigLoaderImpl", "get_overrides_dirname", "split_overrides"]
+__all__ = ["Callbacks", "ConfigLoaderImpl", "FileConfigSource", "get_overrides_dirname", "split_overrides"]
 
 
 def split_overrides(loader: ConfigLoader, words: Sequence[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from ratelab.runtime.devices import Device
 from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
 SEED_LIMIT = 2**32
+MANY = 3  # keys that nobody takes away by hand
 
 
 class _Strict(BaseModel):
@@ -141,5 +142,17 @@ def _explain(error: ValidationError) -> UserError:
             model: Any = Config
             for part in above:
                 model = model.model_fields[part].annotation
-            return unknown_key(".".join(above) or "configuration", key, model.model_fields)
+            unknown = unknown_key(".".join(above) or "configuration", key, model.model_fields)
+            if not above and isinstance(entry["input"], Mapping):
+                return UserError(
+                    f"{unknown} If {key} is a folder of files that set keys of others, each must begin with "
+                    "the line `# @package _global_`."
+                )
+            return unknown
+    lacking = [entry for entry in error.errors() if entry["type"] == "missing" and len(entry["loc"]) == 1]
+    if len(lacking) > MANY:
+        return UserError(
+            "The configuration lacks most of its keys; one of your own begins with "
+            "`defaults: [config, _self_]`."
+        )
     return UserError(explain(error))

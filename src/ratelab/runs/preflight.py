@@ -3,17 +3,19 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config.secrets import hide_passwords_in
 from ratelab.config.sweeping import refuse_empty, refuse_repeated, refuse_without_sweep
 from ratelab.runs.planned import prepare_run
 from ratelab.runs.sweep_identity import identify_sweep
 from ratelab.runtime import handover
+from ratelab.tracking.environment import tell_what_is_not_read
 from ratelab.validation import UserError
 
 __all__ = ["Preflight"]
@@ -33,26 +35,30 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Plan the run; end the program with one message if it cannot start."""
-        given = config.hydra.overrides
         with _plain_end():
-            hide_passwords_in(config)
-            refuse_repeated([*given.hydra, *given.task])
-            refuse_without_sweep(given.hydra)
+            _check_words(config)
+            refuse_without_sweep(config.hydra.overrides.hydra)
             handover.keep(prepare_run(config, config.hydra))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Take passwords out, look at the words of the sweep, give it its id and a folder of its own.
+        """Look at the words of the sweep, give it its id and a folder of its own.
 
         Its jobs are planned by sweeper or launcher.
         """
-        given = config.hydra.overrides
         with _plain_end():
-            hide_passwords_in(config)
-            refuse_repeated([*given.hydra, *given.task])
-            refuse_empty(GlobalHydra.instance().config_loader(), list(given.task))
+            _check_words(config)
+            refuse_empty(GlobalHydra.instance().config_loader(), list(config.hydra.overrides.task))
             message = identify_sweep(config)
         if message:
             sys.stdout.write(f"{message}\n")
+
+
+def _check_words(config: DictConfig) -> None:
+    """Take passwords out; refuse what would be passed over of the command line, say what is of the environment."""
+    hide_passwords_in(config)
+    refuse_repeated([*config.hydra.overrides.hydra, *config.hydra.overrides.task])
+    select = partial(OmegaConf.select, config, throw_on_resolution_failure=False)
+    tell_what_is_not_read(select("tracking.uri"), select("tracking.experiment"))
 
 
 @contextlib.contextmanager

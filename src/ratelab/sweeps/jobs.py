@@ -51,6 +51,12 @@ class HydraProgram:
         """What all of its jobs have as a tag."""
         return sweep_id_of(self.config.hydra)
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether a sweeper such as Optuna's chooses jobs by the results of others, launch after launch."""
+        sweeper = str(OmegaConf.select(self.config, "hydra.sweeper._target_"))
+        return not sweeper.endswith(("RatelabSweeper", "BasicSweeper"))
+
 
 @dataclass(frozen=True)
 class Jobs:

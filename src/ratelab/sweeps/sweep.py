@@ -22,6 +22,7 @@ from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.tracking import Losses, Run, Tracker, open_tracker
+from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
 
@@ -37,7 +38,10 @@ def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[Jo
         save_sweep_config(program)
         return _run_in_turn(program, jobs.composed)
     with open_sweep(program, resources, jobs.varied, len(jobs.runs)) as sweep:
-        return sweep.run(jobs)
+        returns = sweep.run(jobs)
+    if program.is_searched:
+        _print_values(program, jobs, returns)
+    return returns
 
 
 @contextlib.contextmanager
@@ -45,6 +49,8 @@ def open_sweep(
     program: HydraProgram, resources: Resources, varied: frozenset[str], number: int | None
 ) -> Iterator["Sweep"]:
     """Open a sweep for the block; print the comparison at its end, close the store however it ends.
+
+    Of a sweep that is searched this may be one trial of a hundred, which has nothing to be compared with.
 
     Args:
         program: whose jobs they are.
@@ -56,7 +62,8 @@ def open_sweep(
     with contextlib.ExitStack() as stack:
         sweep = Sweep(program, resources, varied, number, stack)
         yield sweep
-        sweep.finish()
+        if not program.is_searched:
+            sweep.finish()
 
 
 class Sweep:
@@ -163,6 +170,24 @@ class Sweep:
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_values(program: HydraProgram, jobs: Jobs, returns: Sequence[JobReturn]) -> None:
+    """Print what the sweeper that searches is given of each run.
+
+    Raises:
+        UserError: if it looks for the smallest value, of accuracies.
+    """
+    for run, one in zip(jobs.runs, returns, strict=True):
+        if one.status is not JobStatus.COMPLETED or not isinstance(one.return_value, Result):
+            continue
+        if "minimize" in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
+            raise UserError(
+                "hydra.sweeper.direction must be maximize, for the value of a run is its accuracy on the "
+                "validation split; got minimize."
+            )
+        words = " ".join(run.labels.overrides)
+        print(f"validation accuracy {float(one.return_value):.4f}: {words}", flush=True)
 
 
 def _fail(parent: Run, error: Exception) -> None:

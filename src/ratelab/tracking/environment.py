@@ -2,12 +2,33 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+# By which MLflow's own programs are told where to record.
+_NOT_READ = {"MLFLOW_TRACKING_URI": "uri", "MLFLOW_EXPERIMENT_NAME": "experiment"}
+
+
+def tell_what_is_not_read(uri: str | None, experiment: str | None) -> None:
+    """Print which variables of the environment name another store or experiment than the configuration.
+
+    Args:
+        uri: `tracking.uri` as it was given; None: nothing is recorded, and nothing is said.
+        experiment: `tracking.experiment`.
+    """
+    chosen = {"uri": uri, "experiment": experiment}
+    for name, key in _NOT_READ.items():
+        if uri is not None and os.environ.get(name, chosen[key]) != chosen[key]:
+            print(
+                f"ratelab: {name} is set and not read; to use it: 'tracking.{key}=${{oc.env:{name}}}'",
+                file=sys.stderr,
+            )
 
 
 def silence_mlflow() -> None:

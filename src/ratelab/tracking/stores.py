@@ -5,6 +5,7 @@ from pathlib import Path
 from ratelab.runtime.quick_imports import quick_imports
 from ratelab.tracking.interface import Tracker
 from ratelab.tracking.mlflow_runs import MlflowTracker
+from ratelab.tracking.moved import follow_move
 from ratelab.tracking.none import NullTracker
 from ratelab.tracking.postgresql import prepare_postgresql
 from ratelab.tracking.servers import check_server
@@ -32,7 +33,9 @@ def prepare_store(uri: str | None, directory: Path, experiment: str | None = Non
     if store is None:
         return ""
     if kind_of(store) == "sqlite":
-        prepare_sqlite(sqlite_path(store, directory), store, experiment)
+        path = sqlite_path(store, directory)
+        prepare_sqlite(path, store, experiment)
+        follow_move(path, _artifacts(store, directory))
     elif is_served(store):
         check_server(store, experiment)
     else:

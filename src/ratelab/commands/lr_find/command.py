@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ratelab.commands.figure_files import checked_path
+from ratelab.commands.options import HomePath, configuration_options
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
-    from ratelab.commands.lr_find.finding import Answer
+    from ratelab.commands.lr_find.finding import Answer, Question
     from ratelab.commands.lr_find.suggestions import Suggestion
+
+SCHEDULES = "schedule=fixed,exponential"
 
 
 @click.command()
@@ -28,11 +31,20 @@ if TYPE_CHECKING:
     "--output",
     default="lr_find.png",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=HomePath(path_type=Path),
     callback=checked_path,
     help="The figure, a .png or .svg file.",
 )
-def lr_find(overrides: tuple[str, ...], lowest: float, highest: float, steps: int, output: Path) -> None:
+@configuration_options
+def lr_find(
+    overrides: tuple[str, ...],
+    lowest: float,
+    highest: float,
+    steps: int,
+    output: Path,
+    config_dir: str | None,
+    config_name: str,
+) -> None:
     """Let the rate rise from step to step, and suggest base rates from the losses.
 
     OVERRIDES are those of training, but for the schedule; seeds 0 to 4 are used unless others are given.
@@ -46,14 +58,15 @@ def lr_find(overrides: tuple[str, ...], lowest: float, highest: float, steps: in
     from ratelab.commands.lr_find.finding import Question, find, record
     from ratelab.commands.lr_find.image import save
 
-    console, question = Console(highlight=False), Question(overrides, lowest, highest, steps)
+    console = Console(highlight=False)
+    question = Question(overrides, lowest, highest, steps, config_dir, config_name)
     answer = find(question, console)
     save(answer.test, answer.curve, answer.suggested, answer.title, output)
     console.print(_table(answer))
     if not answer.curve.diverged:
         console.print(f"The loss did not break up to {highest:g}: raise --highest to see where it does.")
     console.print(f"figure: {output}", soft_wrap=True, markup=False)
-    console.print(f"Next: {next_command(answer.suggested, overrides)}", soft_wrap=True, markup=False)
+    console.print(f"Next: {next_command(answer.suggested, question)}", soft_wrap=True, markup=False)
     record(answer, question, output, console)
 
 
@@ -69,15 +82,39 @@ def _table(answer: "Answer") -> Table:
     return table
 
 
-def next_command(suggested: "Sequence[Suggestion]", overrides: Sequence[str]) -> str:
-    """Return the command that tries base rates around the suggestions."""
-    from ratelab.config import hide_passwords
-    from ratelab.config.composing import override_key
+def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str:
+    """Return the command that tries base rates around the suggestions, as one can give it to a shell.
 
-    rates = [one.rate for one in suggested]
+    It compares two schedules, but where an experiment of the words has arguments that only its own takes.
+    """
+    from ratelab.config import hide_passwords
+    from ratelab.config.composing import compose_jobs, read_composed
+
+    words = _tuning_words(question.overrides)
+    try:
+        for job in compose_jobs([SCHEDULES, *words], question.config_dir, question.config_name):
+            read_composed(job)
+        words.insert(1, SCHEDULES)
+    except UserError:
+        pass
+    words += _grid_words([one.rate for one in suggested])
+    named = [] if question.config_name == "config" else ["--config-name", question.config_name]
+    placed = [] if question.config_dir is None else ["--config-dir", question.config_dir]
+    return shlex.join(["python", "src/train.py", *placed, *named, *hide_passwords(words)])
+
+
+def _tuning_words(overrides: Sequence[str]) -> list[str]:
+    """Return the words of training with `experiment=tuned`; what else is chosen there comes before it."""
+    from ratelab.config.sweeping import override_key
+
+    kept = [word for word in overrides if override_key(word) not in {"seed", "experiment"}]
+    given = [word.partition("=")[2] for word in overrides if override_key(word) == "experiment"]
+    names = [name.strip() for text in given for name in text.strip("[]").split(",")]
+    chosen = [name for name in names if name not in {"tuned", "null"}]
+    experiment = f"experiment=[{','.join([*chosen, 'tuned'])}]" if chosen else "experiment=tuned"
+    return [experiment, *kept]
+
+
+def _grid_words(rates: Sequence[float]) -> list[str]:
     grid = {"lowest": min(rates) / 3, "highest": max(rates) * 3}
-    words = [f"hydra.sweeper.tuning.{key}={rate:.1g}" for key, rate in grid.items()]
-    kept = [word for word in hide_passwords(overrides) if override_key(word) != "seed"]
-    return shlex.join(
-        ["python", "src/train.py", "experiment=tuned", "schedule=fixed,exponential", *kept, *words]
-    )
+    return [f"hydra.sweeper.tuning.{key}={rate:.1g}" for key, rate in grid.items()]

@@ -32,12 +32,16 @@ class Question:
         lowest: rate of the first step; > 0.
         highest: rate of the last one; > lowest.
         steps: of each run.
+        config_dir: as in `compose_jobs`.
+        config_name: as in `compose_jobs`.
     """
 
     overrides: tuple[str, ...]
     lowest: float
     highest: float
     steps: int
+    config_dir: str | None = None
+    config_name: str = "config"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,8 @@ def _plan_runs(question: Question) -> list[PlannedRun]:
             "see ratelab lr-find --help."
         )
     seeded = any(override_key(word) == "seed" for word in question.overrides)
-    jobs = compose_jobs(question.overrides if seeded else (*question.overrides, SEEDS))
+    words = question.overrides if seeded else (*question.overrides, SEEDS)
+    jobs = compose_jobs(words, question.config_dir, question.config_name)
     if len({_without_seed(job) for job in jobs}) > 1:
         raise UserError(
             "lr-find takes several values for the seed only; call it once for each of the others."

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from ratelab.commands.figure_files import checked_path
+from ratelab.commands.options import HomePath, configuration_options
 
 
 @click.command()
@@ -15,11 +16,18 @@ from ratelab.commands.figure_files import checked_path
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=HomePath(path_type=Path),
     callback=checked_path,
     help="A .png or .svg file; by default the terminal.",
 )
-def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) -> None:
+@configuration_options
+def preview(
+    overrides: tuple[str, ...],
+    steps: int | None,
+    output: Path | None,
+    config_dir: str | None,
+    config_name: str,
+) -> None:
     """Draw the rates of schedules, one curve for each job that the same OVERRIDES would train.
 
     \b
@@ -28,7 +36,7 @@ def preview(overrides: tuple[str, ...], steps: int | None, output: Path | None) 
     """  # noqa: D301 - click looks for the character itself
     from ratelab.commands.preview.rates import curves
 
-    drawn, left_out = curves(overrides, steps)
+    drawn, left_out = curves(overrides, steps, config_dir, config_name)
     if output is None:
         from ratelab.commands.preview.text_plot import show
 

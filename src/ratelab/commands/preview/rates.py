@@ -30,12 +30,19 @@ class Curve:
     batch_sizes: npt.NDArray[np.int32] | None = None
 
 
-def curves(overrides: Sequence[str], steps: int | None = None) -> tuple[list[Curve], list[str]]:
+def curves(
+    overrides: Sequence[str],
+    steps: int | None = None,
+    config_dir: str | None = None,
+    config_name: str = "config",
+) -> tuple[list[Curve], list[str]]:
     """Compose the jobs of `overrides` as `-m` does and tabulate their schedules.
 
     Args:
         overrides: as for training; comma lists, range and glob give several jobs.
         steps: the length of the run; by default what epochs, batch size and data make of it.
+        config_dir: as in `compose_jobs`.
+        config_name: as in `compose_jobs`.
 
     Returns:
         The curves, and the names of the jobs whose schedule depends on more than the step.
@@ -45,7 +52,7 @@ def curves(overrides: Sequence[str], steps: int | None = None) -> tuple[list[Cur
     """
     drawn: list[Curve] = []
     left_out: list[str] = []
-    jobs = compose_jobs(overrides)
+    jobs = compose_jobs(overrides, config_dir, config_name)
     for job in jobs:
         name, config = _name(job, jobs), read_composed(job)
         batches = batches_of(config, _examples(config), steps)

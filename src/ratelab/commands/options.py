@@ -1,0 +1,32 @@
+"""Options that several commands share: a configuration of the user's own, and paths."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ratelab.runtime.home import expand_home
+
+__all__ = ["HomePath", "configuration_options"]
+
+
+class HomePath(click.Path):
+    """A path as click takes it; `~` is the home folder also in `--output=~/x`, which no shell expands."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Expand, then check and convert."""
+        name = "path" if param is None else f"--{param.name}"
+        return super().convert(str(expand_home(value, name)), param, ctx)
+
+
+def configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config-dir` and `--config-name`; the command gets `config_dir` and `config_name`."""
+    folder = HomePath(file_okay=False, exists=True)
+    named = click.option(
+        "--config-name",
+        default="config",
+        show_default=True,
+        help="The primary configuration, as of train.py.",
+    )
+    placed = click.option("--config-dir", type=folder, help="A folder of configurations, as of train.py.")
+    return placed(named(command))

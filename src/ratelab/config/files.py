@@ -1,0 +1,152 @@
+"""Configuration files as Hydra reads them: a mistake is one message, and what was saved can be run again.
+
+Hydra's own source of files ends with a traceback for a mistake in YAML, and looks into `--config-dir` only
+for what the project does not have: a file of the user's with the name of one of ours would be passed over.
+"""
+
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathElement
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import DictConfig, OmegaConf
+
+from ratelab.config.hydra_internals import FileConfigSource
+from ratelab.config.schema import Config
+from ratelab.validation import UserError
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+__all__ = ["CONF", "CheckedFiles", "read_option", "search_first"]
+
+
+class CheckedFiles(FileConfigSource):
+    """A folder of configuration files, by `ratelab://FOLDER` on Hydra's search path."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what such an entry of the search path begins with."""
+        return "ratelab"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file; one that Hydra or we have saved, which is complete, gets what Hydra needs beside it.
+
+        Raises:
+            UserError: if the file is no YAML, or holds no keys.
+        """
+        path = Path(self.path) / self._normalize_file_name(config_path)
+        text = _read_text(path)
+        config = _parse(text, path)
+        if "defaults" not in config and set(Config.model_fields) <= set(config):
+            config = _complete(config, path.parent)
+        header = _read_header(text)
+        if config_path.startswith("experiment/") and not header.get("package"):
+            raise UserError(
+                f"{path}: must begin with the line `# @package _global_`, for it sets keys of the whole "
+                "configuration."
+            )
+        return ConfigResult(
+            provider=self.provider, path=f"{self.scheme()}://{self.path}", config=config, header=header
+        )
+
+
+def search_first(search_path: ConfigSearchPath, folder: str | None) -> None:
+    """Let Hydra read the project's files by `CheckedFiles`, and those of a folder of the user's before them.
+
+    Args:
+        search_path: of a program of ours; of another one nothing is changed.
+        folder: what `--config-dir` names; None: nothing.
+    """
+    path = search_path.get_path()
+    place = next((number for number, one in enumerate(path) if _folder(one) == CONF), None)
+    if place is None:
+        return
+    checked = [SearchPathElement(path[place].provider, f"{CheckedFiles.scheme()}://{CONF}")]
+    if folder is not None:
+        own = Path(folder).absolute()
+        checked.insert(0, SearchPathElement("command-line", f"{CheckedFiles.scheme()}://{own}"))
+    path[place : place + 1] = checked
+
+
+def read_option(words: Sequence[str], name: str) -> str | None:
+    """Return the value of an option on a command line; None if it is not given.
+
+    >>> read_option(["train.py", "--config-dir", "mine", "seed=1"], "--config-dir")
+    'mine'
+    >>> read_option(["train.py", "--config-dir=mine"], "--config-dir")
+    'mine'
+    """
+    for number, word in enumerate(words):
+        if word == name and number + 1 < len(words):
+            return words[number + 1]
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return None
+
+
+def _folder(one: SearchPathElement) -> Path:
+    return Path(str(one.path).rpartition("://")[2]).resolve()
+
+
+def _read_header(text: str) -> dict[str, str | None]:
+    """Return what the comments at the beginning tell Hydra, which itself stops at the first plain one."""
+    lines = [line.strip() for line in text.splitlines()]
+    comments = itertools.takewhile(lambda line: not line or line.startswith("#"), lines)
+    return ConfigSource._get_header_dict("\n".join(line for line in comments if "@" in line))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # with a mark in front Hydra overlooks `# @package`
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: must be text in UTF-8, byte {error.start} is none; save it so.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def _parse(text: str, path: Path) -> DictConfig:
+    try:
+        config = OmegaConf.load(io.StringIO(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = "" if mark is None else f":{mark.line + 1}"
+        raise UserError(f"{path}{line}: {error.problem or error.context}; mend the YAML there.") from None
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}; mend the YAML.") from None
+    if not isinstance(config, DictConfig):
+        raise UserError(f"{path}: must hold keys and values, as `epochs: 5`, got a list.")
+    return config
+
+
+def _complete(saved: DictConfig, folder: Path) -> DictConfig:
+    """Return a saved configuration as a primary one, with the project's settings of Hydra.
+
+    Its options are named as Hydra saved them beside it, else after the functions.
+    """
+    project = _parse(_read_text(CONF / "config.yaml"), CONF / "config.yaml")
+    own: Any = OmegaConf.to_container(project)
+    of_hydra = [
+        one for one in own["defaults"] if isinstance(one, dict) and "override hydra" in next(iter(one))
+    ]
+    values: Any = OmegaConf.to_container(saved)
+    hydra = own["hydra"] | {"runtime": {"choices": _choices(values, folder)}}
+    # a store may hold a password, so the artifact of a run has none: the usual one, unless one is given
+    usual = _parse(_read_text(CONF / "tracking" / "local.yaml"), CONF).uri
+    values["tracking"] = {"uri": usual} | values["tracking"]
+    return OmegaConf.create({"defaults": [*of_hydra, "_self_"], "hydra": hydra, **values})
+
+
+def _choices(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return the option of each group, by which runs are named and compared."""
+    saved = folder / "hydra.yaml"
+    if saved.is_file():
+        chosen = _parse(_read_text(saved), saved).hydra.runtime.choices
+        return {str(key): option for key, option in chosen.items() if "/" not in str(key)}
+    named = ("schedule", "model", "optimizer", "batch")
+    choices = {group: str(values[group]["_target_"]).rpartition(".")[2] for group in named}
+    warmup = "linear" if values["warmup"]["steps"] else "none"
+    return choices | {"data": values["data"]["name"], "device": values["device"]["kind"], "warmup": warmup}

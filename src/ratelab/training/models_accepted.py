@@ -44,9 +44,16 @@ def check_model(model: Any, data: Dataset) -> None:
     image = data.train.images.shape[1:]
     if not isinstance(model, keras.Model) or not model.built:
         raise UserError(
-            f"model: must be a built keras.Model (give it a keras.Input, or call build({(None, *image)})), "
-            f"got {type(model).__name__}."
+            "model: must be a built keras.Model (give it a keras.Input, or call it once on a batch of shape "
+            f"{(1, *image)}), got {type(model).__name__}."
         )
+    for layer in list_layers(model):
+        # Its weights would be made in the loop, and not be trained.
+        if not layer.built:
+            raise UserError(
+                f"model: its layer {layer.name} is not built; call the model once on a batch of shape "
+                f"{(1, *image)}."
+            )
     _check_inputs(model, image)
     _check_training(model)
     _check_weights(model.trainable_variables)

@@ -38,6 +38,8 @@ class Network:
 
         self.model = model
         self._scale, self._shape = np.float32(1 / largest), input_shape(model)
+        # A graph may have been given its one input in a list or a dictionary.
+        self._form = getattr(model, "input", None)
         # The very type: a subclass may compute something else.
         dense = [layer for layer in list_layers(model) if type(layer) is keras.layers.Dense and layer.built]
         trainable = {id(variable) for variable in model.trainable_variables}
@@ -83,6 +85,7 @@ class Network:
             *zip(model.trainable_variables, self.turn(weights), strict=True),
             *zip(model.non_trainable_variables, others, strict=True),
         ]
+        given = pixels if self._form is None else keras.tree.pack_sequence_as(self._form, [pixels])
         # The model's own `stateless_call` goes past what Keras does around `call` when it trains: layers of a
         # subclassed model would not be told that this is training, and drop nothing.
         with (
@@ -90,7 +93,7 @@ class Network:
             _products_along_rows(self._dense),
             _told_of_model(f"{type(model).__name__}, given pixels of shape {tuple(pixels.shape)},"),
         ):
-            outputs = model(pixels, training=training)
+            outputs = model(given, training=training)
             # Keras adds up the values of each, and adds in 32 bits under mixed precision, too.
             penalties = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in model.losses]
         others = [scope.get_current_value(variable) for variable in model.non_trainable_variables]

@@ -121,7 +121,8 @@ class Loop:
                 tape.watch(weights)
                 logits, others, penalties = self.network.logits(weights, others, pixels, training=True)
                 loss = tf.add_n([mean(each(labels, logits)), *penalties])
-            gradients = tape.gradient(loss, weights)
+            # Where rows are looked up, as in an embedding, a gradient comes as those rows alone.
+            gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]
             weights, slots = self.optimizer.update(t, rate, weights, gradients, slots, **numbers)
             return loss, (weights, slots, others)
 

@@ -1,5 +1,6 @@
-"""Which models the loop accepts, and which of them XLA and stacking suit."""
+"""Which models the loop accepts by their form, and which of them XLA and stacking suit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,44 +8,119 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["check_model", "is_by_example", "is_dense", "list_layers"]
+__all__ = ["check_model", "input_shape", "is_by_example", "is_dense", "list_layers"]
+
+# What a user's model may do otherwise when Keras trains it. This loop does not call them.
+OWN_TRAINING = ("compute_loss", "train_step")
 
 
 def list_layers(model: Any) -> list[Any]:
-    """Return all layers of a model, those inside of layers too; the only use of a private part of Keras.
+    """Return all layers of a model, those inside of layers too; a use of a private part of Keras.
 
     The public `model.layers` names a layer that holds others, and not what it holds.
     """
     return list(model._flatten_layers(include_self=False))
 
 
+def input_shape(model: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of one example; None for a model that was built without one."""
+    inputs = getattr(model, "inputs", None)
+    if inputs:
+        return tuple(inputs[0].shape[1:])
+    # A model that is a class of the user's has no symbolic input, but Keras notes what it was built with.
+    shape = (model.get_build_config() or {}).get("input_shape")
+    return None if shape is None else tuple(shape[1:])
+
+
 def check_model(model: Any, data: Dataset) -> None:
-    """Raise UserError unless the model maps a batch of this data to logits.
+    """Raise UserError unless the model has the form of one that maps a batch of this data to logits.
 
     Args:
         model: what the function of a user's returned, of whatever type.
-        data: gives the number of pixels and of classes.
+        data: gives the shape of the images.
     """
     import keras
 
-    pixels, wanted = int(np.prod(data.train.images.shape[1:])), (None, data.classes)
+    image = data.train.images.shape[1:]
     if not isinstance(model, keras.Model) or not model.built:
         raise UserError(
-            f"model: must be a built keras.Model (give it a keras.Input), got {type(model).__name__}."
+            "model: must be a built keras.Model (give it a keras.Input, or call it once on a batch of shape "
+            f"{(1, *image)}), got {type(model).__name__}."
         )
-    # An open side would let many shapes hold that many pixels.
-    if None in model.input_shape[1:] or np.prod(model.input_shape[1:]) != pixels:
+    for layer in list_layers(model):
+        # Its weights would be made in the loop, and not be trained.
+        if not layer.built:
+            raise UserError(
+                f"model: its layer {layer.name} is not built; call the model once on a batch of shape "
+                f"{(1, *image)}."
+            )
+    _check_inputs(model, image)
+    _check_training(model)
+    _check_weights(model.trainable_variables)
+
+
+def _check_inputs(model: Any, image: tuple[int, ...]) -> None:
+    """Raise UserError unless the model takes one batch of images of this shape, of whatever length."""
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        names = ", ".join(tensor.name for tensor in inputs)
+        raise UserError(f"model: must have one input, a batch of images, got {len(inputs)}: {names}.")
+    shape, pixels = input_shape(model), int(np.prod(image))
+    # The images are reshaped: in a shape of other sides, or an open one, their pixels would be mixed up.
+    if shape is None or None in shape or [side for side in shape if side != 1] not in (list(image), [pixels]):
+        seen = "none; call build with one" if shape is None else f"shape {(None, *shape)}"
         raise UserError(
-            f"model: its input must hold {pixels} values an example, got shape {model.input_shape}."
+            f"model: its input must hold {pixels} values an example, as {tuple(image)} or ({pixels},), "
+            f"got {seen}."
         )
-    if tuple(model.output_shape) != wanted:
-        raise UserError(f"model: its output must have shape {wanted}, got {model.output_shape}.")
-    # Keras' own optimizers apply constraints after an update; ours are pure functions and do not see them.
-    if any(variable.constraint is not None for variable in model.trainable_variables):
-        raise UserError("model: constraints on weights are not applied by this loop; take them away.")
-    # The loss is computed from logits: a softmax before it would train, worse, without an error.
-    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
-        raise UserError("model: must return logits, its last layer has activation softmax; take it away.")
+    for tensor in inputs:
+        if tensor.shape[0] is not None:
+            raise UserError(
+                f"model: the size of its batch must be open, it is fixed to {tensor.shape[0]}; give "
+                "keras.Input a shape and no batch_size."
+            )
+        # Pixels are fractions from 0 to 1: as whole numbers nearly all of them would be 0.
+        if "float" not in tensor.dtype:
+            raise UserError(
+                f"model: its input must be floating, pixels from 0 to 1, got {tensor.dtype}; convert them "
+                "inside of the model."
+            )
+
+
+def _check_training(model: Any) -> None:
+    """Raise UserError if the model comes with a loss, an optimizer or a training step of its own."""
+    import keras
+
+    own = [name for name in OWN_TRAINING if getattr(type(model), name) is not getattr(keras.Model, name)]
+    if own:
+        raise UserError(
+            f"model: {type(model).__name__} has a {own[0]} of its own, which this loop does not call; put "
+            "losses into call, with add_loss."
+        )
+    if model.compiled:
+        raise UserError(
+            "model: must not be compiled: the optimizer is that of the group optimizer, the loss is the "
+            "cross-entropy of logits; take compile() away."
+        )
+
+
+def _check_weights(weights: Sequence[Any]) -> None:
+    """Raise UserError unless these weights can be trained."""
+    if not weights:
+        raise UserError("model: has no weights to train; is all of it frozen (trainable=False)?")
+    for weight in weights:
+        # Keras' own optimizers apply constraints after an update; ours are pure and do not see them.
+        if weight.constraint is not None:
+            raise UserError(
+                f"model: constraints on weights are not applied by this loop, {weight.path} has "
+                f"{type(weight.constraint).__name__}; take it away."
+            )
+        # Rates, slots and gradients are float32, whatever the layers compute in.
+        if weight.dtype != "float32":
+            raise UserError(
+                f"model: its weights must be float32, {weight.path} is {weight.dtype}; for less precision "
+                "use device.precision or a mixed dtype policy."
+            )
 
 
 def is_dense(model: Any) -> bool:
@@ -55,7 +131,8 @@ def is_dense(model: Any) -> bool:
     """
     from keras import layers
 
-    known = (
+    return _consists_of(
+        model,
         layers.InputLayer,
         layers.Dense,
         layers.Flatten,
@@ -63,7 +140,6 @@ def is_dense(model: Any) -> bool:
         layers.Activation,
         layers.Rescaling,
     )
-    return all(isinstance(layer, known) for layer in list_layers(model))
 
 
 def is_by_example(model: Any) -> bool:
@@ -74,7 +150,9 @@ def is_by_example(model: Any) -> bool:
     """
     from keras import layers
 
-    known = (
+    penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in list_layers(model))
+    return not penalised and _consists_of(
+        model,
         layers.InputLayer,
         layers.Dense,
         layers.Conv2D,
@@ -92,7 +170,20 @@ def is_by_example(model: Any) -> bool:
         layers.Add,
         layers.Concatenate,
     )
-    every = list_layers(model)
-    penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in every)
-    # The very types: a subclass may look at whatever it likes.
-    return not penalised and all(type(layer) in known for layer in every)
+
+
+def _consists_of(model: Any, *known: type) -> bool:
+    """Say whether a model is only a graph of layers of these kinds, with functions of Keras' own in them."""
+    # A class of the user's may do anything in its `call`; a graph may hold operations that are not layers.
+    operations = [*list_layers(model), *getattr(model, "operations", [])]
+    functions = ("activation", "kernel_regularizer", "bias_regularizer", "activity_regularizer")
+    return _is_of_keras(type(model)) and all(
+        # The very types: a subclass may do whatever it likes.
+        type(operation) in known and all(_is_of_keras(getattr(operation, name, None)) for name in functions)
+        for operation in operations
+    )
+
+
+def _is_of_keras(thing: Any) -> bool:
+    """Say whether a class, a function or an object is defined in Keras; None is, too."""
+    return thing is None or (getattr(thing, "__module__", None) or "").startswith("keras.")

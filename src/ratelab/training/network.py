@@ -1,26 +1,53 @@
 """The model as a function of its weights, from bytes to logits."""
 
-import functools
+import contextlib
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Network", "turn_kernels"]
+from ratelab.training.models_accepted import input_shape, list_layers
+from ratelab.validation import UserError
+
+LONGEST = 200  # characters of what an error says: Keras' own go on for a page
+
+__all__ = ["Network"]
 
 
 class Network:
-    """A Keras model without weights of its own: they are arguments, with dense kernels as [units, inputs].
+    """A Keras model whose weights are arguments, with those of plain dense layers as [units, inputs].
+
+    The model is called as it is: nothing in it is copied, built anew or changed, so that whatever a user put
+    into it (weights already set, frozen layers, a precision of its own, layers of one's own) is what trains.
 
     Args:
         model: maps a batch of images to logits.
         largest: the value of a white pixel.
+
+    Attributes:
+        model: as given.
     """
 
     def __init__(self, model: Any, largest: float) -> None:
-        self._template, self._turned = turn_kernels(model)
-        self._scale = np.float32(1 / largest)
+        import keras
 
-    def turn(self, weights: list[Any]) -> list[Any]:
+        self.model = model
+        self._scale, self._shape = np.float32(1 / largest), input_shape(model)
+        # A graph may have been given its one input in a list or a dictionary.
+        self._form = getattr(model, "input", None)
+        # The very type: a subclass may compute something else.
+        dense = [layer for layer in list_layers(model) if type(layer) is keras.layers.Dense and layer.built]
+        trainable = {id(variable) for variable in model.trainable_variables}
+        self._dense = [layer for layer in dense if id(layer.kernel) in trainable]
+        kernels = {id(layer.kernel) for layer in self._dense}
+        self._turned = [id(variable) in kernels for variable in model.trainable_variables]
+
+    def turn(self, weights: Sequence[Any]) -> list[Any]:
         """Return weights as the model has them in the form of this network; twice gives back what was."""
         import tensorflow as tf
 
@@ -29,77 +56,107 @@ class Network:
             for weight, turned in zip(weights, self._turned, strict=True)
         ]
 
+    def state_of(self, model: Any) -> tuple[list[Any], list[Any]]:
+        """Return the weights of a model of this form, as this network has them, and its other variables."""
+        import tensorflow as tf
+
+        weights = self.turn([tf.convert_to_tensor(variable) for variable in model.trainable_variables])
+        return weights, [tf.convert_to_tensor(variable) for variable in model.non_trainable_variables]
+
     def pixels(self, batch: Any) -> Any:
         """Turn bytes [batch, pixels] into the model's input, from 0 to 1."""
         import tensorflow as tf
 
-        return tf.reshape(
-            tf.cast(batch, tf.float32) * self._scale, (batch.shape[0], *self._template.input_shape[1:])
-        )
+        return tf.reshape(tf.cast(batch, tf.float32) * self._scale, (batch.shape[0], *self._shape))
 
-    def logits(self, weights: list[Any], others: list[Any], pixels: Any, *, training: bool) -> Any:
-        """Apply the model to a batch of pixels; return logits, its other variables, its own losses."""
+    def outputs(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
+        """Apply the model to a batch of pixels; return what it gives, its other variables, its own losses.
+
+        What it gives is logits only for a model that has been tried, see `Trial`.
+
+        Raises:
+            UserError: if the model raises anything.
+        """
+        import keras
         import tensorflow as tf
 
-        logits, others, penalties = self._template.stateless_call(
-            weights, others, pixels, training=training, return_losses=True
-        )
+        model = self.model
+        state = [
+            *zip(model.trainable_variables, self.turn(weights), strict=True),
+            *zip(model.non_trainable_variables, others, strict=True),
+        ]
+        given = pixels if self._form is None else keras.tree.pack_sequence_as(self._form, [pixels])
+        # The model's own `stateless_call` goes past what Keras does around `call` when it trains: layers of a
+        # subclassed model would not be told that this is training, and drop nothing.
+        with (
+            keras.StatelessScope(state, collect_losses=True) as scope,
+            _products_along_rows(self._dense),
+            _told_of_model(f"{type(model).__name__}, given pixels of shape {tuple(pixels.shape)},"),
+        ):
+            outputs = model(given, training=training)
+            # Keras adds up the values of each, and adds in 32 bits under mixed precision, too.
+            penalties = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in model.losses]
+        others = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+        return outputs, others, penalties
+
+    def logits(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
+        """Return the same as `outputs`, the logits as float32[batch, classes]."""
+        import tensorflow as tf
+
+        logits, others, penalties = self.outputs(weights, others, pixels, training=training)
         # Under mixed precision the logits come in 16 bits, too few for a sum of exponentials.
         return tf.cast(logits, tf.float32), others, penalties
 
 
-def turn_kernels(model: Any) -> tuple[Any, list[bool]]:
-    """Return a model like `model` with turned dense layers, and which trainable variables are turned.
+@contextlib.contextmanager
+def _told_of_model(what: str) -> Iterator[None]:
+    """Turn whatever a model raises into one message: what it says, and where in the user's file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        # Keras writes in colours, and over many lines.
+        words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+        said = f"{type(error).__name__}: {words[:LONGEST]}{_place_of(error)}"
+        raise UserError(f"model: {what} raised {said}") from error
 
-    The new model is only a function of its weights: its own are drawn anew and not used. Dense layers with
-    a regularizer stay as they are, and so does a model that is not Sequential.
+
+def _place_of(error: Exception) -> str:
+    """Return file and line of the innermost frame in code of the user's; "" if there is none."""
+    # Installed packages and ours are not the user's.
+    others = *sysconfig.get_paths().values(), str(Path(__file__).parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", *others))]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+
+
+@contextlib.contextmanager
+def _products_along_rows(layers: Sequence[Any]) -> Iterator[None]:
+    """Let dense layers compute the same by other products, inside of the block."""
+    for layer in layers:
+        layer.call = partial(_call_along_rows, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _call_along_rows(layer: Any, inputs: Any, training: bool | None = None) -> Any:
+    """Return activation((kernel^T @ inputs^T + bias)^T), which is what a dense layer gives.
+
+    The kernel is held as [units, inputs], so that its turn here and that in `Network` cancel each other, and
+    the products of both directions run along rows. With the tutorial's [784, 10] the product for the gradient
+    would write columns of ten numbers, which costs as much on a CPU as the rest of the step.
     """
-    import keras
-
-    turned: set[int] = set()
-
-    def replace(layer: Any) -> Any:
-        # A subclass may compute something else, and a penalty may tell rows from columns.
-        if type(layer) is not keras.layers.Dense or _is_penalised(layer) or len(layer.input.shape) != 2:
-            return layer.__class__.from_config(layer.get_config())
-        turned.add(id(layer.kernel))
-        return _turned_dense()(units=layer.units, activation=layer.activation, use_bias=layer.use_bias)
-
-    if not isinstance(model, keras.Sequential):
-        return model, [False for _ in model.trainable_variables]
-    copy = keras.models.clone_model(model, clone_function=replace)
-    return copy, [id(variable) in turned for variable in model.trainable_variables]
-
-
-def _is_penalised(layer: Any) -> bool:
-    return any((layer.kernel_regularizer, layer.bias_regularizer, layer.activity_regularizer))
-
-
-@functools.cache
-def _turned_dense() -> Any:
-    """Return the class of the turned layer; it cannot be made before Keras is imported."""
-    import keras
     from keras import ops
 
-    class TurnedDense(keras.layers.Layer):  # type: ignore[misc] # Keras is untyped
-        """activation((kernel @ inputs^T + bias)^T), for inputs of rank 2."""
-
-        def __init__(self, units: int, activation: Any, use_bias: bool) -> None:
-            super().__init__()
-            self.units, self.activation, self.use_bias = units, activation, use_bias
-
-        def build(self, input_shape: tuple[int, ...]) -> None:
-            # [units, inputs] and not [inputs, units], so that the products of both directions run along
-            # rows. With the tutorial's [784, 10] the product for the gradient writes columns of ten
-            # numbers, which costs as much on a CPU as the rest of the step.
-            self.kernel = self.add_weight(shape=(self.units, input_shape[-1]))
-            self.bias = self.add_weight(shape=(self.units,)) if self.use_bias else None
-
-        def call(self, inputs: Any) -> Any:
-            # The bias is added before the turn back: else XLA folds the turns into another, slower product.
-            columns = ops.matmul(self.kernel, ops.transpose(inputs))
-            if self.bias is not None:
-                columns = columns + ops.expand_dims(self.bias, 1)
-            return self.activation(ops.transpose(columns))
-
-    return TurnedDense
+    if len(inputs.shape) != 2:
+        return type(layer).call(layer, inputs, training=training)
+    columns = ops.matmul(ops.transpose(layer.kernel), ops.transpose(inputs))
+    # The bias is added before the turn back: else XLA folds the turns into another, slower product.
+    if layer.bias is not None:
+        columns = columns + ops.expand_dims(layer.bias, 1)
+    outputs = ops.transpose(columns)
+    return outputs if layer.activation is None else layer.activation(outputs)

@@ -1,5 +1,6 @@
 """The compiled program of a stack of jobs, without Python inside, and the programs of a process."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import check_model, is_by_example, is_dense
 from ratelab.training.network import Network
 from ratelab.training.segments import Segment
+from ratelab.training.trial import Trial, check_repeats
 
 # Examples in one step of an evaluation: so many that the loop costs nothing beside them, and so few that the
 # activations of a convolution fit where those of a whole split would not.
@@ -71,13 +73,17 @@ class Program:
 
         self._job, self.size = job, size
         # Only for its form: the weights of each run are drawn by `Training`, from the seed of the run.
-        model = build_from_seed(job.build_model, np.random.SeedSequence(0))
+        build = partial(build_from_seed, job.build_model, np.random.SeedSequence(0))
+        model = build()
         check_model(model, job.data)
         if size > 1 and not is_dense(model):
             raise CannotStack
         self.by_example = is_by_example(model)
         self.xla = is_dense(model) if job.xla is None else job.xla
         self._network = Network(model, job.data.largest)
+        self._trial = Trial(self._network, job.data)
+        self._trial.check_model()
+        check_repeats(build, model)
         loop = Loop(self._network, job.optimizer, size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
@@ -89,12 +95,16 @@ class Program:
         return int(self._train.experimental_get_tracing_count())
 
     def initial_state(self, model: Any) -> Any:
-        """Return weights, optimizer slots and other variables of `model`, [jobs, ...], equal for all jobs."""
+        """Return weights, optimizer slots and other variables of `model`, [jobs, ...], equal for all jobs.
+
+        Raises:
+            UserError: if the model is more than its variables another one than that of the program.
+        """
         import tensorflow as tf
 
-        weights = self._network.turn([tf.convert_to_tensor(v) for v in model.trainable_variables])
+        self._trial.check_twin(model)
+        weights, others = self._network.state_of(model)
         slots = self._job.optimizer.first_slots(weights)
-        others = [tf.convert_to_tensor(v) for v in model.non_trainable_variables]
         # The jobs of a stack have one seed, so the model is drawn once and repeated. Each gets a copy of its
         # own: from the first update on they differ.
         return tf.nest.map_structure(lambda x: tf.repeat(x[None], self.size, 0), (weights, slots, others))

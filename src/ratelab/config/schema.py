@@ -100,7 +100,14 @@ def read(values: Mapping[str, Any]) -> Config:
 
 
 def register_resolvers() -> None:
-    """Make `${ratelab.unique:}` known to OmegaConf: 8 hexadecimal digits, the same throughout one config."""
+    """Prepare Hydra for the project's configuration: every program calls this before `@hydra.main`.
+
+    `${ratelab.unique:}` becomes known, 8 hexadecimal digits, the same throughout one config; and what Hydra
+    composes is looked at before it acts on it, see `hydra_part`.
+    """
+    from ratelab.config.hydra_internals import guard_composition  # only who composes waits for Hydra's parser
+
+    guard_composition()
     OmegaConf.register_new_resolver(
         "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
     )

@@ -86,7 +86,7 @@ def rates_of(
         return Decided(schedule, factors, name)
     if not callable(schedule):
         raise UserError(
-            f"{name} must return a function of the step, or a list with a rate for each, got {schedule!r:.80}; "
+            f"{name} must return a function of the step, or a list of rates, got {schedule!r:.80}; "
             "docs/your_own.md shows one."
         )
     table = tabulate(lambda step: evaluate(schedule, step, name) * factors, len(factors), name=name)

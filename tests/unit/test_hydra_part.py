@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-CREATE = "${oc.create:{_target_:os.mkdir,path:made}}"
+CREATE = "'${oc.create:{_target_:os.mkdir,path:made}}'"
 JOB_LOG, FILE_LOG = "hydra.job_logging", "hydra.job_logging.handlers.file.filename"
 HYDRA_LOG = "hydra.hydra_logging.handlers.x.class"
 

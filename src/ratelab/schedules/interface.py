@@ -114,6 +114,8 @@ def evaluate(function: Callable[..., Any], steps: Any, name: str = "schedule", w
                 found = np.asarray(function(asked.copy()))  # a copy, since the function may change it
         except _Unanswered as refusal:
             return _evaluate_one_by_one(function, asked, name, what, refusal)
+        if asked.size == found.size == 1:  # a function of one step took it for a number
+            found = found.reshape(asked.shape)
         if found.shape != asked.shape:
             raise UserError(f"{name}: must return one {what} a step, shape {asked.shape}, got {found.shape}.")
         return _real_numbers(found, asked, name, what)

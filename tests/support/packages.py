@@ -50,3 +50,19 @@ def cycle(learning_rate, steps: int):
     rate.momentum = lambda step: 0.95 - 0.1 * np.asarray(step) / steps
     return rate
 """
+OTHER_SCHEDULES = """
+import math
+
+def halves(learning_rate, steps):
+    import tensorflow as tf
+
+    return lambda step: tf.where(tf.cast(step, tf.float32) < steps / 2, learning_rate, learning_rate / 2)
+
+def branches(learning_rate, steps):
+    return lambda step: learning_rate if step < steps // 2 else learning_rate * math.exp(-1)
+
+def breaks(learning_rate, steps):
+    import tensorflow as tf
+
+    return lambda step: tf.reshape(step, [3])
+"""

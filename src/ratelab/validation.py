@@ -252,11 +252,14 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 def _fit(name: str, hint: Any, value: Any) -> Any:
     try:
         check_value(name, hint, value)
-    except UserError:
+    except UserError as refusal:
         # JSON has no tuples, sets or paths either, and pydantic knows what stands for them there.
-        with contextlib.suppress(ValidationError, TypeError, ValueError):
+        try:
             return _adapter(hint).validate_json(json.dumps(value), strict=True)
-        raise
+        except ValidationError as error:
+            raise UserError(explain(error, name)) from None
+        except (TypeError, ValueError):
+            raise refusal from None
     return value
 
 

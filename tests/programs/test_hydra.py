@@ -162,6 +162,9 @@ class Notes(Callback):
 """
 
 
+GIVEN = ["experiment=quick", "tracking=none", "allow_targets=[own_callbacks]"]
+
+
 @pytest.fixture(scope="module")
 def named_folders(tmp_path_factory):
     """A sweep of ours whose folders are called after the overrides, with a callback that takes notes."""
@@ -169,8 +172,8 @@ def named_folders(tmp_path_factory):
     (folder / "own_callbacks.py").write_text(NOTES)
     callback = f"+hydra.callbacks.notes={{_target_: own_callbacks.Notes, path: '{folder}/notes'}}"
     names = ["hydra.sweep.dir=jobs", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
-    brief = "hydra.job.config.override_dirname.exclude_keys=[experiment,tracking]"
-    job = ["experiment=quick", "tracking=none", "schedule=fixed,exponential", "seed=0,1"]
+    brief = "hydra.job.config.override_dirname.exclude_keys=[experiment,tracking,allow_targets]"
+    job = [*GIVEN, "schedule=fixed,exponential", "seed=0,1"]
     command = [sys.executable, str(ROOT / "src" / "train.py"), "-m", callback, *names, brief, *job]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
@@ -196,7 +199,7 @@ def test_each_folder_holds_the_configuration_of_its_own_job(named_folders, numbe
     assert hydra.hydra.job.override_dirname == name
     assert hydra.hydra.runtime.choices.schedule == schedule
     assert hydra.hydra.runtime.output_dir == str(files.parent)
-    assert overrides == ["experiment=quick", "tracking=none", f"schedule={schedule}", f"seed={seed}"]
+    assert overrides == [*GIVEN, f"schedule={schedule}", f"seed={seed}"]
     assert hydra.hydra.overrides.task == overrides
     assert config.seed == int(seed)
     assert config.schedule._target_ == f"ratelab.schedules.{schedule}"

@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
-from support.packages import MY_MODELS, MY_SCHEDULES
+from support.packages import MY_MODELS, MY_SCHEDULES, OTHER_SCHEDULES
 from support.programs import ONE_WORKER, assert_every_step, formula, together
 
 
@@ -81,3 +82,63 @@ def test_a_job_whose_model_cannot_be_built_fails_the_sweep(own_code):
     assert done.parent.info.status == "FAILED"
     assert "this model cannot be built" in done.artifact(done.parent, "traceback.txt").read_text()
     assert re.search(r"\* note: failed, not counted: \S+ model\.bad=True seed=0$", done.out, re.MULTILINE)
+
+
+STEPS = 50
+SPAN = np.arange(STEPS)
+EXPECTED = {
+    "halves": np.where(SPAN < 25, 0.1, 0.05),
+    "branches": np.where(SPAN < 25, 0.1, 0.1 * np.exp(-1)),
+    "decays": np.float32(0.1) * np.float32(0.5) ** (np.float32(SPAN) / np.float32(STEPS)),
+}
+
+
+@pytest.fixture(scope="module")
+def other_schedules(tmp_path_factory):
+    """A single run and sweeps whose schedules are computed by TensorFlow, or one step at a time."""
+    package = tmp_path_factory.mktemp("package")
+    (package / "own.py").write_text(OTHER_SCHEDULES)
+    files = package / "conf" / "schedule"
+    files.mkdir(parents=True)
+    for name in ("halves", "branches"):
+        (files / f"{name}.yaml").write_text(f"_target_: own.{name}\n")
+    of_keras = "keras.optimizers.schedules.ExponentialDecay"
+    options = f"{{initial_learning_rate: 0.1, decay_steps: {STEPS}, decay_rate: 0.5}}"
+    (files / "decays.yaml").write_text(f"_target_: {of_keras}\n" + options[1:-1].replace(", ", "\n"))
+    given = ["--config-dir", str(package / "conf"), "experiment=quick", "epochs=1", "allow_targets=[own]"]
+    broken = ["schedule=fixed", "schedule._target_=own.breaks", "tracking=none"]
+    names = ("alone", "swept", "broken")
+    commands = (
+        [*given, "schedule=halves"],
+        ["-m", *given, "schedule=halves,branches,decays"],
+        [*given, *broken],
+    )
+    return dict(zip(names, together(tmp_path_factory, *commands, path=package), strict=True))
+
+
+def test_a_schedule_of_tensorflow_trains_alone(other_schedules):
+    done = other_schedules["alone"]
+    assert (done.status, done.err) == (0, "")
+    [run] = done.runs.values()
+    assert_every_step(done, run, "learning_rate", EXPECTED["halves"].astype(np.float32))
+
+
+def test_schedules_of_tensorflow_of_keras_and_of_one_step_train_in_a_sweep(other_schedules):
+    done = other_schedules["swept"]
+    assert (done.status, done.err) == (0, "")
+    assert set(done.children) == {f"{name} seed=0" for name in EXPECTED}
+    for name, expected in EXPECTED.items():
+        steps, values = done.points(done.children[f"{name} seed=0"], "learning_rate")
+        assert steps == list(range(STEPS))
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_what_breaks_in_tensorflow_is_one_message_and_no_folder_is_made(other_schedules):
+    done = other_schedules["broken"]
+    assert done.status == 1
+    assert re.search(
+        r"schedule: what own\.breaks returned, asked for step 0, raised InvalidArgumentError", done.err
+    )
+    assert re.search(r"\(\S*own\.py:15\)", done.err)
+    assert "Traceback" not in done.err
+    assert not (done.folder / "multirun").exists()

@@ -61,3 +61,19 @@ class Head(layers.Dense):
 def make(input_shape, classes):
     return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Head(classes)])
 """
+OTHER_SCHEDULES = """
+import math
+
+def halves(learning_rate, steps):
+    import tensorflow as tf
+
+    return lambda step: tf.where(tf.cast(step, tf.float32) < steps / 2, learning_rate, learning_rate / 2)
+
+def branches(learning_rate, steps):
+    return lambda step: learning_rate if step < steps // 2 else learning_rate * math.exp(-1)
+
+def breaks(learning_rate, steps):
+    import tensorflow as tf
+
+    return lambda step: tf.reshape(step, [3])
+"""

@@ -1,5 +1,7 @@
 """What the command line refuses, called in this process: no job starts and nothing is written."""
 
+import sys
+
 import pytest
 
 from support.in_process import train
@@ -64,6 +66,26 @@ BAD = {
     "added key of the launcher": (["+hydra.launcher.worker=1", "-m"], "hydra.launcher.worker"),
     "added key of the sweeper": (["+hydra.sweeper.batch=1", "-m"], "hydra.sweeper"),
     "a list without -m": (["seed=1,2"], "add --multirun"),
+    "own schedule that breaks": (
+        ["schedule=fixed", "schedule._target_=own_rates.broken", "allow_targets=[own_rates]"],
+        "own_rates.broken(learning_rate=0.1) raised SystemExit: 0 (own_rates.py:3)",
+    ),
+    "callback of Hydra's": (
+        ["+hydra.callbacks.x={_target_: os.mkdir, path: made}"],
+        "hydra.callbacks.x._target_: a configuration runs nothing but Hydra's own and ratelab's, got 'os.m",
+    ),
+    "handler of Hydra's log": (
+        [
+            "hydra/hydra_logging=default",
+            "+hydra.hydra_logging.handlers.x={class: os.mkdir, path: made}",
+            "-m",
+        ],
+        "hydra.hydra_logging.handlers.x.class: a configuration runs nothing but",
+    ),
+    "target in a launcher": (
+        ["+hydra.launcher.x={_target_: os.mkdir, path: made}", "-m"],
+        "hydra.launcher.x._target_: a configuration runs nothing but",
+    ),
     "hostile target": (
         ["model._target_=os.system"],
         "model._target_ must start with one of ratelab.",
@@ -72,12 +94,16 @@ BAD = {
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A working directory with what two of the cases need: a file `file` and a truncated IDX file."""
+def folder(tmp_path, monkeypatch):
+    """A working directory with what some cases need: a file `file`, a truncated IDX file, a module."""
     (tmp_path / "file").touch()
+    (tmp_path / "own_rates.py").write_text("import sys\ndef broken(learning_rate):\n    sys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + bytes(1000))
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("own_rates", None)
 
 
 @pytest.mark.parametrize(("overrides", "message"), BAD.values(), ids=BAD.keys())

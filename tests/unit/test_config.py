@@ -440,6 +440,97 @@ def test_an_unknown_key_is_refused_whatever_is_in_it(hostile_packages):
     assert "'callbacks'" in refusal("+callbacks.x={_target_: hostile.run, _args_: [called]}")
 
 
+def keras_layer(node, *overrides):
+    return refusal("model._target_=keras.Sequential", "~model.start", f"+model.layers=[{node}]", *overrides)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "keras.layers.TFSMLayer",
+        "keras.layers.TextVectorization",
+        "keras.layers.StringLookup",
+        "keras.layers.IntegerLookup",
+        "keras.layers.Lambda",
+        "keras.layers.JaxLayer",
+        "keras.layers.deserialize",
+        "keras.initializers.get",
+        "keras.initializers.deserialize",
+        "keras.regularizers.get",
+        "keras.optimizers.schedules.deserialize",
+        "keras.applications.vgg16",
+        "keras.layers.Dens",
+    ],
+)
+def test_what_reads_files_or_finds_functions_by_name_is_no_layer(target):
+    message = keras_layer(f"{{_target_: {target}, filepath: made}}")
+    assert message.startswith(f"model.layers[0]._target_={target}: ")
+    assert "allow_targets=[keras]" in message
+    assert ("did you mean 'Dense'" in message) == target.endswith("Dens")
+
+
+@pytest.mark.parametrize(
+    "target", ["keras.activations.get", "keras.saving.load_model", "keras.utils.get_file", "keras.Model"]
+)
+def test_only_the_modules_of_layers_and_their_parts_are_in_reach(target):
+    assert "._target_ must start with one of ratelab.schedules, " in keras_layer(f"{{_target_: {target}}}")
+
+
+@pytest.mark.parametrize("argument", ["kernel_initializer", "activation", "dtype"])
+@pytest.mark.parametrize("shape", ["{}", "[1, {}]"])
+def test_keras_gets_no_mapping_that_it_would_make_an_object_of(argument, shape):
+    description = "{class_name: TFSMLayer, module: keras.layers, config: {filepath: made}}"
+    node = f"{{_target_: keras.layers.Dense, units: 3, {argument}: {shape.format(description)}}}"
+    place = f"model.layers[0].{argument}" + "[1]" * (shape != "{}")
+    assert keras_layer(node) == (
+        f"{place}: Keras would make an object of the mapping; name the object by _target_."
+    )
+
+
+@pytest.mark.parametrize(("given", "shown"), [("", "imagenet"), (", weights: a/b.h5", "a/b.h5")])
+def test_weights_are_neither_fetched_nor_read(given, shown):
+    message = keras_layer(f"{{_target_: keras.applications.VGG16{given}}}")
+    assert message.startswith(f"model.layers[0].weights must be null, got '{shown}'")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{_target_: keras.applications.MobileNetV2, weights: null, classes: 10}",
+        "{_target_: keras.layers.Dense, units: 3, kernel_initializer: {_target_: keras.initializers.Ones}}",
+        "{_target_: keras.layers.Dense, units: 3, kernel_regularizer: {_target_: keras.regularizers.L2}}",
+    ],
+)
+def test_layers_and_what_they_are_made_of_may_be_named(node):
+    read("model._target_=keras.Sequential", "~model.start", f"+model.layers=[{node}]")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{_target_: keras.layers.TextVectorization, vocabulary: a/b}",
+        "{_target_: keras.applications.VGG16, weights: a/b.h5}",
+        "{_target_: keras.layers.Dense, units: 3, dtype: {class_name: DTypePolicy}}",
+    ],
+)
+def test_who_allows_keras_allows_all_of_it(node):
+    read(
+        "model._target_=keras.Sequential",
+        "~model.start",
+        f"+model.layers=[{node}]",
+        "allow_targets=[keras]",
+    )
+
+
+def test_the_schedules_of_keras_may_be_named():
+    read(
+        "schedule=fixed",
+        "schedule._target_=keras.optimizers.schedules.CosineDecay",
+        "+schedule.initial_learning_rate=0.1",
+        "+schedule.decay_steps=50",
+    )
+
+
 # The user's own functions
 
 OWN = """

@@ -19,6 +19,7 @@ LOADER = "hydra._internal.config_loader_impl:ConfigLoaderImpl"
 NAMES = "hydra._internal.config_loader_impl:get_overrides_dirname"
 FILES = "hydra._internal.core_plugins.file_config_source:FileConfigSource"
 CALLBACKS = "hydra._internal.callbacks:Callbacks"
+PROGRAM = "hydra._internal:hydra"
 
 
 def imported_names() -> list[str]:
@@ -49,7 +50,7 @@ def loader() -> Any:
 
 
 def test_all_that_is_imported_is_looked_for_here() -> None:
-    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, SWEEPER])
+    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PROGRAM, SWEEPER])
 
 
 @pytest.mark.parametrize("name", imported_names())
@@ -75,6 +76,13 @@ def test_what_is_called_takes_what_it_is_given(name: str, arguments: list[str]) 
     for argument in arguments:
         if argument not in parameters:
             fail(f"the argument {argument} of {name}")
+
+
+def test_hydra_makes_its_loader_of_the_class_that_is_put_in_its_place(loader: Any) -> None:
+    from ratelab.config.hydra_internals import ConfigLoaderImpl
+
+    if type(loader) is ConfigLoaderImpl:
+        fail(f"where it looks for ConfigLoaderImpl, so that nothing it composes is checked, from {PROGRAM}")
 
 
 def test_callbacks_can_be_made_of_nothing() -> None:

@@ -5,15 +5,45 @@ hydra-core from above, and tests/unit/test_hydra_internals.py says which part ha
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+from hydra._internal import hydra as program
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
-__all__ = ["Callbacks", "ConfigLoaderImpl", "FileConfigSource", "get_overrides_dirname", "split_overrides"]
+from ratelab.config.hydra_part import refuse_actions
+
+__all__ = [
+    "Callbacks",
+    "ConfigLoaderImpl",
+    "FileConfigSource",
+    "get_overrides_dirname",
+    "guard_composition",
+    "split_overrides",
+]
+
+
+class _GuardedLoader(ConfigLoaderImpl):
+    """Refuses a configuration before anybody has seen it."""
+
+    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+        """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass."""
+        config = super().load_configuration(*args, **kwargs)
+        refuse_actions(config)
+        return config
+
+
+def guard_composition() -> None:
+    """Let Hydra look at every configuration with `refuse_actions`, before it makes anything of it.
+
+    Hydra's callbacks come too late for that: by then all of them are made, and logging is set.
+    """
+    program.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined] # where Hydra looks
 
 
 def split_overrides(loader: ConfigLoader, words: Sequence[str]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab import schedules
-from ratelab.config.targets import locate, refuse_foreign, schedule_builders, targets
+from ratelab.config.targets import check_targets, locate, schedule_builders
 from ratelab.runtime.devices import Device
 from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
@@ -92,8 +92,7 @@ def read(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error) from None
-    for place, target in targets(dict(values)):
-        refuse_foreign(target, place, config.allow_targets)
+    check_targets(dict(values), config.allow_targets)
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())
     _check_schedule("schedule", config.schedule.model_dump(by_alias=True))
@@ -102,7 +101,14 @@ def read(values: Mapping[str, Any]) -> Config:
 
 
 def register_resolvers() -> None:
-    """Make `${ratelab.unique:}` known to OmegaConf: 8 hexadecimal digits, the same throughout one config."""
+    """Prepare Hydra for the project's configuration: every program calls this before `@hydra.main`.
+
+    `${ratelab.unique:}` becomes known, 8 hexadecimal digits, the same throughout one config; and what Hydra
+    composes is looked at before it acts on it, see `hydra_part`.
+    """
+    from ratelab.config.hydra_internals import guard_composition  # only who composes waits for Hydra's parser
+
+    guard_composition()
     OmegaConf.register_new_resolver(
         "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
     )

@@ -1,11 +1,13 @@
 """Functions named in YAML by `_target_`: which ones may be named, how they are found and called."""
 
+import difflib
 import importlib
 import reprlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ratelab.config import keras_names
 from ratelab.validation import (
     COLLECTING,
     UserError,
@@ -17,16 +19,29 @@ from ratelab.validation import (
 )
 
 OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
-KERAS = tuple(
-    f"keras.{name}"
-    for name in ("Sequential", "layers", "initializers", "regularizers", "activations", "applications")
-)
 
-__all__ = ["build", "call", "locate", "refuse_foreign", "schedule_builders", "targets"]
+__all__ = ["build", "call", "check_targets", "is_allowed", "locate", "refuse_foreign", "schedule_builders"]
 
 
-def refuse_foreign(target: str, place: str, packages: Iterable[str]) -> None:
-    """Raise UserError unless `target` is a public function of ours, of Keras, or in one of `packages`.
+def check_targets(values: Any, packages: Sequence[str]) -> None:
+    """Raise UserError unless all that `values` name by `_target_`, however deep, may be called.
+
+    Args:
+        values: plain mappings, lists and scalars.
+        packages: as in `refuse_foreign`.
+    """
+    named = list(_targets(values))
+    for place, node in named:
+        refuse_foreign(str(node["_target_"]), place, packages)
+    for place, node in named:
+        target = str(node["_target_"])
+        if target.startswith("keras.") and not is_allowed(target, packages):
+            arguments = {key: value for key, value in node.items() if key != "_target_"}
+            keras_names.refuse_arguments(target, arguments, place)
+
+
+def refuse_foreign(target: str, place: str, packages: Sequence[str]) -> None:
+    """Raise UserError unless `target` is a function of ours, a layer of Keras, or in one of `packages`.
 
     Args:
         target: the value of `_target_`.
@@ -38,30 +53,34 @@ def refuse_foreign(target: str, place: str, packages: Iterable[str]) -> None:
     ratelab.validation.UserError: model._target_ must start with one of ratelab.schedules, ...
     """
     own, name = target.rpartition(".")[::2]
-    if own in OWN and name in importlib.import_module(own).__all__:
-        return
-    if target == "keras.Sequential" or (own in KERAS and name.isidentifier() and not name.startswith("_")):
-        return
-    if any(target.startswith(f"{package.rstrip('.')}.") for package in packages):
+    if is_allowed(target, packages) or name in keras_names.NAMES.get(own, ()):
         return
     if own in OWN:
-        raise unknown_key(f"{place}._target_={target}: {own}", name, importlib.import_module(own).__all__)
+        offered = importlib.import_module(own).__all__
+        if name not in offered:
+            raise unknown_key(f"{place}._target_={target}: {own}", name, offered)
+        return
+    if own in keras_names.NAMES and own != "keras":
+        near = difflib.get_close_matches(name, keras_names.NAMES[own], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UserError(
+            f"{place}._target_={target}: {name!r} is not among the names of {own} that a file may use"
+            f"{hint} What reads files or finds functions by name needs 'allow_targets=[keras]'."
+        )
+    keras = ["keras.Sequential", *(module for module in keras_names.NAMES if module != "keras")]
     raise UserError(
-        f"{place}._target_ must start with one of {', '.join([*OWN, *KERAS, *packages])}, got {target!r}; "
+        f"{place}._target_ must start with one of {', '.join([*OWN, *keras, *packages])}, got {target!r}; "
         f"if it is yours, add 'allow_targets=[{target.partition('.')[0]}]'."
     )
 
 
-def targets(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the place and the value of every `_target_` in a configuration, however deep."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield place or "config", str(node["_target_"])
-        for key, value in node.items():
-            yield from targets(value, f"{place}.{key}".removeprefix("."))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from targets(value, f"{place}[{index}]")
+def is_allowed(target: str, packages: Iterable[str]) -> bool:
+    """Say whether `target` lies in one of `packages`.
+
+    >>> is_allowed("mine.models.tiny", ["mine"]), is_allowed("miner.tiny", ["mine"])
+    (True, False)
+    """
+    return any(target.startswith(f"{package.rstrip('.')}.") for package in packages)
 
 
 def locate(target: str) -> Callable[..., Any]:
@@ -143,3 +162,15 @@ def schedule_builders(node: Any) -> Any:
 
     build_schedule.__qualname__ = node["_target_"]  # its name in messages
     return build_schedule
+
+
+def _targets(node: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place and the mapping of every `_target_` in a configuration."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield place or "config", node
+        for key, value in node.items():
+            yield from _targets(value, f"{place}.{key}".removeprefix("."))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{place}[{index}]")

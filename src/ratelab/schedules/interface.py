@@ -58,10 +58,11 @@ def build_schedule(build: Build, learning_rate: float, steps: int) -> Schedule:
         steps: the length of the run, or of the part of it that the schedule has.
 
     Returns:
-        A function of an array of steps, whichever of these it was; what is `Reactive` stays so.
+        A function of an array of steps, whichever of these it was; what is `Reactive` stays so, and whatever
+        is no schedule at all.
 
     Raises:
-        UserError: if it returns something else.
+        UserError: if there is not one rate for each of the steps.
 
     >>> build_schedule(lambda steps: lambda step: step / steps, 0.1, 4)(np.array([1.0, 2.0]))
     array([0.25, 0.5 ])
@@ -78,7 +79,7 @@ def build_schedule(build: Build, learning_rate: float, steps: int) -> Schedule:
 
         return Reactive(decide_rates)
     momentum = momentum_of(made)
-    rate = _as_function(made, steps, name, "rate")
+    rate: Schedule = _as_function(made, steps, name, "rate")
     if momentum is None:
         return rate
     return WithMomentum(rate, _as_function(momentum, steps, name, "momentum"))
@@ -113,6 +114,8 @@ def evaluate(function: Callable[..., Any], steps: Any, name: str = "schedule", w
                 found = np.asarray(function(asked.copy()))  # a copy, since the function may change it
         except _Unanswered as refusal:
             return _evaluate_one_by_one(function, asked, name, what, refusal)
+        if asked.size == found.size == 1:  # a function of one step took it for a number
+            found = found.reshape(asked.shape)
         if found.shape != asked.shape:
             raise UserError(f"{name}: must return one {what} a step, shape {asked.shape}, got {found.shape}.")
         return _real_numbers(found, asked, name, what)
@@ -157,18 +160,15 @@ class _Unanswered(UserError):  # noqa: N818 - it names what happened to the ques
     """A function raised something when it was asked."""
 
 
-def _as_function(made: Any, steps: int, name: str, what: str) -> Schedule:
-    """Return a function of an array of steps from what a user's function returned."""
+def _as_function(made: Any, steps: int, name: str, what: str) -> Any:
+    """Return a function of an array of steps from what a user's function returned, if it is any schedule."""
     if isinstance(made, list | tuple | np.ndarray):
         table = made
         if len(table) != steps:
             raise UserError(f"{name}: must have one {what} a step, {steps} of them, got {len(table)}.")
         return lambda step: evaluate(table.__getitem__, step, name, what)
     if not callable(made):
-        raise UserError(
-            f"{name}: must be a function of the step or a list with one {what} for each, got {made!r:.80}; "
-            "docs/your_own.md shows one."
-        )
+        return made
     return lambda step: evaluate(made, step, name, what)
 
 

@@ -77,13 +77,18 @@ def rates_of(
         name: of the schedule, for messages.
 
     Raises:
-        UserError: if a rate that is known now is negative or not finite.
+        UserError: if it is no schedule, or a rate that is known now is negative or not finite.
 
     >>> rates_of(lambda step: 0.5 ** step, np.ones(3)).table
     array([1.  , 0.5 , 0.25], dtype=float32)
     """
     if isinstance(schedule, Reactive):
         return Decided(schedule, factors, name)
+    if not callable(schedule):
+        raise UserError(
+            f"{name} must return a function of the step, or a list of rates, got {schedule!r:.80}; "
+            "docs/your_own.md shows one."
+        )
     table = tabulate(lambda step: evaluate(schedule, step, name) * factors, len(factors), name=name)
     return Tabulated(table)
 
@@ -102,6 +107,8 @@ def momenta_of(schedule: Any, steps: int) -> Column | None:
     momentum = getattr(schedule, "momentum", None)
     if momentum is None:
         return None
+    if not callable(momentum):
+        raise UserError(f"schedule: momentum must be a function of the step, got {momentum!r:.80}.")
     # Rounded before it is checked: the float64 just below 1 is a float32 of 1.
     momenta = evaluate(momentum, np.arange(steps), what="momentum").astype(np.float32)
     # Whatever is not within, so that nan is refused as well.

@@ -11,6 +11,7 @@ from ratelab.config import Config
 from ratelab.config.composing import compose_jobs, overrides_of, read_composed
 from ratelab.data import training_examples
 from ratelab.runs.job_of import batches_of, make_schedule
+from ratelab.runtime import devices
 from ratelab.training import rates_of
 from ratelab.validation import UserError
 
@@ -56,10 +57,10 @@ def curves(
     for job in jobs:
         name, config = _name(job, jobs), read_composed(job)
         batches = batches_of(config, _examples(config), steps)
-        schedule = make_schedule(config, batches.steps)
-        if callable(schedule):
-            table = rates_of(schedule, batches.rate_factors).table
-            assert table is not None  # noqa: S101 - only a schedule that reacts has none
+        with devices.set_up_on_import(config.device):
+            schedule = make_schedule(config, batches.steps)
+            table = rates_of(schedule, batches.rate_factors).table if callable(schedule) else None
+        if table is not None:
             drawn.append(Curve(name, table, None if batches.is_constant else batches.sizes))
         else:
             left_out.append(name)

@@ -75,7 +75,11 @@ def tier(item):
     return "training" if item.path.name == "in_keras.py" else "unit"
 
 
-def pytest_collection_modifyitems(items):
-    """Mark each test with its tier."""
+def pytest_collection_modifyitems(config, items):
+    """Mark each test with its tier; leave the long ones out unless they are asked for."""
     for item in items:
         item.add_marker(tier(item))
+    if "faults" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("faults")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)

@@ -28,7 +28,7 @@ class Watch:
 
     def __init__(self, pid: int, names: Sequence[str]) -> None:
         self._pid, self._names = pid, ", ".join(names)
-        self._looked, self._cpu = time.monotonic(), 0.0
+        self._looked, self._cpu = time.monotonic(), _cpu_seconds(pid)
         self._said = False
         self._silent = self._idle = 0.0
         self._since = time.localtime()

@@ -42,8 +42,13 @@ class Seen:
     left: list[str]  # processes
 
     def is_sound(self, number):
-        """Whether it ended as it should: by the signal, or before it came."""
-        ended = self.status in {0, 128 + number} or (self.status == -number and not self.runs)
+        """Whether it ended as it should: by the signal, or before it came.
+
+        While Python itself imports, the signal still does what the system or Python has made of it.
+        """
+        if self.status == -number:
+            return "KILLED" not in self.runs.values()
+        ended = self.status in {0, 128 + number}
         return ended and "Traceback" not in self.err and "RUNNING" not in self.runs.values()
 
 

@@ -101,6 +101,16 @@ def test_time_in_which_this_program_itself_did_not_run_is_no_silence(worker):
         assert worker.watch.look() is None
 
 
+def test_looks_that_come_thick_and_fast_do_not_ask_the_system(worker):
+    worker.share = 0.0
+    assert worker.watched(IDLE - 1) == []
+    for _ in range(1000):
+        worker.now += 0.001
+        worker.cpu += 0.001
+        worker.watch.look()
+    assert worker.watched(IDLE - 1) == []  # the second in which it computed was seen, in four looks
+
+
 def test_a_process_that_is_gone_is_not_stopped_and_has_computed_nothing():
     assert not is_stopped(2**22 + 1)
     assert silence._cpu_seconds(2**22 + 1) == 0.0

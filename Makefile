@@ -6,7 +6,7 @@ FILES := src tests benchmarks docs/make_gallery.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: sweep test test-fast check bench ui gallery format clean
+.PHONY: sweep test test-fast faults check bench ui gallery format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
+
+faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; half an hour
+	$(BIN)/python -m pytest $(PARALLEL) -m faults tests/programs/faults
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing
 	$(BIN)/ruff check $(FILES)

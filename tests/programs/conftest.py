@@ -1,7 +1,9 @@
-"""One recorded sweep for all tests that only look at one."""
+"""One recorded sweep for all tests that only look at one; what tests of worker processes share."""
 
 import json
+import multiprocessing
 import os
+import signal
 
 import pytest
 from filelock import FileLock
@@ -24,3 +26,24 @@ def quick(tmp_path_factory):
     done = Done(folder, *json.loads(ended.read_text()))
     assert (done.status, done.err) == (0, "")
     return done
+
+
+@pytest.fixture(scope="module")
+def patience():
+    """Tests that wait for a process for ever end after a quarter of an hour."""
+
+    def give_up(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(900)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def no_worker_is_left():
+    """Whatever a test does with workers, none outlives their context."""
+    yield
+    assert multiprocessing.active_children() == []

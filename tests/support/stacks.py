@@ -1,5 +1,7 @@
 """Runs cut into stacks and trained on the digits, in this process or in workers."""
 
+import multiprocessing
+
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
 from ratelab.sweeps.worker import StackTrainer
 from support.configs import planned_run
@@ -19,6 +21,11 @@ def stack(*members):
 def trained(*members, memory=GIB):
     """All events of these runs, trained in this process as one stack."""
     return list(StackTrainer(7, memory).train(stack(*members)))
+
+
+def process_of(worker):
+    [process] = [p for p in multiprocessing.active_children() if p.name == f"ratelab worker {worker}"]
+    return process
 
 
 def kinds(events):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ratelab.training import prefetch
+from ratelab.training import background, prefetch
 
 SECONDS = 10  # nothing here takes as long; a test that hangs shall end
 
@@ -69,4 +69,24 @@ def test_a_caller_does_not_wait_for_ever_for_an_item_that_takes_long(monkeypatch
     with prefetch(make(), depth=1) as items:
         next(items)
     assert not release.is_set()
+    release.set()
+
+
+def test_a_signal_that_was_swallowed_is_raised_although_no_item_comes(monkeypatch):
+    release, looks = threading.Event(), []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    def make():
+        release.wait(SECONDS)
+        yield 1
+
+    monkeypatch.setattr(background, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(background, "raise_if_told_to_stop", look)
+    monkeypatch.setattr(background, "PATIENCE", 0.1)
+    with pytest.raises(KeyboardInterrupt), prefetch(make(), depth=1) as items:
+        next(items)
     release.set()

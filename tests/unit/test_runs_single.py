@@ -12,7 +12,7 @@ from ratelab.runs import planned, single
 from ratelab.runs.preflight import Preflight
 from ratelab.runs.single import run_single
 from ratelab.runtime import handover
-from ratelab.training import ProgramCache, Training
+from ratelab.training import ProgramCache, Training, background
 from ratelab.validation import UserError
 from support.composing import composed
 from support.fakes import chunk, diverged_chunk, fake_tracker, fake_training
@@ -225,10 +225,10 @@ def test_a_signal_that_a_library_swallowed_ends_the_run_at_its_next_epoch(begin,
 
     def raise_later():
         calls.append(1)
-        if len(calls) == 3:  # after the imports, and before each epoch
+        if len(calls) == 2:  # before each epoch
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(single, "raise_if_told_to_stop", raise_later)
+    monkeypatch.setattr(background, "raise_if_told_to_stop", raise_later)
     with pytest.raises(KeyboardInterrupt):
         run_single(own_part(begin()))
     assert isinstance(tracker.ended[NAME], KeyboardInterrupt)

@@ -213,3 +213,39 @@ def test_a_process_that_does_not_answer_is_not_waited_for(context, monkeypatch):
         context.send(0, Epoch(0, 0, chunk()))
         assert kinds(workers.stop()) == "0"
     context.made[0].kill.assert_called_once()
+
+
+def test_a_signal_is_raised_between_two_looks_although_nothing_comes(context, monkeypatch):
+    looks = []
+
+    def look():
+        looks.append(1)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "raise_if_told_to_stop", look)
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
+    with pytest.raises(KeyboardInterrupt), Processes(stacks_of(1), 1, 0) as workers:
+        list(workers)
+    context.made[0].kill.assert_called_once()
+
+
+def test_a_death_is_told_with_the_runs_that_are_trained_once_more(context, capsys):
+    with Processes(stacks_of(2), 1, 0) as workers:
+        context.die(0, Epoch(0, 0, chunk()), ended(0))
+        events = iter(workers)
+        assert kinds([next(events) for _ in range(4)]) == "* 0 0. *"
+        context.send(1, ended(1), None)
+        assert kinds(events) == "1."
+    assert capsys.readouterr().err == (
+        f"Worker process {os.getpid()} died (SIGKILL: want of memory); once more is trained: fixed seed=0.\n"
+    )
+
+
+def test_what_hangs_is_told(context, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(processes.Watch, "look", lambda watch: context.send(0, ended(0), None) or "It hangs.")
+    monkeypatch.setattr(processes.Watch, "hear", lambda watch: "It goes on.")
+    with Processes(stacks_of(1), 1, 0) as workers:
+        assert kinds(workers) == "* 0."
+    assert capsys.readouterr().err == "It hangs.\nIt goes on.\n"

@@ -230,18 +230,28 @@ def test_what_has_arrived_is_taken_when_training_stops_and_the_rest_is_cancelled
     assert len(ray.cancelled) == 1
 
 
-def test_a_signal_while_ray_waits_is_told_as_what_it_was(ray, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, signals.Terminated), (None, KeyboardInterrupt)]
+)
+def test_a_signal_while_ray_waits_is_told_as_what_it_was(ray, monkeypatch, number, error):
+    state = signals._State()
+    monkeypatch.setattr(signals, "_state", state)
+
     def interrupt(*_, **__):
+        state.told = number
         raise KeyboardInterrupt
 
     ray.wait = interrupt
-    monkeypatch.setattr(signals, "_told", signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        events_of(ray, [stack(*rates(0))], [item()])
+    assert raised.type is error
+    ray.shutdown.assert_called_once()
+
+
+def test_a_signal_that_ray_has_swallowed_ends_the_sweep_at_the_next_look(ray, monkeypatch):
+    monkeypatch.setattr(signals, "_state", signals._State(told=signal.SIGTERM))
     with pytest.raises(signals.Terminated, match="SIGTERM"):
         events_of(ray, [stack(*rates(0))], [item()])
-    monkeypatch.setattr(signals, "_told", None)
-    with pytest.raises(KeyboardInterrupt):
-        events_of(ray, [stack(*rates(0))], [item()])
-    assert ray.shutdown.call_count == 2
 
 
 def test_a_task_says_where_it_is_and_then_sends_what_happened_twice_a_second(ray, monkeypatch):

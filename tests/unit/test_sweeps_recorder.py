@@ -344,3 +344,14 @@ def test_a_model_that_cannot_be_built_is_a_warning_of_its_run(recording, tracker
         assert opened.await_run(run, CFG).status == "finished"
     tracker.opened[name(0)].warn.assert_called_once_with("the model", error)
     assert tracker.ended == {name(0): None}
+
+
+def test_no_further_run_ends_well_after_a_signal_that_another_job_has_swallowed(recording, monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        assert opened.await_run(RUNS[2], CFG).status == "finished"
+        monkeypatch.setattr(recorder, "raise_if_told_to_stop", stop)
+        with pytest.raises(KeyboardInterrupt):
+            opened.await_run(RUNS[0], CFG)

@@ -19,8 +19,9 @@ def outlive_readers() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # Closed by `>&-`: the next file or pipe to be opened would get this number, and what is printed.
-            os.open(os.devnull, os.O_RDWR)
+            # Closed by `>&-`: the next file or pipe to be opened would get this number, and what is printed,
+            # here or in a process that is started.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdout, sys.stderr = _outlet(sys.stdout, 1), _outlet(sys.stderr, 2)
 
 

@@ -3,6 +3,8 @@
 import hydra  # noqa: F401 - the program that a worker belongs to imports it as well
 
 from ratelab.runtime.devices import import_tensorflow
+from ratelab.runtime.parents import die_with_parent
 from ratelab.sweeps import worker  # noqa: F401 - what a worker runs
 
+die_with_parent()
 import_tensorflow()

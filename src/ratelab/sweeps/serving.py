@@ -7,6 +7,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from ratelab.runtime.outlets import outlive_readers
+from ratelab.runtime.parents import die_with_parent
 from ratelab.runtime.signals import STOPS
 from ratelab.sweeps.stacks import Event, Stack
 
@@ -24,6 +25,7 @@ def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: i
     When None comes, what has been computed is sent and the process ends, in the middle of an epoch if need
     be; also when the parent dies, which closes the pipe. A terminal's Ctrl-C is for the parent alone.
     """
+    die_with_parent()
     outlive_readers()
     for number in SENT_TO_ALL:
         signal.signal(number, signal.SIG_IGN)

@@ -13,13 +13,15 @@ import psutil
 # Seconds until it is said: an epoch of a large model may well take minutes, but not without computing.
 STOPPED, IDLE, BUSY = 10.0, 60.0, 900.0
 IDLE_SHARE = 0.02  # of a core, which the threads of an idle process take
-LONGEST_LOOK = 2.0  # seconds that count as one look: what passes while this program sleeps is not silence
+# Seconds from one look to the next: while others report, looks come thick and fast, and each asks the system;
+# what passes while this program itself sleeps is no silence.
+SHORTEST_LOOK, LONGEST_LOOK = 0.25, 2.0
 
 __all__ = ["Watch", "count_of_oom_kills", "death_of", "is_stopped", "say"]
 
 
 class Watch:
-    """Watches one worker process while it trains a stack; to be looked at about twice a second.
+    """Watches one worker process while it trains a stack; to be looked at twice a second or more often.
 
     Args:
         pid: of the process.
@@ -28,7 +30,7 @@ class Watch:
 
     def __init__(self, pid: int, names: Sequence[str]) -> None:
         self._pid, self._names = pid, ", ".join(names)
-        self._looked, self._cpu = time.monotonic(), 0.0
+        self._looked, self._cpu = time.monotonic(), _cpu_seconds(pid)
         self._said = False
         self._silent = self._idle = 0.0
         self._since = time.localtime()
@@ -36,6 +38,8 @@ class Watch:
     def look(self) -> str | None:
         """Return what there is to say about its silence, once for each."""
         now = time.monotonic()
+        if now - self._looked < SHORTEST_LOOK:
+            return None
         seconds = min(now - self._looked, LONGEST_LOOK)
         self._looked = now
         self._silent += seconds

@@ -5,11 +5,11 @@ a program has not and training hides.
 """
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
-from ratelab.tracking.links import comparison_links
+from ratelab.tracking.links import comparison_links, write_links
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import History, Recorded, RecordedRun, find_runs, read_histories, read_windows
 from ratelab.tracking.stores import open_tracker, prepare_store
-from ratelab.tracking.uris import resolve_store, sqlite_path
+from ratelab.tracking.uris import is_served, resolve_store, sqlite_path
 from ratelab.tracking.writer import MetricWriter
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Tracker",
     "comparison_links",
     "find_runs",
+    "is_served",
     "now_ms",
     "open_tracker",
     "prepare_store",
@@ -31,4 +32,5 @@ __all__ = [
     "read_windows",
     "resolve_store",
     "sqlite_path",
+    "write_links",
 ]

@@ -42,7 +42,7 @@ def status(port, **headers):
 @pytest.fixture(autouse=True)
 def no_server_in_this_process(monkeypatch):
     """A mistake that is not refused fails; it does not start a server."""
-    monkeypatch.delattr(serving, "serve")
+    monkeypatch.setattr(serving, "serve", lambda *_: pytest.fail("a server was started"))
 
 
 def begin_ui(folder, port):

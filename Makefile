@@ -8,8 +8,8 @@ PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .PHONY: sweep test test-fast faults check bench ui gallery format clean
 
-sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, recorded and compared
-	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase
+sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
+	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
 
 test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -11,11 +11,14 @@ from importlib.metadata import version
 
 import pytest
 
+from ratelab import tracking
+from ratelab.commands import cli, serving
 from ratelab.commands.cli import commands
+from ratelab.tracking import Recorded, RecordedRun, comparison_links
 from support import SRC, in_process
 from support.programs import HANGS, RATELAB, ratelab, wait_until
 
-LINKS = re.compile(r"^  (http://\S+)$", re.MULTILINE)
+READY = "Ctrl-C ends the server.\n"
 
 
 def free_port():
@@ -39,32 +42,60 @@ def status(port, **headers):
 
 @pytest.fixture(autouse=True)
 def no_server_in_this_process(monkeypatch):
-    """A mistake that is not refused fails; it does not turn the program of the tests into a server."""
-    monkeypatch.delattr(os, "execv")
+    """A mistake that is not refused fails; it does not start a server."""
+    monkeypatch.setattr(serving, "serve", lambda *_: pytest.fail("a server was started"))
+
+
+def begin_ui(folder, port):
+    """Start `ratelab ui`; all that it prints, in the order in which a terminal shows it, goes to `said`."""
+    command = [*RATELAB, "ui", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    with (folder / "said").open("w") as said:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
 
 
 @pytest.fixture(scope="module")
 def server(quick, tmp_path_factory):
-    """A running `ratelab ui` on a copy: its process, its port and what it printed before it served."""
+    """A running `ratelab ui` on a copy: its process, its port and the file with all that it prints."""
     folder, port = tmp_path_factory.mktemp("ui"), free_port()
     shutil.copytree(quick.folder / "mlruns", folder / "mlruns")
-    command = [*RATELAB, "ui", "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(SRC)}
-    with (folder / "said").open("w") as said, (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=log)
+    said, process = folder / "said", begin_ui(folder, port)
     try:
-        wait_until(lambda: accepts("127.0.0.1", port), process)
-        yield process, port, (folder / "said").read_text()
+        wait_until(lambda: said.read_text().endswith(READY), process)
+        yield process, port, said
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
         process.wait(timeout=HANGS)
 
 
-def test_it_prints_the_links_that_the_sweep_printed(quick, server):
+def test_the_links_of_the_newest_sweep_come_last_and_no_request_is_logged_over_them(quick, server):
     _, port, said = server
-    assert [link.replace(str(port), "5000", 1) for link in LINKS.findall(said)] == LINKS.findall(quick.out)
-    assert re.match(r"sweep [\d-]{19}-[0-9a-f]{8}, 6 runs:\n", said)
+    assert {status(port) for _ in range(3)} == {200}
+    sweep_id = quick.parent.data.tags["sweep_id"]
+    ids = [quick.children[name].info.run_id for name in quick.children]
+    links = comparison_links(f"http://127.0.0.1:{port}", quick.parent.info.experiment_id, ids, sweep_id)
+    *_, title, charts, ready = said.read_text().splitlines(keepends=True)
+    assert (title, charts) == (f"sweep {sweep_id}, 6 runs:\n", f"  their charts: {links[0].address}\n")
+    assert ready == READY
+    assert "workflowType=machine_learning" in charts
+
+
+def test_of_a_server_only_the_links_are_printed(tmp_path, monkeypatch):
+    """It has a UI of its own; that its port is in use on this machine is no mistake."""
+    runs = (RecordedRun("a1", "fixed seed=0", "FINISHED", {}, {}, {}),)
+    monkeypatch.setattr(cli, "prepare_store", lambda uri, _: uri)
+    monkeypatch.setattr(tracking, "find_runs", lambda *_: Recorded("1", runs, "sweep ab", "ab"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        uri = f"http://me:hush@127.0.0.1:{port}"
+        done = in_process.ratelab(tmp_path, "ui", "--uri", uri, "--port", str(port), "--sweep", "ab")
+    assert (done.status, done.err) == (0, "")
+    title, charts, _ = done.out.splitlines()
+    assert title == "sweep ab, 1 runs:"
+    assert charts.startswith(f"  their charts: http://me:***@127.0.0.1:{port}/#/experiments/1/runs?")
 
 
 def test_it_serves_this_machine_and_no_other(server):
@@ -129,5 +160,5 @@ def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path
 def test_sigterm_ends_it(server):
     process, port, _ = server
     process.terminate()
-    process.wait(timeout=HANGS)
+    assert process.wait(timeout=HANGS) == 143
     assert not accepts("127.0.0.1", port)

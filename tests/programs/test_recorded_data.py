@@ -69,7 +69,7 @@ def test_a_momentum_that_changes_is_recorded_at_every_step(runs):
     for run in done.children.values():
         np.testing.assert_array_equal(every_step(done, run, "momentum"), expected)
         np.testing.assert_array_equal(done.steps(run)["momentum"], expected)
-        assert done.points(run, "batch_size") == ([0], np.float32([24]))
+        assert (run.data.params["batch_size"], "batch_size" in run.data.metrics) == ("24", False)
         assert (done.steps(run)["batch_size"] == 24).all()
         steps, noise = done.points(run, "noise_scale")
         np.testing.assert_allclose(noise, 0.1 * 1200 / (24 * (1 - expected[steps])), rtol=1e-5)

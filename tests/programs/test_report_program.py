@@ -34,7 +34,7 @@ def test_a_sweep_ends_with_its_report_which_the_parent_run_keeps(train_py, tmp_p
     kept = list(tmp_path.glob("artifacts/*/*/artifacts/report.html"))
     assert [path.read_bytes() for path in kept] == [report.read_bytes()]
     page = Page(report.read_text(encoding="utf-8"))
-    assert len(page.all("figure")) == 6
+    assert len(page.all("figure")) == 5
     assert str(tmp_path) not in page.all("footer")[0]["text"]
 
 
@@ -55,7 +55,7 @@ onload = () => {
 HEADLESS = [
     *("--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"),
-    *("--allow-file-access-from-files", "--window-size=1600,1000"),
+    *("--allow-file-access-from-files", "--window-size=1600,1000", "--enable-logging=stderr"),
 ]
 
 
@@ -66,6 +66,7 @@ def measured_in_chromium(path, width, folder):
     shutil.copy(path, folder / path.name)
     command = [CHROMIUM, *HEADLESS, f"--user-data-dir={folder}/profile", frame.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "Content Security Policy" not in done.stderr  # which is where it says what it refused
     return json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)[1])
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 import yaml
 
+from ratelab.tracking import comparison_links
 from support.programs import (
     QUICK,
     assert_every_step,
@@ -70,13 +71,26 @@ def test_a_sweep_prints_the_comparison(quick):
     assert "no difference shown between staircase and fixed: equal in all 2 seeds." in quick.out
 
 
-def test_both_links_hold_exactly_the_runs_of_the_sweep(quick):
-    ids = {run.info.run_id for run in quick.children.values()}
-    runs, curves = re.findall(r"^  (http://127\.0\.0\.1:5000/\S+)$", quick.out, re.MULTILINE)
-    assert set(re.findall(r"'([0-9a-f]{32})'", unquote(runs))) == ids
-    query = parse_qs(urlsplit(urlsplit(curves).fragment).query)
-    assert set(json.loads(query["runs"][0])) == ids
-    assert json.loads(query["metric"][0]) == "learning_rate"
+def test_the_links_hold_exactly_the_runs_of_the_sweep(quick):
+    sweep_id = quick.parent.data.tags["sweep_id"]
+    command = f"See them side by side in MLflow: ratelab ui --sweep {sweep_id}"
+    assert command in quick.out.splitlines()
+    ids = [run.info.run_id for run in quick.children.values()]
+    experiment = quick.parent.info.experiment_id
+    charts, curves = (
+        parse_qs(urlsplit(urlsplit(link.address).fragment).query)
+        for link in comparison_links("http://host", experiment, ids, sweep_id)
+    )
+    [order, wanted] = charts["orderByKey"], charts["searchFilter"][0]
+    found = quick.client.search_runs([experiment], wanted, order_by=order)
+    assert {run.info.run_id for run in found} == set(ids)
+    assert [run.data.tags["seed"] for run in found] == ["0"] * 3 + ["1"] * 3
+    assert json.loads(curves["runs"][0]) == ids
+    assert json.loads(curves["metric"][0]) == "learning_rate"
+
+
+def test_the_parent_is_called_by_what_was_swept(quick):
+    assert quick.parent.info.run_name == "schedule=fixed,exponential,staircase seed=0,1"
 
 
 def results(run):

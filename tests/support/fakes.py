@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from unittest.mock import create_autospec
 
 import numpy as np
+from rich.text import Text
 
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Ended, Epoch, Started
@@ -22,7 +23,7 @@ def fake_tracker():
     tracker.uri, tracker.opened, tracker.ended = "sqlite:////store.db", {}, {}
     tracker.__enter__.return_value = tracker
     tracker.__exit__.return_value = None  # an error passes
-    tracker.links.return_value = ["See it in MLflow:", "  http://[store]"]
+    tracker.links.return_value = [Text("See it in MLflow:"), Text("  http://[store]")]
 
     @contextmanager
     def open_run(name, **_):

@@ -227,7 +227,7 @@ def test_a_line_says_of_how_many_models_nothing_is_known(lines, clock):
     reporter.start(0, "fixed", "softmax", 1000)
     clock.now += 5
     reporter.advance(0, epoch(500, 1.0))
-    unknown = "time left not known: 1 of 2 models not measured yet"
+    unknown = "time left not known: 1 of 2 kinds of run not measured yet"
     assert printed()[-1] == f"0/2 runs, 500/2,000 steps, val 0.9000, 500 steps/s, {unknown}"
 
 

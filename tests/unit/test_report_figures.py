@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -230,10 +231,28 @@ def test_a_diverged_run_counts_as_0_in_the_validation_curves_from_then_on(record
     assert {row["runs"] for row in read} == {"6"}
 
 
-def test_examples_seen_are_the_updates_times_the_batch_size(recorded):
+def with_batches(made, size):
+    """The same runs, their updates of so many examples."""
+    return [
+        replace(
+            run, validation=tuple(look._replace(examples=size * (look.step + 1)) for look in run.validation)
+        )
+        for run in made.results
+    ]
+
+
+def test_examples_seen_are_the_updates_times_the_batch_size(tracker):
+    made = study([*plain_study(["fixed"]).results, *with_batches(plain_study(["cosine"]), 48)])
+    read = table(drawn(made, tracker.uri)["validation-accuracy-by-examples"])
+    assert [int(row["examples"]) for row in read if row["group"] == "fixed"] == [20 * 24, 40 * 24, 60 * 24]
+    assert [int(row["examples"]) for row in read if row["group"] == "cosine"] == [20 * 48, 40 * 48, 60 * 48]
+
+
+def test_where_all_batches_have_one_size_the_figure_by_examples_is_that_by_steps(recorded, tracker):
     _, _, figures = recorded
-    read = [row for row in table(figures["validation-accuracy-by-examples"]) if row["group"] == "fixed"]
-    assert [int(row["examples"]) for row in read] == [20 * 24, 40 * 24, 60 * 24]
+    assert "validation-accuracy-by-examples" not in figures
+    larger = study(with_batches(plain_study(["fixed", "cosine"]), 48))
+    assert "validation-accuracy-by-examples" not in drawn(larger, tracker.uri)
 
 
 def test_examples_seen_are_those_that_the_run_has_counted(tracker):
@@ -291,11 +310,12 @@ def test_every_figure_has_title_axes_description_and_data(recorded, tracker):
         "learning-rates",
         "training-loss",
         "validation-accuracy-by-steps",
-        "validation-accuracy-by-examples",
         "final-accuracy",
         "paired-differences",
     ]
-    for figure in [*figures.values(), *drawn(tuned_study(), tracker.uri).values()]:
+    uneven = study([*plain_study(["a"]).results, *with_batches(plain_study(["b"]), 48)])
+    others = [drawn(made, tracker.uri).values() for made in (tuned_study(), uneven)]
+    for figure in [*figures.values(), *itertools.chain(*others)]:
         check_figure(figure)
 
 

@@ -64,6 +64,20 @@ def test_it_asks_nothing_of_the_network(report, page):
     assert named == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 
+def test_its_policy_lets_nothing_run_and_nothing_be_loaded(page):
+    """A name that slipped through as markup could do nothing; its own styles are all that it needs."""
+    [policy] = [one for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert dict(one.split(" ", 1) for one in policy["content"].split("; ")) == {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    # what stands before it would not be under it
+    assert page.elements.index(policy) < page.elements.index(page.all("style")[0])
+    assert not [key for element in page.elements for key in element if key.startswith("on")]
+
+
 def test_the_verdicts_come_first_with_a_symbol_each(recorded, page):
     marks = [element for element in page.all("span") if element.get("class") == "symbol"]
     pairs = recorded.comparisons[0].pairs
@@ -95,7 +109,7 @@ def test_its_outline_is_that_of_a_document(page):
     named = [name for e in page.elements for name in (e.get("aria-labelledby") or "").split()]
     assert set(named) <= set(ids)
     assert page.all("html")[0]["lang"] == "en"
-    assert "width=device-width" in page.all("meta")[1]["content"]
+    assert "width=device-width" in page.all("meta")[2]["content"]
 
 
 def test_tables_have_captions_and_headings_and_scroll_by_themselves(page):
@@ -122,9 +136,9 @@ def test_the_tables_say_what_the_study_says(recorded, page):
 
 
 def test_every_figure_has_a_caption_and_its_data(page):
-    assert len(page.all("figure")) == len(page.all("figcaption")) == 6
+    assert len(page.all("figure")) == len(page.all("figcaption")) == 5
     links = [element for element in page.all("a") if "download" in element]
-    assert len(links) == 6
+    assert len(links) == 5
     for link in links:
         head, _, body = link["href"].partition(",")
         assert head == "data:text/csv;charset=utf-8"
@@ -201,7 +215,7 @@ def test_a_tuned_study_says_both(tracker, tmp_path):
     best = [element["text"] for element in page.all("td") if element.get("class") == "marked"]
     assert best == ["0.7717", "0.7717"]  # (0.8 + 0.81) / 2 - 0.1 / 3
     assert "yes, the highest" in [element["text"] for element in page.all("td")]
-    assert len(page.all("figure")) == 2 * 4 + 1  # nothing is in the store: no rates, no losses
+    assert len(page.all("figure")) == 2 * 3 + 1  # nothing is in the store: no rates, no losses
 
 
 def test_nothing_to_compare_is_said(tracker, tmp_path):
@@ -217,11 +231,11 @@ def test_nothing_to_compare_is_said(tracker, tmp_path):
 def test_one_seed_or_many_groups_make_a_page(groups, tracker, tmp_path):
     page = page_of(plain_study([f"schedule{n}" for n in range(groups)], [0]), tracker, tmp_path)
     assert "no conclusion is possible from one seed" in page.all("main")[0]["text"]
-    assert len(page.all("figure")) == 4
+    assert len(page.all("figure")) == 3
 
 
 def test_the_same_study_gives_the_same_page(recorded, tracker, report, tmp_path):
     again = tmp_path / "again.html"
     make_report(recorded, found(), tracker.uri, again, tmp_path / "figures")
     assert again.read_bytes() == report.read_bytes()
-    assert len(list((tmp_path / "figures").iterdir())) == 12
+    assert len(list((tmp_path / "figures").iterdir())) == 10

@@ -100,7 +100,6 @@ def test_every_step_of_an_epoch_is_handed_over(tracker):
     rate = float(np.float32(0.1))
     assert points(run_of(tracker)) == {
         "learning_rate": [(step, rate, step) for step in range(6)],
-        "batch_size": [(0, 24, 0)],
         "train_loss": [(step, step / 8, step) for step in range(6)],
         "val_loss": [(2, 0.25, 2), (5, 0.25, 5)],
         "val_accuracy": [(2, 0.5, 2), (5, 0.625, 5)],

@@ -22,7 +22,7 @@ from support.fakes import fake_tracker, fake_workers
 
 SMALL = ["data=digits", "tracking=none", "epochs=1"]
 SWEEP_ID = "2026-01-31-12-00-00"
-PARENT = f"sweep {SWEEP_ID}"
+PARENT = "schedule=fixed,staircase seed=0"
 
 
 def task(cfg, run=None):
@@ -115,7 +115,7 @@ def test_the_store_is_opened_after_the_workers_were_started_and_closed_at_the_en
 
 
 def test_several_calls_share_one_store_and_one_parent(program, resources, tracker, lines, log):
-    with open_sweep(program, resources, frozenset({"seed", "learning_rate"}), None) as opened:
+    with open_sweep(program, resources, PARENT, frozenset({"seed", "learning_rate"}), None) as opened:
         opened.run(jobs_of(program, ["seed=0"], ["seed=1"]))
         opened.run(jobs_of(program, ["seed=2"], first=2))
     assert [entry if isinstance(entry, str) else entry[0] for entry in log] == [
@@ -306,7 +306,7 @@ def test_where_nothing_is_tracked_there_are_no_links_and_no_report(program, reso
 
 
 def test_without_a_single_result_there_is_no_table(program, resources, jobs, tracker, lines):
-    with open_sweep(program, resources, frozenset(), 0):
+    with open_sweep(program, resources, PARENT, frozenset(), 0):
         pass
     assert lines() == []
     assert tracker.opened == {}

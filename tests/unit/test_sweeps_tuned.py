@@ -209,7 +209,8 @@ def test_the_sweep_is_opened_once_with_what_varies_and_an_unknown_number_of_runs
     trained.accuracy = peak(0.1, 0.1)
     tune([[*job[:-1], f"seed={seed}"] for job in JOBS for seed in (0, 1)])
     varied = frozenset({"schedule", "seed", "learning_rate"})
-    assert trained.opened == [(program, resources, varied, None)]
+    name = "tuned schedule=fixed,staircase seed=0,1"
+    assert trained.opened == [(program, resources, name, varied, None)]
 
 
 def test_the_store_is_prepared_once_before_the_sweep_is_opened(tune, trained, monkeypatch):

@@ -1,8 +1,5 @@
 """The command `ratelab`: what is done before runs and after them. Training is `python src/train.py`."""
 
-import os
-import socket
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +10,10 @@ from rich.console import Console
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
+from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import plain_endings
+from ratelab.tracking import is_served
+from ratelab.tracking.links import STORE
 
 if TYPE_CHECKING:
     from ratelab.comparison import Study
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-STORE = "sqlite:///mlruns/mlflow.db"
 FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
 FOLDER = HomePath(file_okay=False, path_type=Path)
@@ -45,20 +44,21 @@ commands.add_command(lr_find)
 )
 @click.option("--sweep", "sweep_id", help="The sweep to link to; by default the newest.")
 def ui(uri: str, port: int, sweep_id: str | None) -> None:
-    """Start MLflow's UI on this machine only, and print the links that open the comparison."""
-    from ratelab.tracking import comparison_links, find_runs, find_store
+    """Start MLflow's UI on this machine only, and print the links that open the comparison.
 
-    _refuse_taken(port)
+    Of a store behind a server only the links are printed: it has a UI of its own.
+    """
+    from ratelab.commands.serving import print_links, serve
+    from ratelab.tracking import find_runs, find_store
+
+    if not is_served(uri):
+        _refuse_taken(port)
     store = find_store(uri, Path.cwd())
     runs = find_runs(store, sweep_id)
-    console = Console()
-    console.print(f"{runs.title}, {len(runs.run_ids)} runs:", highlight=False)
-    ui = f"http://127.0.0.1:{port}"
-    for link in comparison_links(ui, runs.experiment_id, runs.run_ids, runs.sweep_id):
-        console.print(f"  {link}", soft_wrap=True, highlight=False, markup=False)
-    console.print("Ctrl-C ends the server.")
-    sys.stdout.flush()
-    _serve(store, port)
+    if is_served(store):
+        print_links(runs, without_password(store))
+    else:
+        serve(store, port, runs)
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
@@ -146,17 +146,9 @@ def main() -> None:
 
 def _refuse_taken(port: int) -> None:
     """Raise UsageError if something already listens there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
+    from ratelab.commands.serving import listens
+
+    if listens(port):
+        raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
 
 
-def _serve(store: str, port: int) -> None:
-    """Become MLflow's server, on loopback, for no other host name."""
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # for traces and judges, which are not ours
-    hosts = f"127.0.0.1:{port},localhost:{port}"
-    words = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "mlflow", *words, "--allowed-hosts", hosts, "--workers", "1"]
-    # In the place of this process, so that Ctrl-C and a service manager reach the server itself.
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed words

@@ -27,7 +27,7 @@ def _rank(comparison: Comparison) -> Comparison:
     """
     groups = sorted(comparison.groups, key=lambda group: -group.mean)
     places = {group.name: place for place, group in enumerate(groups)}
-    pairs = sorted(comparison.pairs, key=lambda pair: (places[pair.first], places[pair.second]))
+    pairs = sorted(comparison.pairs, key=lambda pair: sorted((places[pair.first], places[pair.second])))
     return replace(comparison, groups=tuple(groups), pairs=tuple(pairs))
 
 

@@ -64,8 +64,8 @@ class RunRecord:
     def add(self, chunk: Chunk) -> None:
         """Record an epoch: every rate, some losses, the validation at the step where it was measured.
 
-        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` once, and the
-        examples seen after a step are (step + 1) * batch_size.
+        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` is a parameter,
+        and the examples seen after a step are (step + 1) * batch_size.
 
         Raises:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
@@ -77,8 +77,6 @@ class RunRecord:
         metrics = self._run.metrics
         for key, values in chunk.applied.items():
             metrics(key, chunk.steps, values, chunk.timestamps)
-        if chunk.first_step == 0 and chunk.examples_seen is None:  # all batches have this size
-            metrics("batch_size", chunk.steps[:1], chunk.batch_size[:1], chunk.timestamps[:1])
         metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
         if chunk.diverged_step is not None:
             raise Diverged(chunk.diverged_step)

@@ -6,6 +6,7 @@ import functools
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.text import Text
 
 from ratelab.comparison import Result
 from ratelab.report import schedule_lines
@@ -54,7 +55,7 @@ def run_single(cfg: DictConfig) -> Result:
     return result
 
 
-def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[str]]:
+def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
     Returns:

@@ -136,8 +136,9 @@ def wsd(
     (cosine).
     Warm-up, stable, decay: the warm-up is a composition, as for every schedule (`warmup=linear`).
 
-    Use it where runs of several lengths are wanted: the stable part of the longest serves them all, and
-    only the cool-down is trained for each.
+    Use it where the length of the run is not settled: before the cool-down the rate does not depend on it.
+    So one stable part could serve runs of several lengths, with only the cool-down trained for each; here
+    that is not so yet: every run is trained from its first step.
 
     Args:
         learning_rate: the rate of the stable part; finite and >= 0.

@@ -19,6 +19,7 @@ from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
+from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.tracking import Losses, Run, Tracker, open_tracker
@@ -37,7 +38,7 @@ def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[Jo
     if not jobs.runs:
         save_sweep_config(program)
         return _run_in_turn(program, jobs.composed)
-    with open_sweep(program, resources, jobs.varied, len(jobs.runs)) as sweep:
+    with open_sweep(program, resources, name_sweep(jobs), jobs.varied, len(jobs.runs)) as sweep:
         returns = sweep.run(jobs)
     if program.is_searched:
         _print_values(program, jobs, returns)
@@ -46,7 +47,7 @@ def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[Jo
 
 @contextlib.contextmanager
 def open_sweep(
-    program: HydraProgram, resources: Resources, varied: frozenset[str], number: int | None
+    program: HydraProgram, resources: Resources, name: str, varied: frozenset[str], number: int | None
 ) -> Iterator["Sweep"]:
     """Open a sweep for the block; print the comparison at its end, close the store however it ends.
 
@@ -55,12 +56,13 @@ def open_sweep(
     Args:
         program: whose jobs they are.
         resources: what the workers may take.
+        name: of its parent run, for people.
         varied: the override keys whose values differ between the runs.
         number: how many runs there will be; None: that is not known yet.
     """
     save_sweep_config(program)
     with contextlib.ExitStack() as stack:
-        sweep = Sweep(program, resources, varied, number, stack)
+        sweep = Sweep(program, resources, name, varied, number, stack)
         yield sweep
         if not program.is_searched:
             sweep.finish()
@@ -72,6 +74,7 @@ class Sweep:
     Args:
         program: as there.
         resources: as there.
+        name: as there.
         varied: as there.
         number: as there.
         stack: closes what the sweep opens.
@@ -84,13 +87,14 @@ class Sweep:
         self,
         program: HydraProgram,
         resources: Resources,
+        name: str,
         varied: frozenset[str],
         number: int | None,
         stack: contextlib.ExitStack,
     ) -> None:
         self.results: list[Result] = []
         self._program, self._resources, self._stack = program, resources, stack
-        self._id, self._console = program.sweep_id, Console()
+        self._name, self._id, self._console = name, program.sweep_id, Console()
         self._params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
         if number is not None:
             self._params["jobs"] = number
@@ -143,7 +147,7 @@ class Sweep:
                 open_tracker(tracking.uri, tracking.experiment, first.directory)
             )
             tags = {"sweep_id": self._id, "kind": "sweep", **provenance.collect().tags}
-            opened = tracker.run(f"sweep {self._id}", params=self._params, tags=tags)
+            opened = tracker.run(self._name, params=self._params, tags=tags)
             with held_back():
                 self._store = tracker, self._stack.enter_context(opened)
         return self._store

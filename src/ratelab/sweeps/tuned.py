@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ratelab.comparison import Result, Tuned, tune
 from ratelab.config.composing import override_key
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
+from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.sweep import Sweep, open_sweep
 from ratelab.validation import Positive, UserError, explain
@@ -70,11 +71,12 @@ def sweep_tuned(
     tuning = _read(options)
     arms, seeds = _arms(jobs, tuning)
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
-    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds])).varied
+    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
     prepare_jobs(program, trials)
     # How many runs there will be is known only when no grid grows any more.
-    with open_sweep(program, resources, judged | {"learning_rate"}, None) as sweep:
+    name, varied = f"tuned {name_sweep(judged)}", judged.varied | {"learning_rate"}
+    with open_sweep(program, resources, name, varied, None) as sweep:
         returns = [sweep.run(trials)]
         best = _choose(program, sweep, returns, arms, tuning)
         final = [

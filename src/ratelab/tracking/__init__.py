@@ -5,14 +5,14 @@ the start of a program has not and training hides.
 """
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
-from ratelab.tracking.links import comparison_links
+from ratelab.tracking.links import comparison_links, write_links
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import find_runs, find_store, read_full_params, read_histories, read_windows
 from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.troubles import StoreError
-from ratelab.tracking.uris import resolve_store, sqlite_path
+from ratelab.tracking.uris import is_served, resolve_store, sqlite_path
 from ratelab.tracking.writer import MetricWriter
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "comparison_links",
     "find_runs",
     "find_store",
+    "is_served",
     "now_ms",
     "open_tracker",
     "prepare_store",
@@ -39,4 +40,5 @@ __all__ = [
     "resolve_store",
     "sqlite_path",
     "warn_of_loss",
+    "write_links",
 ]

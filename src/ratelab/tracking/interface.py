@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
+from rich.text import Text
 
 from ratelab.tracking.recorded import Recorded
 
@@ -94,7 +95,7 @@ class Tracker(Protocol):
             BaseException: whatever left the block, after the run has been marked as FAILED or KILLED.
         """
 
-    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
+    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:
         """Return the lines to print that say where these runs, and no others, are seen side by side.
 
         Args:
@@ -102,8 +103,8 @@ class Tracker(Protocol):
             sweep_id: the sweep that they are all of, if they are of one.
 
         Returns:
-            What to do, then the addresses, one a line; nothing where nothing is tracked. Nothing is asked of
-            the store.
+            What to do, then links, one a line; nothing where nothing is tracked. Nothing is asked of the
+            store.
         """
 
     def find_runs(self, sweep_id: str) -> Recorded | None:

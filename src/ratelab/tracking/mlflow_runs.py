@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from rich.text import Text
 
 from ratelab.runtime.clipping import clip
 from ratelab.runtime.endings import attempt, clean_up
@@ -202,7 +203,7 @@ class MlflowTracker(Tracker):
         with held_back():
             run._end()
 
-    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
+    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:
         """Return how to see these runs in MLflow's UI, side by side."""
         return links_to_print(self.uri, self.experiment_id, run_ids, sweep_id)
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from rich.text import Text
 
 from ratelab.tracking.interface import Run, Tracker
 
@@ -67,7 +68,7 @@ class NullTracker(Tracker):
         """Let the block run; its exceptions pass."""
         yield NullRun(name)
 
-    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:  # noqa: ARG002 - the same
+    def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:  # noqa: ARG002 - the same
         """Return nothing: nobody can see these runs."""
         return []
 

@@ -190,9 +190,12 @@ def _loss_csv(groups: Sequence[Curve], width: int) -> str:
 
 
 def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure | None:
-    """Return the figure of the accuracy on the validation split, None where it was never measured."""
+    """Return the figure of the accuracy on the validation split, None where it would show nothing.
+
+    That is where it was never measured, and of the figure by examples where it is that by steps.
+    """
     groups = [curve for curve in curves.groups if len(curve.accuracy.x)]
-    if not groups:
+    if not groups or (by_examples and _share_one_batch_size(groups)):
         return None
     bands = [curve.by_examples if by_examples else curve.accuracy for curve in groups]
 
@@ -219,6 +222,14 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     ]
     headings = ["group", "examples" if by_examples else "step", "mean", "lowest", "highest", "runs"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, rows)})
+
+
+def _share_one_batch_size(groups: Sequence[Curve]) -> bool:
+    """Say whether every update of every group had equally many examples."""
+    if any(len(curve.by_examples.x) != len(curve.accuracy.x) for curve in groups):
+        return False
+    sizes = [curve.by_examples.x / (curve.accuracy.x + 1) for curve in groups]
+    return len(np.unique(np.concatenate(sizes))) == 1
 
 
 def _bottom(bands: Sequence[Band]) -> float:

@@ -13,6 +13,11 @@ from pydantic import Field
 from ratelab.validation import Count, Positive, UserError, checked
 
 PART_OF_EXAMPLES = 10  # the largest batch, if none is given, is this part of the training examples
+# A plan has 12 bytes for an update, its rate has 4, and what computes the rates has some 40 for a moment.
+MOST_UPDATES = 100_000_000
+MOST_EPOCHS = 1_000_000
+BYTES_AN_UPDATE = 56
+UPDATES_A_SECOND = 10_000  # of the tutorial's model on one core, roughly
 
 __all__ = ["BatchPlan", "BatchSize", "constant", "growing", "plan_batches", "plan_steps"]
 
@@ -165,12 +170,14 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
         The plan of all updates; it has as many as fill a batch.
 
     Raises:
-        UserError: if a batch is wanted that is smaller than 1.
+        UserError: if a batch is wanted that is smaller than 1, and for more updates or epochs than one run
+            may have; the message says what they would need.
 
     >>> plan_batches(constant(4), examples=10, epochs=2).first_steps
     array([0, 2, 4])
     """
     largest = examples if size.largest is None else min(size.largest, examples)
+    _refuse_length(size, examples, epochs, largest)
     # Stretches of equal batches: size, factor of the rate, number of updates. A size is asked for once a
     # stretch, since the plan of a long run has millions of updates and few sizes.
     runs: list[tuple[int, float, int]] = []
@@ -187,6 +194,15 @@ def plan_batches(size: BatchSize, examples: int, epochs: int) -> BatchPlan:
             count = min(left // batch, max(1, math.ceil(min(until, left) / batch)))
             runs.append((batch, factor, count))
             steps += count
+            if steps > MOST_UPDATES:
+                raise UserError(
+                    f"epochs: a run has at most {MOST_UPDATES:,} updates; lower epochs, {epochs:,}."
+                )
+            if len(runs) > MOST_EPOCHS * 2:
+                raise UserError(
+                    f"batch: the size may change {MOST_EPOCHS:,} times in a run; it would be looked at every "
+                    f"{size.period:g} examples. Raise batch.decay_steps."
+                )
             left, seen = left - count * batch, seen + count * batch
         firsts.append(steps)
     sizes, factors, counts = zip(*runs, strict=True)
@@ -207,16 +223,33 @@ def plan_steps(size: BatchSize, examples: int, steps: int) -> BatchPlan:
         The plan of exactly `steps` updates.
 
     Raises:
-        UserError: if a batch is wanted that is smaller than 1.
+        UserError: as `plan_batches`.
 
     >>> plan_steps(constant(3), examples=10, steps=4).first_steps
     array([0, 3, 4])
     """
+    if steps > MOST_UPDATES:
+        raise UserError(f"steps: a run has at most {MOST_UPDATES:,} updates, got {steps:,}.")
     # A growing batch makes later epochs shorter, so how many are needed is found by trying.
     epochs = 1
     while (plan := plan_batches(size, examples, epochs)).steps < steps:
         epochs = max(epochs + 1, epochs * steps // plan.steps)
     return plan.first(steps)
+
+
+def _refuse_length(size: BatchSize, examples: int, epochs: int, largest: int) -> None:
+    """Raise UserError if a run has more epochs or updates than it may, before any of them is planned."""
+    # With the largest batch that there can be in most of the run: more updates there are for certain.
+    batch = _round_size(size.wanted(0), largest, 0)[0] if math.isinf(size.period) else largest
+    updates = examples // batch * epochs
+    if epochs <= MOST_EPOCHS and updates <= MOST_UPDATES:
+        return
+    days, gibibytes = updates / UPDATES_A_SECOND / 86_400, updates * BYTES_AN_UPDATE / 2**30
+    raise UserError(
+        f"epochs: a run has at most {MOST_EPOCHS:,} epochs and {MOST_UPDATES:,} updates. {epochs:,} epochs "
+        f"of {examples // batch:,} updates would need {gibibytes:,.0f} GiB of memory and, with "
+        f"{UPDATES_A_SECOND:,} updates a second, {days:,.1f} days. Lower epochs or raise batch_size."
+    )
 
 
 def _round_size(wanted: float, largest: int, seen: int) -> tuple[int, float]:

@@ -347,6 +347,8 @@ def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatc
     warned = [call.args[0] for call in run_of(tracker).warn.call_args_list]
     assert warned == ["the description of the run (config.yaml and others)", "steps.parquet"]
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
+
+
 def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
     """So results from memory and from the store make equal groups, and what differs behind the cut two."""
     texts = []

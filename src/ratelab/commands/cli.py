@@ -150,5 +150,3 @@ def _refuse_taken(port: int) -> None:
 
     if listens(port):
         raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
-
-

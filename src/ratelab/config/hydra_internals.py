@@ -4,6 +4,7 @@ Hydra publishes no way to compose the jobs of a sweep, nor its basic sweeper; py
 hydra-core from above, and tests/unit/test_hydra_internals.py says which part has moved.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,16 +15,23 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
 from ratelab.config.hydra_part import refuse_actions
+from ratelab.validation import UserError
+
+MOST_RUNS = 10_000  # to plan them takes a minute, and a gigabyte
+SECONDS_A_RUN = 10  # of a short one
 
 __all__ = [
     "Callbacks",
     "ConfigLoaderImpl",
     "FileConfigSource",
+    "count_values",
     "get_overrides_dirname",
     "guard_composition",
+    "refuse_number",
     "split_overrides",
 ]
 
@@ -50,8 +58,41 @@ def split_overrides(loader: ConfigLoader, words: Sequence[str]) -> list[list[str
     """Return the overrides of each job that `words` make: the product of all comma lists, ranges and globs.
 
     Raises:
+        UserError: for more jobs than can be planned; none has been made then.
         HydraException: for a word that is no override, or sweeps over what has no list of values.
     """
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(words))
+    refuse_number(math.prod(count_values(override) for override in overrides))
     [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return jobs
+
+
+def refuse_number(runs: int) -> None:
+    """Raise UserError if a sweep has more runs than it may.
+
+    >>> refuse_number(10**8)
+    Traceback (most recent call last):
+    ratelab.validation.UserError: a sweep has at most 10,000 runs, this one would have 100,000,000: with 10 s
+    a run 11,574.0 days. Give fewer values, or start several sweeps.
+    """
+    if runs > MOST_RUNS:
+        # In whole numbers: a product of ranges may be beyond float64.
+        days = runs * SECONDS_A_RUN // 8640
+        shown = f"{runs:,}" if runs < 10**18 else "more than 10^18"
+        raise UserError(
+            f"a sweep has at most {MOST_RUNS:,} runs, this one would have {shown}: with {SECONDS_A_RUN} s "
+            f"a run {min(days, 10**18) // 10:,}.{days % 10} days. Give fewer values, or start several sweeps."
+        )
+
+
+def count_values(override: Override) -> int:
+    """Return how many values an override gives, without making a list of them."""
+    value = override.value()
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None and value.step:
+        number = (float(value.stop) - float(value.start)) / float(value.step)
+        if not math.isfinite(number):
+            raise UserError(f"{override.input_line}: the bounds of a range must be finite.")
+        return max(0, math.ceil(number))
+    return 1

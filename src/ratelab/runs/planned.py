@@ -24,6 +24,7 @@ from ratelab.training import Job
 from ratelab.validation import UserError
 
 # The config groups that describe a run: its tags say which option was chosen in each.
+MOST_PRINTED = 100_000  # lines, which take a terminal some seconds
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
 _LONGEST_WORD = 80  # of a name, such as a key and its value
 
@@ -131,6 +132,11 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
         composed=cfg,
     )
+    if config.print_schedule and planned.steps > MOST_PRINTED:
+        raise UserError(
+            f"print_schedule: at most {MOST_PRINTED:,} rates are printed, this run has {planned.steps:,}; "
+            "all are in steps.parquet, and `ratelab preview` draws them."
+        )
     _ = planned.job  # here, so that whatever is wrong with it is told before anything is written
     return planned
 

@@ -1,10 +1,8 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +11,7 @@ import numpy as np
 from ratelab.comparison import Measured, Result
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
+from ratelab.runs.steps_file import StepsFile
 from ratelab.runtime import provenance
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.tracking.names import safe_params
@@ -35,8 +34,8 @@ class RunRecord:
         parent_id: the run of the sweep that it belongs to.
 
     Attributes:
-        result: how the run ended; "failed" until it is known better.
         epochs: how many chunks it took.
+        steps: how many updates it has recorded.
 
     Raises:
         Exception: whatever the store raises; the run, if it was made, is then FAILED.
@@ -44,22 +43,25 @@ class RunRecord:
 
     def __init__(self, planned: PlannedRun, tracker: Tracker, parent_id: str | None = None) -> None:
         self.epochs = 0
-        self._planned, self._chunks, self._seconds, self._examples = planned, list[Chunk](), 0.0, 0
+        self.steps = 0
+        self._planned, self._seconds, self._examples = planned, 0.0, 0
+        self._file, self._looks = StepsFile(), list[Measured]()
+        self._last: Chunk | None = None
         params, tags = description.params(planned), description.tags(planned)
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
             self._run = stack.enter_context(opened)
-            stack.enter_context(_keep_steps(self._run, self._chunks))
+            stack.enter_context(_keep_steps(self._run, self._file))
             with warn_of_loss(self._run, "the description of the run (config.yaml and others)"):
                 description.log_files(self._run, planned)
             self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
-        self.result = replace(begun_result(planned), run_id=self._run.id)
+        self._ended = replace(begun_result(planned), run_id=self._run.id)
 
     @property
-    def steps(self) -> int:
-        """How many updates it has recorded."""
-        return sum(len(chunk.train_loss) for chunk in self._chunks)
+    def result(self) -> Result:
+        """How the run ended; "failed" until it is known better."""
+        return replace(self._ended, validation=tuple(self._looks))
 
     def add(self, chunk: Chunk) -> None:
         """Record an epoch: every rate, some losses, the validation at the step where it was measured.
@@ -71,7 +73,8 @@ class RunRecord:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
         """
         self.epochs += 1
-        self._chunks.append(chunk)
+        self._file.add(chunk)
+        self._last, self.steps = chunk, self.steps + len(chunk.train_loss)
         self._seconds += chunk.seconds
         shown = chunk.steps % self._planned.config.tracking.train_loss_every == 0
         metrics = self._run.metrics
@@ -84,8 +87,7 @@ class RunRecord:
         for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
         self._examples += int(chunk.batch_size.sum())
-        measured = Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples)
-        self.result = replace(self.result, validation=(*self.result.validation, measured))
+        self._looks.append(Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples))
 
     def finish(
         self,
@@ -96,7 +98,8 @@ class RunRecord:
 
         A model that cannot be built or saved, as a table that cannot be kept, is a warning.
         """
-        last = self._chunks[-1]
+        last = self._last
+        assert last is not None  # noqa: S101 - a run has at least one epoch
         if test is not None:
             for key, value in zip(("test_loss", "test_accuracy"), test, strict=True):
                 self._run.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
@@ -104,8 +107,8 @@ class RunRecord:
             with warn_of_loss(self._run, "the model"):
                 self._run.log_keras_model(build_model(), self._example())
         self._stack.close()
-        self.result = replace(
-            self.result,
+        self._ended = replace(
+            self._ended,
             status="finished",
             test_accuracy=None if test is None else test[1],
             final_rate=float(last.learning_rate[-1]),
@@ -119,7 +122,7 @@ class RunRecord:
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
         if isinstance(error, Diverged):
-            self.result = replace(self.result, status="diverged", diverged_step=error.step)
+            self._ended = replace(self._ended, status="diverged", diverged_step=error.step)
         self._stack.__exit__(type(error), error, error.__traceback__)
 
     def __enter__(self) -> Self:
@@ -134,32 +137,15 @@ class RunRecord:
 
 
 @contextlib.contextmanager
-def _keep_steps(run: Run, chunks: list[Chunk]) -> Iterator[None]:
-    """Keep the chunks collected as the artifact steps.parquet, however the block ends."""
-    try:
-        yield
-    finally:
-        if chunks:
-            with warn_of_loss(run, "steps.parquet"), tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "steps.parquet"
-                _write_parquet(chunks, path)
-                run.artifact(path)
-
-
-def _write_parquet(chunks: list[Chunk], path: Path) -> None:
-    """Write a row a step: step, batch_size, the rest as float32, timestamp in milliseconds.
-
-    There is a column `momentum` where the schedule changes it.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    columns = ["learning_rate", "train_loss", "batch_size", "timestamps", "steps"]
-    if chunks[0].momentum is not None:
-        columns.append("momentum")
-    arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in columns}
-    arrays["step"], arrays["timestamp"] = arrays.pop("steps"), arrays.pop("timestamps")
-    pa.parquet.write_table(pa.table(arrays), path)
+def _keep_steps(run: Run, steps: StepsFile) -> Iterator[None]:
+    """Keep the steps collected as the artifact steps.parquet, however the block ends."""
+    with contextlib.closing(steps):
+        try:
+            yield
+        finally:
+            with warn_of_loss(run, "steps.parquet"):
+                if (path := steps.finish()) is not None:
+                    run.artifact(path)
 
 
 def begun_result(planned: PlannedRun) -> Result:

@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ratelab.runtime.quick_imports import hide_modules, quick_imports
-from ratelab.validation import Count, UserError
+from ratelab.validation import UserError
+
+# TensorFlow starts them all at once, and a machine that refuses one ends the process in an abort.
+MOST_THREADS = 1024
 
 __all__ = ["Device", "configure", "import_tensorflow", "may_be_gpu", "set_up_on_import"]
 
@@ -22,7 +25,7 @@ class Device(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     kind: Literal["auto", "cpu", "gpu"]
     index: Annotated[int, Field(ge=0)]
-    threads: Count
+    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)]
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     xla: bool | None
     deterministic: bool

@@ -215,7 +215,9 @@ def _list_starts(first: float, factor: float, last: float) -> Floats:
         return first * np.arange(np.floor(last / first) + 1)
     # Period n begins at first * (factor^n - 1) / (factor - 1). Solved for n at `last`, and one more, so that
     # rounding cannot leave one out.
-    periods = np.floor(np.log1p(last / first * (factor - 1)) / np.log(factor)) + 2
+    beyond = last / first * (factor - 1)
+    # A factor beyond float64 gives one period that never ends.
+    periods = np.floor(np.log1p(beyond) / np.log(factor)) + 2 if np.isfinite(beyond) else 2
     lengths = first * factor ** np.arange(periods)
     return np.concatenate([[0.0], np.cumsum(lengths)])
 

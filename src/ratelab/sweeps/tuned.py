@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, tune
 from ratelab.config.composing import override_key
+from ratelab.config.hydra_internals import refuse_number
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
@@ -28,9 +29,9 @@ class Tuning(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     lowest: Positive
     highest: Positive
-    points: int = Field(ge=3)
+    points: int = Field(ge=3, le=1000)
     seeds: list[int] = Field(min_length=1)
-    widenings: int = Field(ge=0)
+    widenings: int = Field(ge=0, le=100)
 
     @property
     def grid(self) -> list[float]:
@@ -70,6 +71,7 @@ def sweep_tuned(
     """
     tuning = _read(options)
     arms, seeds = _arms(jobs, tuning)
+    refuse_number(len(arms) * tuning.points * len(tuning.seeds))
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))

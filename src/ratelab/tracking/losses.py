@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ratelab.tracking.names import clip
+from ratelab.runtime.clipping import clip
 
 if TYPE_CHECKING:
     from ratelab.tracking.interface import Run

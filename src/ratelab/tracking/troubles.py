@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from ratelab.runtime.clipping import clip
 from ratelab.runtime.passwords import without_password
-from ratelab.tracking.names import clip
 from ratelab.tracking.uris import kind_of, sqlite_path
 from ratelab.validation import UserError
 

@@ -54,7 +54,7 @@ class Preflight(Callback):
 
 
 def _check_words(config: DictConfig) -> None:
-    """Take passwords out; refuse what would be passed over of the command line, say what is of the environment."""
+    """Take passwords out; refuse what would be passed over of the words, say what is of the environment."""
     hide_passwords_in(config)
     refuse_repeated([*config.hydra.overrides.hydra, *config.hydra.overrides.task])
     select = partial(OmegaConf.select, config, throw_on_resolution_failure=False)

@@ -1,4 +1,4 @@
-"""What cannot be kept of a run is a warning: a run that trained is FINISHED, one that was stopped is KILLED."""
+"""What cannot be kept of a run is a warning: runs that trained are FINISHED, those stopped are KILLED."""
 
 import signal
 
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 def test_runs_that_trained_are_finished_with_one_warning_for_all(folder):
     words = ["model._target_=undescribed.make", "allow_targets=[undescribed]", "tracking.log_model=true"]
-    process = begin(folder, *SWEEP, "~model.hidden", *words, path=folder)
+    process = begin(folder, *SWEEP, "~model.start", *words, path=folder)
     done = finish(process, folder)
     assert done.status == 0, done.err
     assert {run.info.status for run in done.runs.values()} == {"FINISHED"}

@@ -50,14 +50,3 @@ def cycle(learning_rate, steps: int):
     rate.momentum = lambda step: 0.95 - 0.1 * np.asarray(step) / steps
     return rate
 """
-UNDESCRIBED_MODEL = """
-import keras
-from keras import layers
-
-class Head(layers.Dense):
-    def get_config(self):
-        raise NotImplementedError("Head has no get_config")
-
-def make(input_shape, classes):
-    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Head(classes)])
-"""

@@ -1,4 +1,4 @@
-"""A PostgreSQL database whose first start is killed, that may not be written, or whose experiment is deleted."""
+"""A PostgreSQL database whose first start is killed, that may not be written, whose experiment is deleted."""
 
 import os
 import signal
@@ -134,7 +134,7 @@ def test_a_database_that_cannot_be_written_or_has_the_experiment_deleted_is_refu
         connection.execute(text(f"CREATE USER {database}"))
         connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {database}"))
     try:
-        with pytest.raises(UserError, match=r"does not let this user write into its table experiments\. Ask"):
+        with pytest.raises(UserError, match=r"this user INSERT in its table experiments\. Ask"):
             prepare_store(reader.render_as_string(), tmp_path, "ratelab")
         assert prepare_store(reader.render_as_string(), tmp_path)  # to be read only
     finally:

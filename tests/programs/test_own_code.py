@@ -54,8 +54,9 @@ def test_a_model_that_cannot_be_saved_is_a_warning_of_a_run_that_finished(own_co
     [warning] = done.err.splitlines()
     name = next(name for name in done.children if name.casefold().startswith("fixed model.bad=true"))
     assert warning == (
-        f"warning: {name}: the model could not be kept: RuntimeError: this layer cannot be saved. Give it what "
-        "Keras needs to save it (get_config), or set tracking.log_model=false. The run goes on without it."
+        f"warning: {name}: the model could not be kept: RuntimeError: this layer cannot be saved. "
+        "Give it what Keras needs to save it (get_config), or set tracking.log_model=false. "
+        "The run goes on without it."
     )
     ends = {run.data.params["model.bad"]: run for run in done.children.values()}
     assert {run.info.status for run in [done.parent, *ends.values()]} == {"FINISHED"}

@@ -20,7 +20,7 @@ from ratelab.runtime.progress import for_terminal
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
-from ratelab.tracking import Losses, Run, Tracker, open_tracker
+from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss
 
 Body = Callable[[DictConfig], Result]
 
@@ -151,7 +151,8 @@ class Sweep:
             if recorded is None:
                 return
             make_report(found, recorded, tracker.uri, path)
-            parent.artifact(path)
+            with warn_of_loss(parent, "report.html"):
+                parent.artifact(path)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             advice = f"Make it with: ratelab report --sweep {self._id}"

@@ -28,10 +28,11 @@ def test_runs_that_trained_are_finished_with_one_warning_for_all(folder):
         assert len(done.points(run, "learning_rate")[0]) == 250
     warnings = [line for line in done.err.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == len(done.err.splitlines())
-    kinds = ("the description of the run", "steps.parquet", "no report was made")
+    kinds = ("the description of the run", "steps.parquet", "report.html")
     for kind in kinds:
         told = [line for line in warnings if kind in line]
         assert 1 <= len(told) <= 2, told
+    assert (done.job_folder / "report.html").exists()
 
 
 def test_runs_that_are_stopped_are_killed_although_their_artifacts_are_lost(folder):

@@ -30,6 +30,7 @@ def free_port():
 @contextmanager
 def mlflow_server(folder):
     """The address of a server with a SQLite store in `folder`."""
+    folder.mkdir(exist_ok=True)
     store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
@@ -62,7 +63,7 @@ class Proxy:
     Attributes:
         address: to be used instead of the server's.
         faults: by the end of a path, what happens to its next requests, one after the other: a status, the
-            seconds that the answer takes longer, or "lost" for an answer that never arrives.
+            seconds that the answer takes longer, "lost" for an answer that never arrives, None for nothing.
     """
 
     def __init__(self, address):
@@ -95,7 +96,7 @@ class Proxy:
             self.seen[path.removeprefix(API)] += 1
             for endpoint, faults in self.faults.items():
                 if path.endswith(endpoint) and faults:
-                    return faults[0] if faults[0] == "always" else faults.pop(0)
+                    return faults.pop(0)
         return None
 
     def handle(self, request):

@@ -196,6 +196,17 @@ def test_a_run_that_cannot_begin_is_recorded_as_failed(begin, tracker, training)
     tracker.__exit__.assert_called_once()
 
 
+def test_a_store_that_cannot_be_opened_does_not_hide_why_a_run_cannot_begin(begin, monkeypatch, training):
+    def fail(*_):
+        raise UserError("the experiment has been deleted")
+
+    monkeypatch.setattr(single, "open_tracker", fail)
+    training.made.side_effect = RuntimeError("no such layer")
+    with pytest.raises(RuntimeError, match="no such layer") as raised:
+        run_single(own_part(begin()))
+    assert raised.value.__notes__ == ["and then UserError: the experiment has been deleted"]
+
+
 def test_what_breaks_in_training_ends_the_run_after_the_epochs_before_it(begin, tracker, training):
     def epochs():
         yield [chunk(0, 12)]

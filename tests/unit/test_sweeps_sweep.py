@@ -247,6 +247,22 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
     assert tracker.ended[PARENT] is None
 
 
+def test_a_report_that_the_store_does_not_take_is_kept_beside_the_jobs(
+    program, resources, jobs, tracker, lines, monkeypatch
+):
+    error = OSError("no space left")
+    tracker.find_runs.return_value = SimpleNamespace()
+
+    def make_report(*_):
+        tracker.opened[PARENT].artifact.side_effect = error
+
+    monkeypatch.setattr(sweep, "make_report", make_report)
+    run_jobs(program, resources, jobs)
+    assert lines()[-1] == f"report: {program.folder / 'report.html'}"
+    tracker.opened[PARENT].warn.assert_called_once_with("report.html", error)
+    assert tracker.ended[PARENT] is None
+
+
 def test_a_store_that_cannot_be_read_does_not_end_the_sweep_either(program, resources, jobs, tracker, lines):
     tracker.find_runs.side_effect = OSError("the store is gone")
     run_jobs(program, resources, jobs)

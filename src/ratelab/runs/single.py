@@ -13,6 +13,7 @@ from ratelab.report import schedule_lines
 from ratelab.runs.planned import PlannedRun, prepare_run
 from ratelab.runs.record import RunRecord
 from ratelab.runtime import devices, handover
+from ratelab.runtime.endings import attempt
 from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.tracking import Tracker, open_tracker
@@ -64,9 +65,9 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
     job = planned.job
     try:
         training = Training([job], _programs_of_process().get(job))
-    except Exception:  # a run that cannot begin is recorded as FAILED like one that broke
-        with _open_store(planned) as tracker, RunRecord(planned, tracker):
-            raise
+    except Exception as error:  # a run that cannot begin is recorded as FAILED like one that broke
+        attempt(error, functools.partial(_record_failure, planned, error))
+        raise
     with contextlib.ExitStack() as stack:
         # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
         # alone, this thread imports MLflow and opens the run.
@@ -82,6 +83,11 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
             progress.advance(0, chunk)
         record.finish(training.test()[0], training.model if _wants_model(planned) else None)
     return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
+
+
+def _record_failure(planned: PlannedRun, error: Exception) -> None:
+    with _open_store(planned) as tracker, RunRecord(planned, tracker):
+        raise error
 
 
 @functools.cache

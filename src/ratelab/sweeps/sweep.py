@@ -22,7 +22,7 @@ from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
-from ratelab.tracking import Losses, Run, Tracker, open_tracker
+from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss
 from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
@@ -166,7 +166,8 @@ class Sweep:
             if recorded is None:
                 return
             make_report(found, recorded, tracker.uri, path)
-            parent.artifact(path)
+            with warn_of_loss(parent, "report.html"):
+                parent.artifact(path)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             advice = f"Make it with: ratelab report --sweep {self._id}"

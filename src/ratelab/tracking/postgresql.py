@@ -1,5 +1,6 @@
 """A store in a PostgreSQL database: its schema given once, whole, and whether we may write."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 5
 _PATIENT_SECONDS = 120
+_TABLES = ("experiments", "latest_metrics", "metrics", "params", "runs", "tags")  # of those we write into
 _CREATION_LOCK = 0x7261_7465  # any number, the same in every process: "rate"
 
 
@@ -87,11 +89,12 @@ def _check_permissions(uri: str, connection: "Connection") -> None:
 
     if connection.scalar(text("SHOW transaction_read_only")) == "on":
         refuse_store(uri, "is read-only", "Name the primary server, or ask for a user who may write.")
-    query = "SELECT has_table_privilege(:table, 'SELECT, INSERT, UPDATE')"
-    for table in ("experiments", "latest_metrics", "metrics", "params", "runs", "tags"):
-        if not connection.scalar(text(query), {"table": table}):
-            advice = f"Ask its owner: GRANT SELECT, INSERT, UPDATE ON {table} TO ..., as on all its tables."
-            refuse_store(uri, f"does not let this user write into its table {table}", advice)
+    # one question for each right: asked for several, PostgreSQL says yes if there is any
+    query = text("SELECT has_table_privilege(:table, :right)")
+    for table, right in itertools.product(_TABLES, ("SELECT", "INSERT", "UPDATE")):
+        if not connection.scalar(query, {"table": table, "right": right}):
+            advice = f"Ask its owner: GRANT {right} ON {table} TO ..., as on all its tables."
+            refuse_store(uri, f"does not let this user {right} in its table {table}", advice)
 
 
 def _check_experiment(connection: "Connection", experiment: str) -> None:

@@ -1,0 +1,97 @@
+"""A disk that is full in the middle of a sweep: it is waited for, and the store stays sound."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from support.programs import ONE_WORKER, begin, finish, wait_until
+
+EPOCHS = 40
+SWEEP = ["-m", "experiment=quick", f"epochs={EPOCHS}", "tracking.train_loss_every=1", ONE_WORKER]
+SCHEDULES = "schedule=fixed,exponential,staircase"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 24 MB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted here by nobody, or by root alone")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def fill(disk):
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def begin_and_fill(disk, *words):
+    """Start a sweep whose disk is full when its first runs have begun."""
+    process = begin(disk, *SWEEP, *words)
+    wait_until((disk / "mlruns" / "artifacts").exists, process)
+    fill(disk)
+    return process
+
+
+def make_room(disk):
+    (disk / "filler").unlink()
+
+
+def assert_sound(disk):
+    with contextlib.closing(sqlite3.connect(disk / "mlruns" / "mlflow.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_sweep_waits_for_room_and_loses_no_row(disk):
+    process = begin_and_fill(disk, SCHEDULES, "seed=0")
+    time.sleep(8)
+    assert process.poll() is None
+    make_room(disk)
+    done = finish(process, disk)
+    assert done.status == 0, done.err
+    assert "Traceback" not in done.err
+    assert len(done.err) < 2000
+    assert [run.info.status for run in done.runs.values()] == ["FINISHED"] * 4
+    for run in done.children.values():
+        assert done.points(run, "learning_rate")[0] == list(range(50 * EPOCHS))
+        assert done.points(run, "train_loss")[0] == list(range(50 * EPOCHS))
+    assert_sound(disk)
+
+
+@pytest.mark.faults
+def test_after_two_minutes_the_run_is_lost_and_the_others_begin_once_there_is_room(disk):
+    process = begin_and_fill(disk, SCHEDULES, "seed=0,1", "hydra.launcher.largest_stack=1")
+    time.sleep(150)
+    make_room(disk)
+    done = finish(process, disk)
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert f"tracking.uri: {disk}/mlruns/mlflow.db: database or disk is full. Make room" in done.err
+    ends = {name: run.info.status for name, run in done.children.items()}
+    assert set(ends.values()) == {"FINISHED", "FAILED"}
+    for run in done.children.values():
+        if run.info.status == "FINISHED":
+            assert done.points(run, "learning_rate")[0] == list(range(50 * EPOCHS))
+        else:
+            assert "database or disk is full" in run.data.tags["error"]
+    assert done.parent.info.status == "FAILED"
+    assert_sound(disk)
+
+
+@pytest.mark.faults
+def test_a_disk_that_stays_full_ends_the_sweep_after_minutes_with_its_first_cause(disk):
+    start = time.monotonic()
+    done = finish(begin_and_fill(disk, SCHEDULES, "seed=0,1"), disk)
+    assert time.monotonic() - start < 300
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert f"tracking.uri: {disk}/mlruns/mlflow.db: database or disk is full. Make room" in done.err
+    assert len(done.err) < 3000
+    make_room(disk)
+    assert_sound(disk)

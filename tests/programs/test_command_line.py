@@ -21,7 +21,7 @@ BAD = {
     "one bad job of a sweep": (["schedule=fixed,exponential", "seed=0,-1", "-m"], "seed must be"),
     "the same key twice": (["seed=1", "seed=2"], "seed is given twice, as 'seed=1' and 'seed=2'"),
     "nothing to run, whichever the sweeper": (
-        ["-m", "hydra/sweeper=basic", "hydra/launcher=basic", "seed=range(0,0)"],
+        ["hydra/sweeper=basic", "hydra/launcher=basic", "seed=range(0,0)", "-m"],
         "seed=range(0,0) has no value, so there is nothing to run",
     ),
 }

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from ratelab.commands.lr_find.range_test import rising_rates
 from ratelab.tracking import prepare_store, read_histories
-from support.programs import ratelab
+from support.programs import ONE_WORKER, ratelab, train
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,17 @@ def test_it_prints_suggestions_and_what_to_do_next(found):
     )
     assert re.search(command + r"hydra.sweeper.tuning.lowest=\S+ hydra.sweeper.tuning.highest=\S+\n", printed)
     assert max(map(len, printed.partition("Next:")[0].splitlines())) <= 80
+
+
+def test_what_it_prints_to_do_next_runs_as_printed(found):
+    folder, printed = found
+    words = shlex.split(printed.partition("Next: python src/train.py ")[2].splitlines()[0])
+    small = ["epochs=1", "tracking=none", "seed=0", ONE_WORKER]
+    grid = {"points": "3", "seeds": "[9]", "widenings": "0"}
+    tuning = [f"hydra.sweeper.tuning.{key}={value}" for key, value in grid.items()]
+    done = train(folder, *words, *small, *tuning)
+    assert (done.status, done.err) == (0, "")
+    assert "base rate" in done.out
 
 
 def test_every_rate_and_loss_is_recorded(found):

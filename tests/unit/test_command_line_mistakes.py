@@ -7,6 +7,7 @@ import pytest
 from support.in_process import train
 from support.programs import HINT, unless_given
 
+LONG = ",".join(["8"] * 130)
 BAD = {
     "unknown schedule": (["schedule=daily"], "schedule/daily"),
     "decay_steps of 0": (["schedule.decay_steps=0"], "decay_steps must be greater than 0, got 0"),
@@ -86,11 +87,45 @@ BAD = {
         ["+hydra.launcher.x={_target_: os.mkdir, path: made}", "-m"],
         "hydra.launcher.x._target_: a configuration runs nothing but",
     ),
+    "~ in the folder of a run": (["hydra.run.dir='~/runs'"], "hydra.run.dir: ~ is not expanded here"),
+    "~ in the folder of a sweep": (
+        ["hydra.sweep.dir='~/runs'", "-m"],
+        "hydra.sweep.dir: ~ is not expanded here",
+    ),
+    "home of nobody for the data": (
+        ["data=mnist", "data.dir='~nobody9/x'"],
+        "data.dir: there is no home folder for '~nobody9/x'",
+    ),
+    "home of nobody for the store": (
+        ["tracking=local", "tracking.uri='sqlite:///~nobody9/x.db'"],
+        "tracking.uri: there is no home folder for '~nobody9/x.db'",
+    ),
+    "folder of a job named too long": (
+        ["model=mlp", f"model.hidden=[{LONG}]", "hydra.sweep.subdir=${hydra.job.override_dirname}", "-m"],
+        "hydra.sweep.subdir: a folder's name may have 255 bytes, not ",
+    ),
+    "folder of a run named too long": (
+        [f"hydra.run.dir='runs/{'ü' * 128}'"],
+        "hydra.run.dir: a folder's name may have 255 bytes, not 256: üüü",
+    ),
+    "text of the environment for a number": (
+        ["seed=${oc.env:RATELAB_TEST_SEED}"],
+        """for a number write 'seed="${{oc.decode:${{oc.env:RATELAB_TEST_SEED}}}}"'""",
+    ),
+    "text of the environment for an argument": (
+        ["schedule.decay_steps=${oc.env:RATELAB_TEST_SEED}"],
+        """for a number write 'schedule.decay_steps="${{oc.decode:${{oc.env:RATELAB_TEST_SEED}}}}"'""",
+    ),
     "hostile target": (
         ["model._target_=os.system"],
         "model._target_ must start with one of ratelab.",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    monkeypatch.setenv("RATELAB_TEST_SEED", "3")
 
 
 @pytest.fixture

@@ -459,3 +459,11 @@ def test_runs_of_two_commits_and_with_local_changes_are_told():
         f"the runs come from 2 commits: {'a' * 12}, {'b' * 12}",
         "some runs were made with local changes that are in no commit (git.diff in their artifacts)",
     )
+
+
+def test_a_result_as_a_number_is_what_a_search_may_choose_by():
+    """Never the accuracy on the test split; and a run that diverged is worse than any other."""
+    seen = run(accuracy=0.9, looks=[(9, 0.25, 1.0, 240), (19, 0.75, 2.0, 480)])
+    assert float(seen) == 0.75
+    assert float(run(status="diverged", looks=[(9, 0.25, 1.0, 240)])) == 0.0
+    assert float(run(status="diverged")) == 0.0

@@ -336,6 +336,12 @@ def test_what_the_program_supplies_cannot_be_given():
     assert "there is no 'classes'" in refusal("+model.classes=2")
 
 
+def test_a_number_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("RATELAB_TEST_SEED", "3")
+    assert read('seed="${oc.decode:${oc.env:RATELAB_TEST_SEED}}"').seed == 3
+    assert "oc.decode" not in refusal("epochs=three", "tracking.experiment=${oc.env:RATELAB_TEST_SEED}")
+
+
 def test_nothing_is_converted_and_nothing_can_be_changed():
     config = read("schedule.decay_steps=10", "seed=3")
     assert type(config.schedule.arguments["decay_steps"]) is int

@@ -1,11 +1,13 @@
 """`ratelab lr-find`: the rules are those of others, and mistakes end before anything is written."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from ratelab.commands.lr_find.command import next_command
 from ratelab.commands.lr_find.finding import Question
@@ -21,7 +23,7 @@ from ratelab.commands.lr_find.suggestions import (
     valley,
 )
 from ratelab.validation import UserError
-from support.in_process import ratelab
+from support.in_process import ratelab, train
 
 
 @given(
@@ -135,6 +137,41 @@ def test_what_to_do_next_shows_no_password():
         "python src/train.py experiment=tuned schedule=fixed,exponential model=mlp "
         "'tracking.uri=postgresql://me:***@host/db' "
         "hydra.sweeper.tuning.lowest=0.03 hydra.sweeper.tuning.highest=0.3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "beginning"),
+    [
+        (["experiment=quick"], "'experiment=[quick,tuned]' schedule=fixed,exponential"),
+        (["experiment=tuned", "data=digits"], "experiment=tuned schedule=fixed,exponential data=digits"),
+        (["experiment=toy"], "'experiment=[toy,tuned]' hydra"),  # whose arguments `fixed` does not take
+        (
+            ["model=mlp", "model.hidden=[8, 9]"],
+            "experiment=tuned schedule=fixed,exponential model=mlp 'model.",
+        ),
+        (["tracking.experiment='two words'"], "experiment=tuned schedule=fixed,exponential 'tracking."),
+        (["data.dir='/a b/$c'", "data=mnist"], "experiment=tuned schedule=fixed,exponential 'data.dir="),
+    ],
+)
+def test_the_next_command_can_be_given_to_a_shell_and_is_composed(tmp_path, words, beginning):
+    suggested = [Suggestion("steepest", rate, None, None, "") for rate in (1e-5, 200.0)]
+    line = next_command(suggested, Question(tuple(words), 1e-5, 100, 60))
+    assert line.startswith(f"python src/train.py {beginning}")
+    composed = [word for word in shlex.split(line)[2:] if not word.startswith("schedule=")]
+    done = train(tmp_path, *composed, "--cfg", "hydra")
+    assert (done.status, done.err) == (0, "")
+    tuning = OmegaConf.create(done.out).hydra.sweeper.tuning
+    assert (tuning.lowest, tuning.highest, tuning.points) == (3e-06, 600, 7)
+
+
+def test_the_next_command_names_the_users_configuration(tmp_path):
+    (tmp_path / "mine.yaml").write_text("defaults: [config, _self_]\nepochs: 3\n")
+    question = Question(("data=digits",), 1e-5, 100, 60, str(tmp_path), "mine")
+    line = next_command([Suggestion("steepest", 0.1, None, None, "")], question)
+    own = shlex.join(["--config-dir", str(tmp_path), "--config-name", "mine"])
+    assert line.startswith(
+        f"python src/train.py {own} experiment=tuned schedule=fixed,exponential data=digits"
     )
 
 

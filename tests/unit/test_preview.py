@@ -205,6 +205,25 @@ def test_it_draws_into_a_file(tmp_path, name, start):
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    assert ratelab(tmp_path, "preview", "--steps", "60", "--output=~/curves.svg").status == 0
+    assert (tmp_path / "home" / "curves.svg").exists()
+    done = ratelab(tmp_path, "preview", "--steps", "60", "--output=~nobody9/curves.svg")
+    assert (done.status, done.err) == (
+        1,
+        "--output: there is no home folder for '~nobody9/curves.svg'; give the whole path.\n",
+    )
+
+
+def test_the_training_examples_are_those_that_validation_leaves():
+    [curve], _ = curves(["data=digits", "batch_size=100", "epochs=1", "validation_size=1000"])
+    assert len(curve.rates) == 5
+    with pytest.raises(UserError, match="validation_size must leave training examples, got 1500"):
+        curves(["data=digits", "validation_size=1500"])
+
+
 def test_the_same_curves_give_the_same_file(tmp_path):
     made = [Curve("a", np.linspace(1, 0, 50, dtype=np.float32))]
     for name in ("one.svg", "two.svg"):

@@ -17,6 +17,7 @@ from ratelab.sweeps.jobs import plan_jobs
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.stacks import Broke, Stack, Started
 from ratelab.sweeps.sweep import open_sweep, run_jobs
+from ratelab.validation import UserError
 from support.composing import QuickComposer, hydra_program
 from support.fakes import fake_tracker, fake_workers
 
@@ -112,6 +113,30 @@ def test_the_store_is_opened_after_the_workers_were_started_and_closed_at_the_en
     run_jobs(program, resources, jobs)
     assert log == ["start", ("open", None, "ratelab", jobs.runs[0].directory), "close"]
     resources.made[0].__exit__.assert_called_once()
+
+
+SEARCHING = {"_target_": "hydra_plugins.searching.Searching", "direction": "maximize"}
+
+
+def test_a_sweep_that_is_searched_says_the_value_of_each_run_and_compares_nothing(
+    program, resources, jobs, tracker, lines, capsys
+):
+    program.config.hydra.sweeper = SEARCHING
+    returns = run_jobs(program, resources, jobs)
+    words = "data=digits tracking=none epochs=1"
+    values = [float(one.return_value) for one in returns]
+    assert capsys.readouterr().out.splitlines() == [
+        f"validation accuracy {value:.4f}: {words} schedule={name}"
+        for value, name in zip(values, ("fixed", "staircase"), strict=True)
+    ]
+    assert not any("accuracy" in line or "MLflow" in line for line in lines())
+    assert tracker.ended[PARENT] is None
+
+
+def test_a_search_for_the_smallest_accuracy_is_refused(program, resources, jobs, tracker, lines):
+    program.config.hydra.sweeper = SEARCHING | {"direction": "minimize"}
+    with pytest.raises(UserError, match=r"hydra\.sweeper\.direction must be maximize"):
+        run_jobs(program, resources, jobs)
 
 
 def test_several_calls_share_one_store_and_one_parent(program, resources, tracker, lines, log):

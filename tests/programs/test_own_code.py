@@ -81,3 +81,13 @@ def test_a_job_whose_model_cannot_be_built_fails_the_sweep(own_code):
     assert done.parent.info.status == "FAILED"
     assert "this model cannot be built" in done.artifact(done.parent, "traceback.txt").read_text()
     assert re.search(r"\* note: failed, not counted: \S+ model\.bad=True seed=0$", done.out, re.MULTILINE)
+
+
+def test_a_model_that_returns_probabilities_is_told_in_one_message(tmp_path, tmp_path_factory):
+    (tmp_path / "my_models.py").write_text(MY_MODELS)
+    own = ["allow_targets=[my_models]", "model._target_=my_models.probabilities", "~model.start"]
+    (done,) = together(tmp_path_factory, ["-m", "experiment=quick", ONE_WORKER, *own], path=tmp_path)
+    assert done.status == 1
+    assert done.err.count("model: must return logits, and its outputs lie between 0 and 1") == 1
+    assert "Traceback" not in done.err
+    assert {run.info.status for run in done.children.values()} == {"FAILED"}

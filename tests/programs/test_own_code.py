@@ -149,3 +149,13 @@ def test_what_breaks_in_tensorflow_is_one_message_and_no_folder_is_made(other_sc
     assert re.search(r"\(\S*own\.py:15\)", done.err)
     assert "Traceback" not in done.err
     assert not (done.folder / "multirun").exists()
+
+
+def test_a_model_that_returns_probabilities_is_told_in_one_message(tmp_path, tmp_path_factory):
+    (tmp_path / "my_models.py").write_text(MY_MODELS)
+    own = ["allow_targets=[my_models]", "model._target_=my_models.probabilities", "~model.start"]
+    (done,) = together(tmp_path_factory, ["-m", "experiment=quick", ONE_WORKER, *own], path=tmp_path)
+    assert done.status == 1
+    assert done.err.count("model: must return logits, and its outputs lie between 0 and 1") == 1
+    assert "Traceback" not in done.err
+    assert {run.info.status for run in done.children.values()} == {"FAILED"}

@@ -29,6 +29,10 @@ def tiny(input_shape, classes):
     head = [keras.Input(input_shape), layers.Flatten(), layers.Dense(16, activation="relu")]
     return keras.Sequential([*head, layers.Dense(classes)])
 
+def probabilities(input_shape, classes):
+    inner = keras.Sequential([keras.Input((64,)), layers.Dense(classes, activation="softmax")])
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), inner])
+
 def broken(input_shape, classes, bad: bool):
     if bad:
         raise RuntimeError("this model cannot be built")

@@ -37,8 +37,7 @@ class Network:
         import keras
 
         self.model = model
-        self._scale, self._shape = np.float32(1 / largest), input_shape(model)
-        # A graph may have been given its one input in a list or a dictionary.
+        self._scale, self._shape = np.float32(1 / largest), input_shape(model) or ()
         self._form = getattr(model, "input", None)
         # The very type: a subclass may compute something else.
         dense = [layer for layer in list_layers(model) if type(layer) is keras.layers.Dense and layer.built]
@@ -69,6 +68,12 @@ class Network:
 
         return tf.reshape(tf.cast(batch, tf.float32) * self._scale, (batch.shape[0], *self._shape))
 
+    def given(self, pixels: Any) -> Any:
+        """Return a batch of pixels as the model takes it: a graph may want its one input in a list, say."""
+        import keras
+
+        return pixels if self._form is None else keras.tree.pack_sequence_as(self._form, [pixels])
+
     def outputs(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
         """Apply the model to a batch of pixels; return what it gives, its other variables, its own losses.
 
@@ -85,7 +90,7 @@ class Network:
             *zip(model.trainable_variables, self.turn(weights), strict=True),
             *zip(model.non_trainable_variables, others, strict=True),
         ]
-        given = pixels if self._form is None else keras.tree.pack_sequence_as(self._form, [pixels])
+        given = self.given(pixels)
         # The model's own `stateless_call` goes past what Keras does around `call` when it trains: layers of a
         # subclassed model would not be told that this is training, and drop nothing.
         with (

@@ -201,7 +201,8 @@ def bytes_of_job(job: Job) -> int:
     """Estimate what a job adds to the memory of its stack: weights, slots, their new values, activations."""
     model = build_from_seed(job.build_model, np.random.SeedSequence(0))
     weights = sum(int(np.prod(variable.shape)) for variable in model.variables)
-    outputs = sum(_count_values(layer.output) for layer in model.layers)
+    # A layer that is called twice has no one output; what is left out is small beside what the others give.
+    outputs = sum(_count_values(getattr(layer, "output", [])) for layer in model.layers)
     batch = max(int(job.batches.sizes.max()), EVALUATION_BATCH)
     # Weights, gradients and slots, each twice: what an update reads and what it writes exist together.
     state = weights * 2 * (2 + job.optimizer.slots)

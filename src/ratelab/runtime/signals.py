@@ -218,5 +218,6 @@ def _end_at_once() -> None:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     runs = "KILLED" if len(said) == len(threads) else "left RUNNING, for the store did not answer"
-    _say(f"Ended at once by SIGQUIT. A run that had begun is {runs}; what waited to be stored is lost.")
+    lost = f" A run that had begun is {runs}; what waited to be stored is lost." if threads else ""
+    _say(f"Ended at once by SIGQUIT.{lost}")
     os._exit(128 + signal.SIGQUIT)

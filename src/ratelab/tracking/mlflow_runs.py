@@ -3,7 +3,7 @@
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -166,25 +166,25 @@ class MlflowTracker(Tracker):
         safe, changed = safe_tags(tags)
         if parent_id:
             safe["mlflow.parentRunId"] = parent_id
-        run = None
-        try:
-            with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
-                run = MlflowRun(
-                    self._client, self._writer, self._client.create_run(self.experiment_id, name, safe), name
-                )
-            run.params(params)
-            if changed:
-                run.artifact_text(as_json(changed), "tags_full.json")
-            with at_once(partial(self._client.set_status, run.id, "KILLED")):
+        with ExitStack() as stack:
+            run = None
+            try:
+                with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
+                    run_id = self._client.create_run(self.experiment_id, name, safe)
+                    run = MlflowRun(self._client, self._writer, run_id, name)
+                    stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED")))
+                run.params(params)
+                if changed:
+                    run.artifact_text(as_json(changed), "tags_full.json")
                 yield run
                 self._writer.flush()  # inside: metrics that cannot be stored fail the run
-        except BaseException as error:
-            if run is not None:
-                with held_back():
-                    run._end_by(error)
-            raise
-        with held_back():
-            run._end()
+            except BaseException as error:
+                if run is not None:
+                    with held_back():
+                        run._end_by(error)
+                raise
+            with held_back():
+                run._end()
 
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[str]:
         """Return how to see these runs in MLflow's UI, side by side."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ratelab.runtime import signals
 from ratelab.tracking import (
     Diverged,
     NullRun,
@@ -307,3 +308,26 @@ def test_the_clock_counts_milliseconds() -> None:
 
 def test_a_store_that_was_prepared_is_opened_again(tracker: Tracker, tmp_path: Path) -> None:
     assert prepare_store(tracker.uri, tmp_path) == tracker.uri
+
+
+def test_a_run_can_be_marked_as_killed_at_once_as_long_as_it_may_be_running(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it is being ended, which takes as long as its store lets it wait."""
+    seen: list[str] = []
+
+    def end(run: MlflowRun, error: BaseException) -> None:
+        [word] = signals._state.last_words
+        word()
+        seen.append(client.get_run(run.id).info.status)
+
+    monkeypatch.setattr(MlflowRun, "_end_by", end)
+
+    def interrupt() -> None:
+        with tracker.run("run", params={}, tags={}):
+            assert len(signals._state.last_words) == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert (seen, signals._state.last_words) == (["KILLED"], [])

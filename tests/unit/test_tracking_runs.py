@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ratelab.runtime import signals
 from ratelab.runtime.clipping import clip_apart
 from ratelab.tracking import (
     Diverged,
@@ -386,3 +387,26 @@ def test_a_run_that_was_made_while_a_signal_came_is_killed_and_not_left_running(
         tracker.run("stopped", params={}, tags={}).__enter__()
     [stopped] = [run for run in client.search_runs(["0", "1", "2"]) if run.info.run_name == "stopped"]
     assert stopped.info.status == "KILLED"
+
+
+def test_a_run_can_be_marked_as_killed_at_once_as_long_as_it_may_be_running(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it is being ended, which takes as long as its store lets it wait."""
+    seen: list[str] = []
+
+    def end(run: MlflowRun, error: BaseException) -> None:
+        [word] = signals._state.last_words
+        word()
+        seen.append(client.get_run(run.id).info.status)
+
+    monkeypatch.setattr(MlflowRun, "_end_by", end)
+
+    def interrupt() -> None:
+        with tracker.run("run", params={}, tags={}):
+            assert len(signals._state.last_words) == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert (seen, signals._state.last_words) == (["KILLED"], [])

@@ -29,13 +29,16 @@ def _outlet(stream: TextIO | None, number: int) -> TextIO:
     """Return a stream like this one over a file that takes everything; None stands for a closed one."""
     if stream is None:
         return io.TextIOWrapper(io.BufferedWriter(_Outlet(number)))
-    try:
-        stream.flush()
-        file = _Outlet(stream.fileno())
-    except OSError:  # a stream of Python's alone
+    if not isinstance(stream, io.TextIOWrapper):  # one of Python's alone
         return stream
+    stream.flush()
+    file = _Outlet(stream.fileno())
     return io.TextIOWrapper(
-        io.BufferedWriter(file), stream.encoding, stream.errors, line_buffering=bool(stream.line_buffering)
+        file if stream.write_through else io.BufferedWriter(file),  # the first under `python -u`
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
     )
 
 

@@ -56,10 +56,10 @@ def plain_endings() -> Iterator[None]:
     The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's.
     What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once.
     """
-    taken = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {**dict.fromkeys(STOPS, _terminate), signal.SIGQUIT: _leave_to_the_thread}
+    taken = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
     for number in taken:
-        signal.signal(number, _terminate)
-    signal.signal(signal.SIGQUIT, _leave_to_the_thread)
+        signal.signal(number, handlers[number])
     with _hidden_leftovers(), _listening():
         try:
             yield
@@ -69,9 +69,10 @@ def plain_endings() -> Iterator[None]:
                 raise
             sys.exit(status)
         finally:
-            # While the interpreter is taken down a signal would end it with a status of its own.
+            # While the interpreter is taken down a signal would end it with a status of its own; should that
+            # hang, SIGQUIT still ends it.
             for number in taken:
-                signal.signal(number, signal.SIG_IGN)
+                signal.signal(number, signal.SIG_DFL if number == signal.SIGQUIT else signal.SIG_IGN)
 
 
 def raise_if_told_to_stop() -> None:
@@ -217,5 +218,6 @@ def _end_at_once() -> None:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     runs = "KILLED" if len(said) == len(threads) else "left RUNNING, for the store did not answer"
-    _say(f"Ended at once by SIGQUIT. A run that had begun is {runs}; what waited to be stored is lost.")
+    lost = f" A run that had begun is {runs}; what waited to be stored is lost." if threads else ""
+    _say(f"Ended at once by SIGQUIT.{lost}")
     os._exit(128 + signal.SIGQUIT)

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -187,21 +187,22 @@ class MlflowTracker(Tracker):
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
         run, name = None, safe_run_name(name)
-        try:
-            with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
-                run_id = self._client.create_run(self.experiment_id, name, parent_id)
-                run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
-            run._log(params, tags)
-            with at_once(partial(self._client.set_status, run.id, "KILLED")):
+        with ExitStack() as stack:
+            try:
+                with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
+                    run_id = self._client.create_run(self.experiment_id, name, parent_id)
+                    run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
+                    stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED")))
+                run._log(params, tags)
                 yield run
                 self._writer.flush(run_id)  # inside: metrics that cannot be stored fail the run
-        except BaseException as error:
-            if run is not None:
-                with held_back():
-                    run._end_by(error)
-            raise
-        with held_back():
-            run._end()
+            except BaseException as error:
+                if run is not None:
+                    with held_back():
+                        run._end_by(error)
+                raise
+            with held_back():
+                run._end()
 
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:
         """Return how to see these runs in MLflow's UI, side by side."""

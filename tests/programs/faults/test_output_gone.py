@@ -46,11 +46,12 @@ def test_a_program_ends_well_although_nobody_reads(tmp_path, redirected, error):
     assert ((tmp_path / "status").read_text(), done.stderr) == ("0\n", error)
 
 
-def test_what_is_read_arrives(tmp_path):
-    script = PRINTS.format(path=str(tmp_path / "a file"))
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_read_arrives_and_what_is_an_error_at_once(tmp_path, unbuffered):
+    script = PRINTS.format(path=str(tmp_path / "a file")) + "sys.stdout.flush(); os._exit(0)"
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(SRC)},
+        env={**os.environ, "PYTHONPATH": str(SRC), "PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
         text=True,
         timeout=HANGS,

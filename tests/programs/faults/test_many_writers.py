@@ -1,0 +1,69 @@
+"""Several programs write into one SQLite store, or find it locked."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from support import SRC
+from support.programs import HANGS, begin, finish, train
+
+ROWS = 20_000
+WRITERS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+import mlflow.store.tracking.sqlalchemy_store  # imported once: so they write in the same moment
+from ratelab.tracking import open_tracker, prepare_store
+
+folder, processes, rows = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
+
+def write(name):
+    with open_tracker(store, "ratelab", folder) as tracker, tracker.run(name, params={}, tags={}) as run:
+        for first in range(0, rows, 1000):
+            steps = np.arange(first, first + 1000)
+            run.metrics("a", steps, steps / 7, steps)
+
+children = []
+for number in range(processes):
+    children.append(os.fork())
+    if not children[-1]:
+        write(f"run {number}")
+        os._exit(0)
+print([os.waitpid(child, 0)[1] for child in children])
+"""
+
+
+@pytest.mark.parametrize(
+    "processes", [2, pytest.param(4, marks=pytest.mark.faults), pytest.param(8, marks=pytest.mark.faults)]
+)
+def test_many_writers_lose_and_double_nothing(tmp_path, processes):
+    command = [sys.executable, "-c", WRITERS, str(tmp_path), str(processes), str(ROWS)]
+    statuses = subprocess.check_output(command, text=True, timeout=HANGS, env={"PYTHONPATH": str(SRC)})
+    assert statuses.strip() == str([0] * processes)
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
+        query = "SELECT count(*), count(DISTINCT step), sum(value) FROM metrics GROUP BY run_uuid"
+        rows = store.execute(query).fetchall()
+        assert [row[:2] for row in rows] == [(ROWS, ROWS)] * processes
+        assert [row[2] for row in rows] == pytest.approx([sum(range(ROWS)) / 7] * processes)
+        assert store.execute("SELECT DISTINCT status FROM runs").fetchall() == [("FINISHED",)]
+
+
+@pytest.mark.faults
+def test_a_store_that_is_locked_for_half_a_minute_is_waited_for(tmp_path):
+    assert train(tmp_path, "experiment=quick").status == 0
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        process = begin(tmp_path, "experiment=quick", "seed=1")
+        time.sleep(30)
+        assert process.poll() is None
+        holder.execute("COMMIT")
+        done = finish(process, tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert [run.info.status for run in done.everything] == ["FINISHED"] * 2
+    for run in done.everything:
+        assert done.points(run, "learning_rate")[0] == list(range(250))

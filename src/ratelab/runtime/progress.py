@@ -171,7 +171,9 @@ class Lines:
         if left is not None:
             words.append(f"{_write_seconds(left)} left")
         elif pace.unmeasured and pace.kinds > 1:
-            words.append(f"time left not known: {pace.unmeasured} of {pace.kinds} kinds of run not measured yet")
+            words.append(
+                f"time left not known: {pace.unmeasured} of {pace.kinds} kinds of run not measured yet"
+            )
         return words
 
     def _print(self, line: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ratelab.runtime import pace as pace_module
 from ratelab.runtime import progress
 from ratelab.runtime.pace import Pace
 from ratelab.runtime.progress import Bars, Lines, Silence, for_terminal
@@ -209,6 +210,20 @@ def test_what_waits_is_shared_by_the_workers():
         pace.start(worker, "softmax", 1000)
         pace.advance(worker, epoch(500, 5.0))
     assert pace.seconds_left() == 9000 * 0.01 / 2
+
+
+def test_what_short_runs_take_beside_their_training_is_counted_too(monkeypatch):
+    """Sixty runs of a hundredth of a second were told to be over in 0 s, and each took a whole one."""
+    clock = Clock()
+    monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=clock))
+    pace = Pace(alike(60, 100))
+    for _ in range(10):
+        pace.start(0, "softmax", 100)
+        clock.now += 1
+        pace.advance(0, epoch(100, 0.125))
+        pace.end(0, 0)
+    assert pace.seconds_left() == pytest.approx(50)
+    assert pace.speed(0) == pytest.approx(100)
 
 
 def test_a_kind_that_nothing_is_left_of_need_not_be_measured():

@@ -58,7 +58,7 @@ def test_a_command_for_a_store_elsewhere_names_it_as_a_shell_reads_it(tmp_path: 
 
 def test_a_terminal_that_shows_hyperlinks_gets_words_to_click_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "shows_hyperlinks", lambda: True)
-    ids = [f"{n:032}" for n in range(30)]
+    ids = [f"{n:032}" for n in range(10)]
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="standard", width=80)
     for line in links_to_print("http://host", "1", ids, "ab-1"):
@@ -70,11 +70,11 @@ def test_a_terminal_that_shows_hyperlinks_gets_words_to_click_on(monkeypatch: py
 
 
 def test_an_address_that_would_fill_the_terminal_is_not_printed() -> None:
-    many = links_to_print("http://host", "1", [f"{n:032}" for n in range(30)], "ab-1")
+    many = links_to_print("http://host", "1", [f"{n:032}" for n in range(10)], "ab-1")
     assert [line.plain.partition(": ")[0] for line in many[1:]] == ["  their charts"]
     few = links_to_print("http://host", "1", ["a1", "b2"], "ab-1")
     assert [line.plain.partition(": ")[0] for line in few[1:]] == ["  their charts", "  their learning rates"]
-    assert len(comparison_links("http://host", "1", ["a"] * 31, "ab-1")) == 1
+    assert len(comparison_links("http://host", "1", ["a"] * 11, "ab-1")) == 1
 
 
 def test_a_server_has_its_own_links_without_its_password() -> None:

@@ -301,7 +301,7 @@ def test_a_tracker_says_where_its_runs_are_seen_and_reads_them_back(tracker: Tra
     [link] = comparison_links("http://127.0.0.1:5000", found.experiment_id, [run.id])
     elsewhere = f"ratelab ui --uri {tracker.uri}"
     assert [line.plain for line in tracker.links([run.id], None)] == [
-        f"See it in MLflow: {elsewhere}",
+        f"See it in MLflow: {elsewhere}, then open",
         f"  its charts: {link.address}",
     ]
     assert [line.plain for line in tracker.links([run.id] * 2, "abc")] == [

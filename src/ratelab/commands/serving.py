@@ -44,7 +44,10 @@ def serve(store: str, port: int, runs: Recorded) -> None:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # for traces and judges, which are not ours
         "MLFLOW_BACKEND_STORE_URI": store,  # not as an argument, which every user of the machine can read
     }
-    server = subprocess.Popen([sys.executable, "-m", "mlflow", *words], env=environment)  # noqa: S603 - fixed words
+    # In a session of its own: MLflow passes Ctrl-C on to its server, which the terminal has told already.
+    server = subprocess.Popen(  # noqa: S603 - our own interpreter, fixed words
+        [sys.executable, "-m", "mlflow", *words], env=environment, start_new_session=True
+    )
     try:
         while server.poll() is None and not listens(port):
             time.sleep(SECONDS_BETWEEN_LOOKS)

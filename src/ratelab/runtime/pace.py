@@ -1,5 +1,6 @@
 """How far training is, how fast each kind of program is, and how long what is left will take."""
 
+import time
 from collections.abc import Hashable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,16 +34,30 @@ class Epoch(Protocol):
 
 @dataclass
 class _Kind:
-    """Runs of one compiled program: the updates left to do, and those measured so far with their seconds."""
+    """Runs of one compiled program.
+
+    Attributes:
+        left: the updates to do.
+        steps: those that were measured.
+        seconds: of training, for them.
+        passed: the whole seconds that stacks took, from their beginning to that of the next one.
+        trained: the seconds of training in those stacks.
+    """
 
     left: int = 0
     steps: int = 0
     seconds: float = 0.0
+    passed: float = 0.0
+    trained: float = 0.0
 
     @property
     def seconds_a_step(self) -> float | None:
         """What an update of a run costs one worker; None before enough of them were measured."""
-        return self.seconds / self.steps if self.seconds >= SECONDS_TO_MEASURE else None
+        if self.seconds < SECONDS_TO_MEASURE:
+            return None
+        # Of short runs the most is not training: to begin, to look at the splits, to be recorded.
+        beside = max(1.0, self.passed / self.trained) if self.trained else 1.0
+        return self.seconds / self.steps * beside
 
 
 @dataclass
@@ -52,6 +67,8 @@ class _Stack:
     kind: _Kind
     left: int
     is_compiled: bool
+    begin: float
+    seconds: float = 0.0
     has_begun: bool = False
 
 
@@ -81,10 +98,15 @@ class Pace:
 
     def start(self, worker: int, kind: Hashable, steps: int) -> None:
         """Note that a worker begins with runs of one kind, `steps` updates in all."""
-        before, own = self._stacks.get(worker), self._kinds[kind]
+        before, own, now = self._stacks.get(worker), self._kinds[kind], time.monotonic()
         # A worker that left its stack unfinished died: in its place is a new process, which compiles anew.
-        is_compiled = before is not None and before.kind is own and before.left <= 0
-        self._stacks[worker] = _Stack(own, steps, is_compiled)
+        if before is None or before.kind is not own or before.left > 0:
+            self._stacks[worker] = _Stack(own, steps, is_compiled=False, begin=now)
+            return
+        if before.is_compiled:
+            own.passed += now - before.begin
+            own.trained += before.seconds
+        self._stacks[worker] = _Stack(own, steps, is_compiled=True, begin=now)
 
     def advance(self, worker: int, epoch: Epoch) -> None:
         """Count an epoch of a run of the worker."""
@@ -94,6 +116,7 @@ class Pace:
         if epoch.epoch or stack.is_compiled:
             stack.kind.steps += steps
             stack.kind.seconds += epoch.seconds
+        stack.seconds += epoch.seconds
         stack.left -= steps
         stack.kind.left -= steps
         self.done += steps

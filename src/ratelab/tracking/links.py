@@ -16,7 +16,7 @@ from ratelab.tracking.uris import is_served, resolve_store
 
 UI = "http://127.0.0.1:5000"  # where `ratelab ui` listens
 STORE = "sqlite:///mlruns/mlflow.db"  # what it shows
-MOST_BY_ID = 30  # run ids that an address may hold; more curves in one chart cannot be told apart
+MOST_BY_STEP = 10  # runs on the page of rates, which reads every step of each: of thirty it takes minutes
 LONGEST = 400  # letters of an address that is printed; a hyperlink may be longer
 _VIEW = {"workflowType": "machine_learning"}  # else the UI opens its pages for language models
 
@@ -68,7 +68,7 @@ def comparison_links(
         "their charts", f"{home}/experiments/{experiment_id}/runs?{urlencode(runs, quote_via=quote)}"
     )
     rates = Link("their learning rates", f"{home}/metric?{urlencode(metric, quote_via=quote)}")
-    return [charts, rates] if len(run_ids) <= MOST_BY_ID else [charts]
+    return [charts, rates] if len(run_ids) <= MOST_BY_STEP else [charts]
 
 
 def write_links(links: Sequence[Link]) -> list[Text]:
@@ -96,8 +96,10 @@ def links_to_print(uri: str, experiment_id: str, run_ids: Sequence[str], sweep_i
     )
     if is_served(uri):
         return [Text(heading), *write_links(links)]
-    command = Text(f"{heading} {_write_command(uri, sweep_id)}")
-    return [command] if sweep_id and not shows_hyperlinks() else [command, *write_links(links)]
+    command = f"{heading} {_write_command(uri, sweep_id)}"
+    if sweep_id and not shows_hyperlinks():
+        return [Text(command)]
+    return [Text(f"{command}, then open"), *write_links(links)]
 
 
 def _write_command(uri: str, sweep_id: str | None) -> str:

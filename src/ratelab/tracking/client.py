@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
-from ratelab.tracking.names import safe_name
+from ratelab.tracking.names import check_location, safe_name
 from ratelab.tracking.patience import wait_patiently
 from ratelab.tracking.uris import is_served, kind_of
 from ratelab.validation import UserError
@@ -58,6 +58,8 @@ class Client:
         location = None
         if artifacts is not None:
             location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
+            if kind_of(self.uri) == "postgresql":
+                check_location(location)
         try:
             return self._patiently(self.mlflow.create_experiment, name, artifact_location=location)
         except MlflowException as error:

@@ -60,7 +60,7 @@ DAMAGE = {
     ),
     "killed before its parameters": (
         replace(without(NEXT, "params", *NEXT.params), metrics={}, status="RUNNING"),
-        "it has no parameters: it ended while it began, its status is RUNNING",
+        "it has no parameters: it was stopped as it began, or begins just now (RUNNING)",
     ),
     "no schedule": (without(NEXT, "params", "schedule._target_"), "it has no parameter 'schedule._target_'"),
     "no seed": (without(NEXT, "params", "seed"), "its seed is None, no such number"),
@@ -151,6 +151,14 @@ def test_a_store_with_runs_of_another_program_only_is_one_message(store):
         find_runs(uri)
     with pytest.raises(UserError, match="'Default' has no run of ratelab's here"):
         find_runs(uri, experiment="Default")
+
+
+def test_many_runs_with_one_reason_share_a_note(store):
+    many = [replace(DAMAGE["foreign"][0], run_id=f"{n:032x}", name=f"run {n}") for n in range(100, 108)]
+    _, study = read_study(store(*GOOD, *many), SWEEP)
+    names = "run 100, run 101, run 102, run 103, run 104 and 3 more"
+    assert study.notes[0] == f"cannot be read, left out: {names}: {DAMAGE['foreign'][1]}"
+    assert len(study.unreadable) == 8
 
 
 def test_a_sweep_without_any_readable_run_says_so(store):

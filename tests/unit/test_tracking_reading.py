@@ -10,7 +10,7 @@ import pytest
 from ratelab.runtime.clipping import clip_apart
 from ratelab.tracking import find_runs, find_store, now_ms, read_full_params, read_histories
 from ratelab.tracking.mlflow_schema import Tables, tables
-from ratelab.tracking.names import safe_params, safe_run_name
+from ratelab.tracking.names import check_location, safe_params, safe_run_name
 from ratelab.tracking.served_reader import ServedReader
 from ratelab.tracking.sql_reader import open_sql
 from ratelab.validation import UserError
@@ -158,6 +158,14 @@ def test_two_texts_that_differ_behind_the_cut_stay_two():
     names = {safe_run_name(f"piecewise schedule.factors={text}") for text in (first, second)}
     assert {len(name) for name in names} == {250}
     assert len(names) == 2
+
+
+def test_a_folder_that_postgresql_has_no_place_for_is_refused():
+    check_location("file:///" + "a" * 149)
+    with pytest.raises(
+        UserError, match=r"at most 157 characters of the folder .* has 158: start from a folder"
+    ):
+        check_location("file:///" + "a" * 150)
 
 
 def test_what_an_earlier_version_had_cut_is_read_in_full(tracker):

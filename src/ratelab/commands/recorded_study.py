@@ -130,7 +130,9 @@ def _check_origin(run: RecordedRun) -> None:
     if run.status not in _STATUS:
         raise ValueError(f"its status, {run.status!r}, is not known here")
     if not run.params:
-        raise ValueError(f"it has no parameters: it ended while it began, its status is {run.status}")
+        raise ValueError(
+            f"it has no parameters: it was stopped as it began, or begins just now ({run.status})"
+        )
     if not any(key.startswith("schedule.") for key in run.params):
         raise ValueError("it has no parameter 'schedule._target_'")
     # the study and its figures take these for numbers

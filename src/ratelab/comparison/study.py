@@ -63,7 +63,7 @@ def study(
         if runs  # a tuned sweep that was stopped while tuning has none
     ]
     notes = [
-        *(f"cannot be read, left out: {run.name}: {run.reason}" for run in unreadable),
+        *_notes_on_unreadable_runs(unreadable),
         *_notes_on_missing_runs(results),
         *_notes_on_edges(tuned),
         *_notes_on_origins(results),
@@ -98,6 +98,20 @@ def _add_rate(baseline: str | None, runs: Sequence[Result]) -> str | None:
     return next((full for short, full in both if short == baseline), baseline)
 
 
+def _notes_on_unreadable_runs(unreadable: Sequence[Unreadable]) -> list[str]:
+    """Return a note for each reason, with the names of the runs."""
+    names: dict[str, list[str]] = {}
+    for run in unreadable:
+        names.setdefault(run.reason, []).append(run.name)
+    return [f"cannot be read, left out: {_list_names(runs)}: {reason}" for reason, runs in names.items()]
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
 def _notes_on_missing_runs(results: Sequence[Result]) -> list[str]:
     """Return a note for each kind of run that is no outcome, with the names of the runs."""
     named = list(zip(names_of(results), results, strict=True))
@@ -105,8 +119,7 @@ def _notes_on_missing_runs(results: Sequence[Result]) -> list[str]:
     for status in ("failed", "killed", "running"):
         runs = [f"{name} seed={run.seed}" for name, run in named if run.status == status]
         if runs:
-            more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
-            notes.append(f"{status}, not counted: {', '.join(runs[:MOST_NAMED])}{more}")
+            notes.append(f"{status}, not counted: {_list_names(runs)}")
     return notes
 
 

@@ -46,7 +46,7 @@ class Tracking(_Strict):
     """Where the runs are recorded; see conf/tracking."""
 
     uri: str | None
-    experiment: Annotated[str, Field(min_length=1)]
+    experiment: Annotated[str, Field(min_length=1, max_length=250)]  # PostgreSQL has no more room
     train_loss_every: Count
     log_model: bool | None
 

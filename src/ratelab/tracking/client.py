@@ -9,10 +9,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
-from ratelab.tracking.names import safe_name
+from ratelab.tracking.names import check_location, safe_name
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.troubles import StoreError, check_is_active
-from ratelab.tracking.uris import is_served
+from ratelab.tracking.uris import is_served, kind_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +64,8 @@ class Client:
         location = None
         if artifacts is not None:
             location = (artifacts / safe_name(name).replace("/", "_")).as_uri()
+            if kind_of(self.uri) == "postgresql":
+                check_location(location)
         try:
             return self.ask(self.mlflow.create_experiment, name, artifact_location=location)
         except StoreError as error:

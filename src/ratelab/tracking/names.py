@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ratelab.runtime.clipping import clip_apart
+from ratelab.validation import UserError
 
 PARAM_LENGTH = 6000
 _TAG_LENGTH = 8000
 NAME_LENGTH = 250
+# MLflow's table of runs has 200 for what is made of it
+_LOCATION_LENGTH = 200 - len(f"/{'0' * 32}/artifacts")
 
 
 def metric_name(name: str) -> str:
@@ -53,6 +56,16 @@ def safe_texts(texts: Mapping[str, Any], length: int) -> tuple[dict[str, str], d
         if (key, safe[key]) != (name, text):
             changed[name] = text
     return safe, changed
+
+
+def check_location(location: str) -> None:
+    """Raise UserError for a folder of artifacts that PostgreSQL has no place for."""
+    if len(location) > _LOCATION_LENGTH:
+        raise UserError(
+            f"tracking.uri: PostgreSQL keeps at most {_LOCATION_LENGTH} characters of the folder for "
+            f"artifacts, and {location} has {len(location)}: start from a folder with a shorter path, or use "
+            "an MLflow server."
+        )
 
 
 def safe_run_name(name: str) -> str:

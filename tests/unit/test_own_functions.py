@@ -502,6 +502,15 @@ def test_the_line_in_a_module_beside_the_function_is_told(own, monkeypatch):
         sys.modules.pop(name)
 
 
+def test_a_model_whose_module_is_not_there_is_refused_before_anything_is_imported(own, monkeypatch):
+    monkeypatch.setitem(VALUES, "allow_targets", ["nowhere", "own_code"])
+    values = {**VALUES, "model": {"_target_": "nowhere.at.all"}}
+    with pytest.raises(UserError, match=r"_target_=nowhere.at.all: No module named 'nowhere'; is its folder"):
+        job_of(read(values))
+    assert job_of(read({**VALUES, "model": {"_target_": "own_code.no_model"}})).data
+    assert "own_code" not in sys.modules
+
+
 def test_a_function_without_a_signature_is_refused():
     with pytest.raises(UserError, match="type: its arguments cannot be read"):
         call(type, {}, {})

@@ -28,6 +28,7 @@ def job_of(config: Config) -> Job:
         UserError: if the schedule gives a rate that is negative or not finite, if a batch is larger than
             the training split, and for whatever a function of the user's raises.
     """
+    targets.refuse_absent(config.model.target)  # built later, since that needs TensorFlow
     # A schedule may be written with TensorFlow, whose threads can be set only before it computes anything.
     with devices.set_up_on_import(config.device):
         return _job_of(config)

@@ -77,6 +77,7 @@ def test_a_variable_that_says_which_code_is_loaded_is_refused(name):
         ["+hydra.callbacks.x._target_=os.mkdir", "allow_targets=[os]"],
         ["hydra/launcher=basic", "hydra/sweeper=basic"],
         ["hydra/launcher=joblib"],
+        ["+hydra.callbacks.x=${hydra.callbacks}"],  # which OmegaConf refuses, when it is read
         ["+hydra.sweeper.sampler={_target_: optuna.samplers.TPESampler, seed: 1}"],
         ["hydra/job_logging=default", "hydra/hydra_logging=default"],
         ["+hydra.job_logging.handlers.x={class: logging.StreamHandler, stream: 'ext://sys.stderr'}"],

@@ -233,7 +233,7 @@ def no_optimizer(*, momentum: float = 0.5):
     raise LookupError("no such rule")
 
 def optimizer():
-    return optimizers.Optimizer(0, lambda *_: 1 / 0, numbers_of_momenta=lambda momenta: momenta["x"])
+    return optimizers.Optimizer(0, lambda *_: updated(), numbers_of_momenta=lambda momenta: momenta["x"])
 
 def no_model(classes):
     return [].index(classes)
@@ -458,10 +458,30 @@ def test_the_other_functions_are_told_of_in_the_same_way(own, name, group, messa
 def test_what_the_functions_of_an_optimizer_raise_is_told_as_theirs(own):
     optimizer = planned("optimizer", "optimizer").optimizer
     line = line_of("return optimizers.Optimizer")
-    with pytest.raises(UserError, match=rf"optimizer: own_code.optimizer: update raised Zero.*\({line}\)"):
+    with pytest.raises(UserError, match=rf"optimizer: own_code.optimizer: update raised NameE.*\({line}\)"):
         optimizer.update(0, 0.1, [], [], [])
     with pytest.raises(UserError, match=r"optimizer: own_code.optimizer: numbers_of_momenta raised Ind"):
         optimizer.numbers_of_momenta(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "update must return weights and slots, but to read them raised TypeError: cannot unpack"),
+        (([3.0], []), "update must return weights and slots, but to read them raised AttributeError"),
+        (([], []), r"of the shapes \[\[\(2,\)\], \[\(2,\)\]\], got \[\[\]\]"),
+        (([np.ones(2)], []), r"got \[\[\(2,\)\]\]"),
+        (([np.ones(3)], [[np.ones(2)]]), r"got \[\[\(3,\)\], \[\(2,\)\]\]"),
+    ],
+)
+def test_an_update_returns_what_it_was_given(own, monkeypatch, returned, message):
+    update = planned("optimizer", "optimizer").optimizer.update
+    given = (0, 0.1, [np.ones(2)], [np.ones(2)], [[np.ones(2)]])
+    monkeypatch.setattr(sys.modules["own_code"], "updated", lambda: returned, raising=False)
+    with pytest.raises(UserError, match=message):
+        update(*given)
+    monkeypatch.setattr(sys.modules["own_code"], "updated", lambda: (given[2], given[4]))
+    assert update(*given) == (given[2], given[4])
 
 
 def test_what_a_model_raises_is_told_as_its_own(own):
@@ -500,6 +520,15 @@ def test_the_line_in_a_module_beside_the_function_is_told(own, monkeypatch):
         call(locate("calls.f"), {"x": 3}, {})
     for name in ("beside", "calls"):
         sys.modules.pop(name)
+
+
+def test_a_model_whose_module_is_not_there_is_refused_before_anything_is_imported(own, monkeypatch):
+    monkeypatch.setitem(VALUES, "allow_targets", ["nowhere", "own_code"])
+    values = {**VALUES, "model": {"_target_": "nowhere.at.all"}}
+    with pytest.raises(UserError, match=r"_target_=nowhere.at.all: No module named 'nowhere'; is its folder"):
+        job_of(read(values))
+    assert job_of(read({**VALUES, "model": {"_target_": "own_code.no_model"}})).data
+    assert "own_code" not in sys.modules
 
 
 def test_a_function_without_a_signature_is_refused():

@@ -64,9 +64,9 @@ def refuse_actions(config: DictConfig) -> None:
     for place, key, value in _values(config.hydra.job, "env_set", "hydra.job.env_set"):
         if LOADING.fullmatch(str(key)) and value != os.environ.get(str(key)):
             raise UserError(f"{place}: a configuration may not say which code is loaded; set {key} yourself.")
-    folder = config.hydra.output_subdir
-    if folder is not None and (Path(folder).name != folder or folder == ".."):
-        raise UserError(f"hydra.output_subdir must be a plain name or null, got {folder!r}.")
+    for place, _, folder in _values(config.hydra, "output_subdir", "hydra.output_subdir"):
+        if folder is not None and (Path(str(folder)).name != folder or folder == ".."):
+            raise UserError(f"{place} must be a plain name or null, got {folder!r}.")
 
 
 def _check_leave(config: DictConfig, packages: Sequence[str]) -> None:

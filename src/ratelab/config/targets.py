@@ -1,7 +1,7 @@
 """Functions named in YAML by `_target_`: which ones may be named, how they are found and called."""
 
 import difflib
-import importlib
+import importlib.util
 import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,16 @@ from ratelab.validation import (
 
 OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
 
-__all__ = ["build", "call", "check_targets", "is_allowed", "locate", "refuse_foreign", "schedule_builders"]
+__all__ = [
+    "build",
+    "call",
+    "check_targets",
+    "is_allowed",
+    "locate",
+    "refuse_absent",
+    "refuse_foreign",
+    "schedule_builders",
+]
 
 
 def check_targets(values: Any, packages: Sequence[str]) -> None:
@@ -108,6 +117,18 @@ def locate(target: str) -> Callable[..., Any]:
     if not callable(function):
         raise UserError(f"_target_={target}: must be a function or a class, got {function!r}.")
     return function  # type: ignore[no-any-return] # by its name
+
+
+def refuse_absent(target: str) -> None:
+    """Raise UserError if the package of a `_target_` is nowhere to be found; nothing is imported.
+
+    >>> refuse_absent("nowhere.tiny")
+    Traceback (most recent call last):
+    ratelab.validation.UserError: _target_=nowhere.tiny: No module named 'nowhere'; ...
+    """
+    package = target.partition(".")[0]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise UserError(f"_target_={target}: No module named {package!r}; is its folder on PYTHONPATH?")
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Mapping[str, Any]) -> Any:

@@ -28,6 +28,7 @@ def job_of(config: Config) -> Job:
         UserError: if the schedule gives a rate that is negative or not finite, if a batch is larger than
             the training split, and for whatever a function of the user's raises.
     """
+    targets.refuse_absent(config.model.target)  # built later, since that needs TensorFlow
     # A schedule may be written with TensorFlow, whose threads can be set only before it computes anything.
     with devices.set_up_on_import(config.device):
         return _job_of(config)
@@ -125,7 +126,7 @@ def _make_optimizer(target: Target) -> Optimizer:
 
     return replace(
         made,
-        update=blamed("update"),
+        update=partial(_update, blamed("update"), target.target),
         evaluated=blamed("evaluated"),
         start=blamed("start"),
         numbers_of_momenta=blamed("numbers_of_momenta"),
@@ -139,6 +140,20 @@ def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
             return function(*args, **kwargs)
 
     return call
+
+
+def _update(function: Callable[..., Any], target: str, *args: Any, **numbers: Any) -> Any:
+    """Call the update of an optimizer, which must return as many arrays as it was given, of their shapes."""
+    _, _, weights, _, slots = args
+    updated = function(*args, **numbers)
+    what = f"optimizer: {target}: update"
+    with blame(f"{what} must return weights and slots, but to read them"):
+        new_weights, new_slots = updated
+        found = [[tuple(array.shape) for array in arrays] for arrays in [new_weights, *new_slots]]
+    wanted = [[tuple(array.shape) for array in arrays] for arrays in [weights, *slots]]
+    if found != wanted:
+        raise UserError(f"{what} must return weights and slots of the shapes {wanted}, got {found}.")
+    return updated
 
 
 def _ask_size(target: str, wanted: Callable[[int], float], seen: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import hydra
 from omegaconf import DictConfig
 
-from ratelab.config import hide_passwords, register_resolvers
+from ratelab.config import read_words, register_resolvers
 from ratelab.runtime.signals import plain_endings
 
 register_resolvers()
@@ -22,5 +22,5 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 
 if __name__ == "__main__":
     with plain_endings():
-        sys.argv[1:] = hide_passwords(sys.argv[1:])
+        sys.argv[1:] = read_words(sys.argv[1:])
         main()

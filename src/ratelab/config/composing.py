@@ -4,7 +4,6 @@ import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -16,12 +15,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.config.command_line import CONF, read_words
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname, split_overrides
 from ratelab.config.schema import Config, read, register_resolvers
-from ratelab.config.secrets import hide_passwords
 from ratelab.validation import UserError
-
-CONF = Path(__file__).parents[3] / "conf"
 
 __all__ = ["Composer", "compose_jobs", "override_key", "overrides_of", "read_composed"]
 
@@ -138,7 +135,7 @@ def compose_jobs(overrides: Sequence[str]) -> list[DictConfig]:
     Raises:
         UserError: for whatever Hydra refuses.
     """
-    overrides = hide_passwords(overrides)
+    overrides = read_words(overrides)
     with _start_hydra() as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]

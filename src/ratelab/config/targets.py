@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ratelab.validation import UserError, check_arguments, unknown_key
+from ratelab.validation import UserError, check_arguments, shorten, unknown_key
 
 OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
 KERAS = tuple(
@@ -38,8 +38,8 @@ def refuse_foreign(target: str, place: str, packages: Iterable[str]) -> None:
     if own in OWN:
         raise unknown_key(f"{place}._target_={target}: {own}", name, importlib.import_module(own).__all__)
     raise UserError(
-        f"{place}._target_ must start with one of {', '.join([*OWN, *KERAS, *packages])}, got {target!r}; "
-        f"if it is yours, add 'allow_targets=[{target.partition('.')[0]}]'."
+        f"{place}._target_ must start with one of {', '.join([*OWN, *KERAS, *packages])}, "
+        f"got {shorten(target)}; if it is yours, add 'allow_targets=[{target.partition('.')[0][:40]}]'."
     )
 
 

@@ -92,6 +92,8 @@ def read(folder: Path, file: File) -> bytes:
     path = folder / file.name
     if not path.exists():
         path = folder / f"{file.name}.gz"
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device has no end
+        raise AlteredError(f"{path} is not a regular file")
     content = unpack(path.read_bytes(), path)
     file.check(content, path)
     return content

@@ -71,13 +71,13 @@ def _table(answer: "Answer") -> Table:
 
 def next_command(suggested: "Sequence[Suggestion]", overrides: Sequence[str]) -> str:
     """Return the command that tries base rates around the suggestions."""
-    from ratelab.config import hide_passwords
+    from ratelab.config import read_words
     from ratelab.config.composing import override_key
 
     rates = [one.rate for one in suggested]
     grid = {"lowest": min(rates) / 3, "highest": max(rates) * 3}
     words = [f"hydra.sweeper.tuning.{key}={rate:.1g}" for key, rate in grid.items()]
-    kept = [word for word in hide_passwords(overrides) if override_key(word) != "seed"]
+    kept = [word for word in read_words(overrides) if override_key(word) != "seed"]
     return shlex.join(
         ["python", "src/train.py", "experiment=tuned", "schedule=fixed,exponential", *kept, *words]
     )

@@ -116,7 +116,8 @@ FOUND = [
 
 @functools.cache
 def options(group):
-    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+    # Whether there is a GPU, only TensorFlow knows.
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml") if path.stem != "gpu")
 
 
 @functools.cache

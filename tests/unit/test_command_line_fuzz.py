@@ -157,7 +157,7 @@ def plan(words):
     return said
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(command_lines())
 def test_whatever_is_given_is_planned_or_refused_with_one_short_message(words):
     assert len(plan(words)) < LONGEST

@@ -26,7 +26,7 @@ def read_words(words: Sequence[str]) -> list[str]:
 
     >>> read_words(["schedule=[fixed]"])
     Traceback (most recent call last):
-    ratelab.validation.UserError: schedule must be the name of an option, as schedule=NAME, got '[fixed]'.
+    ratelab.validation.UserError: schedule=[fixed]: must be the name of an option.
     """
     for word in words:
         _check_text(word)
@@ -78,4 +78,4 @@ def _check_option(group: str, value: str) -> None:
         return
     plain = re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|[+-]?\.?(nan|inf)", value, re.IGNORECASE)
     if plain or value.startswith(("[", "{")):
-        raise UserError(f"{group} must be the name of an option, as {group}=NAME, got {shorten(value)}.")
+        raise UserError(f"{group}={value[:80]}: must be the name of an option.")

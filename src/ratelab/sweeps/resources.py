@@ -51,7 +51,7 @@ class Resources(BaseModel):
     stack: bool = True
     largest_stack: Count = 4
     workers: Count | None = None
-    memory: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    memory: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
 
     @classmethod
     def read(cls, launcher: Mapping[str, Any]) -> Self:

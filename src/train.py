@@ -6,7 +6,7 @@ from collections.abc import Callable
 import hydra
 from omegaconf import DictConfig
 
-from ratelab.config import hide_passwords, register_resolvers
+from ratelab.config import read_words, register_resolvers
 from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.outlets import outlive_readers
 from ratelab.runtime.signals import plain_endings
@@ -25,5 +25,5 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 if __name__ == "__main__":
     outlive_readers()
     with plain_endings(), suggest_at_exit():
-        sys.argv[1:] = hide_passwords(sys.argv[1:])
+        sys.argv[1:] = read_words(sys.argv[1:])
         main()

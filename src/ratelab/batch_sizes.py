@@ -17,6 +17,7 @@ PART_OF_EXAMPLES = 10  # the largest batch, if none is given, is this part of th
 MOST_UPDATES = 100_000_000
 MOST_EPOCHS = 1_000_000
 BYTES_AN_UPDATE = 56
+SHORTEST_GROWTH = 1e-6  # updates; below, numbers of growths are beyond float64
 UPDATES_A_SECOND = 10_000  # of the tutorial's model on one core, roughly
 
 __all__ = ["BatchPlan", "BatchSize", "constant", "growing", "plan_batches", "plan_steps"]
@@ -122,7 +123,7 @@ def growing(
         batch_size: of the first updates, B(0).
         examples: in the training split.
         decay_rate: the factor; in (0, 1].
-        decay_steps: updates of `batch_size` examples for one factor; > 0.
+        decay_steps: updates of `batch_size` examples for one factor; >= 1e-6.
         largest: from `batch_size` to `examples`; None: a tenth of them, or `batch_size` if that is more.
 
     Returns:
@@ -148,6 +149,8 @@ def growing(
             f"growing: largest must be from {batch_size}, batch_size, to {examples}, the training examples, "
             f"got {largest}."
         )
+    if decay_steps < SHORTEST_GROWTH:
+        raise UserError(f"growing: decay_steps must be at least {SHORTEST_GROWTH:g}, got {decay_steps}.")
     period = batch_size * decay_steps
 
     def wanted(seen: int) -> float:

@@ -34,9 +34,13 @@ __all__ = [
     "explain",
     "fit_arguments",
     "name_of",
+    "shorten",
     "signature_of",
     "unknown_key",
 ]
+
+LONGEST_VALUE = 80  # letters of a value in a message
+MOST_FINDINGS = 3  # in one message
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -67,7 +71,7 @@ def unknown_key(kind: str, key: str, known: Iterable[str]) -> UserError:
     known = sorted(known)
     near = difflib.get_close_matches(str(key), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return UserError(f"{kind}: there is no {key!r}{hint} Known: {', '.join(known) or 'none'}.")
+    return UserError(f"{kind}: there is no {shorten(key)}{hint} Known: {', '.join(known) or 'none'}.")
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:
@@ -78,11 +82,25 @@ def explain(error: ValidationError, prefix: str = "") -> str:
         if entry["type"] == "missing":  # the input is the whole mapping around it
             findings.append(f"{name} is required and was not given")
         elif entry["type"] == "extra_forbidden":
-            findings.append(f"there is no key {name!r}: remove it or mend its name")
+            findings.append(f"there is no key {shorten(name)}: remove it or mend its name")
         else:
             rule = entry["msg"].replace("Input should be", "must be")
-            findings.append(f"{name} {rule}, got {entry['input']!r}")
-    return "; ".join(findings)
+            findings.append(f"{name} {rule}, got {shorten(entry['input'])}")
+    more = [f"and {len(findings) - MOST_FINDINGS:,} more"] if len(findings) > MOST_FINDINGS else []
+    return "; ".join([*findings[:MOST_FINDINGS], *more])
+
+
+def shorten(value: object) -> str:
+    """Return how a value is written, if it is long its beginning, so that a message stays short.
+
+    >>> shorten("x" * 1000)[-20:]
+    "xxxxxxxxxxxxxxxxx..."
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of so many digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def check_value(name: str, hint: Any, value: Any) -> None:

@@ -1,5 +1,6 @@
 """The configuration: its typed schema, the functions that it names, and how it is composed."""
 
+from ratelab.config.command_line import read_words
 from ratelab.config.schema import (
     Config,
     Data,
@@ -9,7 +10,6 @@ from ratelab.config.schema import (
     read,
     register_resolvers,
 )
-from ratelab.config.secrets import hide_passwords
 from ratelab.runtime.devices import Device
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Target",
     "Tracking",
     "Warmup",
-    "hide_passwords",
     "read",
+    "read_words",
     "register_resolvers",
 ]

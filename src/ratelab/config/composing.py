@@ -15,10 +15,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.config.command_line import read_words
 from ratelab.config.files import CONF, search_first
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
-from ratelab.config.secrets import hide_passwords
 from ratelab.config.suggestions import suggest_option
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
@@ -143,7 +143,7 @@ def compose_jobs(
     Raises:
         UserError: for whatever Hydra refuses.
     """
-    overrides = hide_passwords(overrides)
+    overrides = read_words(overrides)
     with _start_hydra(config_dir) as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from ratelab import schedules
 from ratelab.config.targets import check_targets, locate, schedule_builders
@@ -14,6 +15,19 @@ from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments
 
 SEED_LIMIT = 2**32
 MANY = 3  # keys that nobody takes away by hand
+LONGEST_NAME = 200  # bytes: the name of an experiment is also that of the folder of its artifacts
+
+
+def _check_path(text: str) -> str:
+    if not text or "\0" in text:
+        raise PydanticCustomError("path", "must be a text without zero bytes, and not empty")
+    return text
+
+
+def _check_name(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text.encode()) > LONGEST_NAME:
+        raise PydanticCustomError("name", f"must be 1 to {LONGEST_NAME} bytes of printable text")
+    return text
 
 
 class _Strict(BaseModel):
@@ -26,7 +40,7 @@ class Target(BaseModel):
     """A function named in YAML by `_target_`, with its arguments beside it."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    target: str = Field(alias="_target_")
+    target: str = Field(alias="_target_", max_length=255)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -38,15 +52,15 @@ class Data(_Strict):
     """Which data, and how much of the training part is for validation."""
 
     name: str
-    dir: str | None
+    dir: Annotated[str, AfterValidator(_check_path)] | None
     validation_size: Count
 
 
 class Tracking(_Strict):
     """Where the runs are recorded; see conf/tracking."""
 
-    uri: str | None
-    experiment: Annotated[str, Field(min_length=1, max_length=250)]  # PostgreSQL has no more room
+    uri: Annotated[str, AfterValidator(_check_path)] | None
+    experiment: Annotated[str, AfterValidator(_check_name)]
     train_loss_every: Count
     log_model: bool | None
 

@@ -14,6 +14,7 @@ from ratelab.validation import (
     blame,
     fit_arguments,
     name_of,
+    shorten,
     signature_of,
     unknown_key,
 )
@@ -78,8 +79,8 @@ def refuse_foreign(target: str, place: str, packages: Sequence[str]) -> None:
         )
     keras = ["keras.Sequential", *(module for module in keras_names.NAMES if module != "keras")]
     raise UserError(
-        f"{place}._target_ must start with one of {', '.join([*OWN, *keras, *packages])}, got {target!r}; "
-        f"if it is yours, add 'allow_targets=[{target.partition('.')[0]}]'."
+        f"{place}._target_ must start with one of {', '.join([*OWN, *keras, *packages])}, "
+        f"got {shorten(target)}; if it is yours, add 'allow_targets=[{target.partition('.')[0][:40]}]'."
     )
 
 

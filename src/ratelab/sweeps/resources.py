@@ -4,16 +4,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime.devices import may_be_gpu
 from ratelab.sweeps.processes import Processes
 from ratelab.sweeps.stacks import Event, Stack, cut
-from ratelab.validation import Count, Positive, UserError, explain
+from ratelab.validation import Count, UserError, explain
 
 GIB = 2**30
 PROCESS = GIB  # TensorFlow, its compiler and the data in one process
@@ -51,7 +51,7 @@ class Resources(BaseModel):
     stack: bool = True
     largest_stack: Count = 4
     workers: Count | None = None
-    memory: Positive | None = None
+    memory: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
 
     @classmethod
     def read(cls, launcher: Mapping[str, Any]) -> Self:

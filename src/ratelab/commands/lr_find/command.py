@@ -87,7 +87,7 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
 
     It compares two schedules, but where an experiment of the words has arguments that only its own takes.
     """
-    from ratelab.config import hide_passwords
+    from ratelab.config import read_words
     from ratelab.config.composing import compose_jobs, read_composed
 
     words = _tuning_words(question.overrides)
@@ -100,7 +100,7 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
     words += _grid_words([one.rate for one in suggested])
     named = [] if question.config_name == "config" else ["--config-name", question.config_name]
     placed = [] if question.config_dir is None else ["--config-dir", question.config_dir]
-    return shlex.join(["python", "src/train.py", *placed, *named, *hide_passwords(words)])
+    return shlex.join(["python", "src/train.py", *placed, *named, *read_words(words)])
 
 
 def _tuning_words(overrides: Sequence[str]) -> list[str]:

@@ -257,8 +257,7 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         function = function.__init__
     elif not inspect.isroutine(function):
         function = type(function).__call__
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    hints: dict[str, Any] = {}
+    names, hints = getattr(inspect.unwrap(function), "__globals__", {}), dict[str, Any]()
     for key, hint in getattr(function, "__annotations__", {}).items():
         # One at a time, since one that cannot be resolved must not hide the others.
         alone = types.SimpleNamespace(__annotations__={key: hint})

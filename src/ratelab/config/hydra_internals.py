@@ -42,7 +42,7 @@ class _GuardedLoader(ConfigLoaderImpl):
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass."""
         config = super().load_configuration(*args, **kwargs)
-        refuse_actions(config)
+        refuse_actions(config, BasicSweeper.__module__.rpartition(".")[0])
         return config
 
 

@@ -28,7 +28,7 @@ CALLBACKS = {
     "hydra.experimental.callbacks.PickleJobInfoCallback",
 }
 # Of launchers and sweepers Hydra itself takes only plugins; inside their options Optuna's has a sampler.
-PLUGINS = ("hydra_plugins", "hydra._internal.core_plugins", "optuna.samplers")
+PLUGINS = ("hydra_plugins", "optuna.samplers")
 LOGGING = {
     "colorlog.ColoredFormatter",
     "logging.FileHandler",
@@ -49,15 +49,16 @@ LOADING = re.compile(
 INSTALLED = {"site-packages", "dist-packages"}
 
 
-def refuse_actions(config: DictConfig) -> None:
+def refuse_actions(config: DictConfig, own_plugins: str) -> None:
     """Raise UserError if Hydra would run code that is neither its own, ratelab's nor in `allow_targets`.
 
     Args:
         config: as composed, with Hydra's own part; nothing has been made of it.
+        own_plugins: the package of Hydra's own launchers and sweepers.
     """
     packages = _packages(config)
     _check_leave(config, packages)
-    _check_targets(config.hydra, packages)
+    _check_targets(config.hydra, packages, [*PLUGINS, own_plugins])
     for part in ("hydra_logging", "job_logging"):
         for place, key, value in _values(config.hydra, part, f"hydra.{part}"):
             _check_logging(place, key, value, packages)
@@ -75,7 +76,8 @@ def _check_leave(config: DictConfig, packages: Sequence[str]) -> None:
     Who can place a module where Python finds it runs code without a configuration; who can write only a file
     of YAML would, if it could allow what is installed anyway.
     """
-    if any(str(word).lstrip("+").startswith("allow_targets=") for word in config.hydra.overrides.task):
+    words: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    if any(word.lstrip("+").startswith("allow_targets=") for word in words):
         return
     for package in packages:
         if _is_installed(package):
@@ -85,12 +87,12 @@ def _check_leave(config: DictConfig, packages: Sequence[str]) -> None:
             )
 
 
-def _check_targets(hydra: DictConfig, packages: Sequence[str]) -> None:
+def _check_targets(hydra: DictConfig, packages: Sequence[str], plugins: Sequence[str]) -> None:
     """Raise UserError for whatever Hydra would instantiate."""
     for part in ("callbacks", "launcher", "sweeper"):
         for place, key, value in _values(hydra, part, f"hydra.{part}"):
             if key in ("_target_", "custom_search_space") and value is not None:
-                known = value in CALLBACKS if part == "callbacks" else is_allowed(str(value), PLUGINS)
+                known = value in CALLBACKS if part == "callbacks" else is_allowed(str(value), plugins)
                 _refuse_unless(known, place, value, packages)
 
 
@@ -115,8 +117,9 @@ def _refuse_unless(known: bool, place: str, value: Any, packages: Sequence[str])
 
 def _packages(config: DictConfig) -> list[str]:
     """Return `allow_targets`; what else may stand there is refused with the rest of the configuration."""
-    given = OmegaConf.select(config, "allow_targets", default=[], throw_on_missing=False)
-    return [str(package) for package in given] if isinstance(given, ListConfig) else []
+    if "allow_targets" not in config:
+        return []
+    return [str(package) for _, _, package in _values(config, "allow_targets", "allow_targets")]
 
 
 def _values(node: Any, key: str | int, place: str) -> Iterator[tuple[str, str | int, Any]]:

@@ -72,7 +72,7 @@ def refuse_arguments(target: str, arguments: Mapping[str, Any], place: str) -> N
 
     >>> refuse_arguments("keras.layers.Dense", {"activation": {"class_name": "TFSMLayer"}}, "model")
     Traceback (most recent call last):
-    ratelab.validation.UserError: model.activation: Keras would make an object of the mapping ...
+    ratelab.validation.UserError: model.activation: Keras would make an object of the mapping; ...
     """
     # Keras restores an object from such a mapping, of whatever class it names.
     for inner in _mappings(arguments, place):

@@ -11,13 +11,13 @@ from ratelab.config import keras_names
 from ratelab.validation import (
     COLLECTING,
     UserError,
-    blame,
     fit_arguments,
     name_of,
     shorten,
     signature_of,
     unknown_key,
 )
+from ratelab.validation.blame import blame
 
 OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
 

@@ -14,7 +14,8 @@ from ratelab.config import Config, Target, targets
 from ratelab.optimizers import Optimizer
 from ratelab.runtime import devices
 from ratelab.training import Job, momenta_of, rates_of
-from ratelab.validation import UserError, blame
+from ratelab.validation import UserError
+from ratelab.validation.blame import blame
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.schedules.plateau import Reactive
-from ratelab.validation import Count, UserError, blame, checked, name_of, signature_of
+from ratelab.validation import Count, UserError, checked, name_of, signature_of
+from ratelab.validation.blame import blame
 
 Steps = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]  # rates, momenta, or parts of their formulas

@@ -1,20 +1,14 @@
 """The model as a function of its weights, from bytes to logits."""
 
 import contextlib
-import re
-import sysconfig
-import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ratelab.training.models_accepted import input_shape, list_layers
-from ratelab.validation import UserError
-
-LONGEST = 200  # characters of what an error says: Keras' own go on for a page
+from ratelab.validation.blame import blame
 
 __all__ = ["Network"]
 
@@ -96,7 +90,7 @@ class Network:
         with (
             keras.StatelessScope(state, collect_losses=True) as scope,
             _products_along_rows(self._dense),
-            _told_of_model(f"{type(model).__name__}, given pixels of shape {tuple(pixels.shape)},"),
+            blame(f"model: {type(model).__name__}, given pixels of shape {tuple(pixels.shape)},"),
         ):
             outputs = model(given, training=training)
             # Keras adds up the values of each, and adds in 32 bits under mixed precision, too.
@@ -111,29 +105,6 @@ class Network:
         logits, others, penalties = self.outputs(weights, others, pixels, training=training)
         # Under mixed precision the logits come in 16 bits, too few for a sum of exponentials.
         return tf.cast(logits, tf.float32), others, penalties
-
-
-@contextlib.contextmanager
-def _told_of_model(what: str) -> Iterator[None]:
-    """Turn whatever a model raises into one message: what it says, and where in the user's file."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        # Keras writes in colours, and over many lines.
-        words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
-        said = f"{type(error).__name__}: {words[:LONGEST]}{_place_of(error)}"
-        raise UserError(f"model: {what} raised {said}") from error
-
-
-def _place_of(error: Exception) -> str:
-    """Return file and line of the innermost frame in code of the user's; "" if there is none."""
-    # Installed packages and ours are not the user's.
-    others = *sysconfig.get_paths().values(), str(Path(__file__).parents[1])
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(("<", *others))]
-    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 
 @contextlib.contextmanager

@@ -5,13 +5,9 @@ import difflib
 import functools
 import inspect
 import json
-import signal
-import sysconfig
-import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from hydra.errors import CompactHydraException
@@ -27,7 +23,6 @@ __all__ = [
     "Positive",
     "Rate",
     "UserError",
-    "blame",
     "check_arguments",
     "check_value",
     "checked",
@@ -48,11 +43,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**63)]  # what an array can hold
 
-LONGEST = 200  # characters of what an error says: Keras' own go on for a page
 COLLECTING = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-# Where no code of the user's lies: Python's own modules and ours.
-OTHERS = (sysconfig.get_path("stdlib"), str(Path(__file__).parent))
-INSTALLED = {"site-packages", "dist-packages"}
 
 
 class UserError(CompactHydraException, ValueError):
@@ -203,31 +194,6 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         ) from None
 
 
-@contextlib.contextmanager
-def blame(what: str, kind: type[UserError] = UserError) -> Iterator[None]:
-    """Turn whatever a user's function raises in the block into one message: who, what, and where in his file.
-
-    Exits and warnings that are errors count as well; a UserError and a signal pass.
-
-    Args:
-        what: the function and what it was given.
-        kind: of the error that is raised.
-
-    >>> with blame("halve(steps=0)"):
-    ...     1 / 0
-    Traceback (most recent call last):
-    ratelab.validation.UserError: halve(steps=0) raised ZeroDivisionError: division by zero
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except BaseException as error:
-        if _is_signal(error):
-            raise
-        raise kind(f"{what} raised {_words_of(error)}{_place_of(error)}") from error
-
-
 def _match(
     function: Callable[..., Any], arguments: Mapping[str, Any], supplied: Collection[str]
 ) -> Iterator[tuple[str, Any]]:
@@ -278,39 +244,6 @@ def _fit(name: str, hint: Any, value: Any) -> Any:
         except (TypeError, ValueError):
             raise refusal from None
     return value
-
-
-def _is_signal(error: BaseException) -> bool:
-    """Say whether an exception came from outside: a signal, not the function that was just running."""
-    if type(error) is not KeyboardInterrupt:
-        return isinstance(error, KeyboardInterrupt)  # of another kind: raised by a handler of the program's
-    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def _words_of(error: BaseException) -> str:
-    """Return the kind of an error and what it says, in one line."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # it is the user's, too
-        text = ""
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _place_of(error: BaseException) -> str:
-    """Return file and line of the innermost frame in code of the user's; "" if there is none."""
-    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [(file, line) for file, line in places if _is_users(file)]
-    if not own:
-        return ""
-    file, line = own[-1]
-    path = Path(file)
-    return f" ({path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line})"
-
-
-def _is_users(file: str) -> bool:
-    return not (file.startswith(("<", *OTHERS)) or INSTALLED & set(Path(file).parts))
 
 
 @functools.lru_cache(maxsize=256)

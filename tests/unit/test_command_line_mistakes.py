@@ -106,7 +106,7 @@ BAD = {
     ),
     "folder of a run named too long": (
         [f"hydra.run.dir='runs/{'ü' * 128}'"],
-        "hydra.run.dir: a folder's name may have 255 bytes, not 256: üüü",
+        "hydra.run.dir holds a name of more than 255 bytes, got ",
     ),
     "text of the environment for a number": (
         ["seed=${oc.env:RATELAB_TEST_SEED}"],

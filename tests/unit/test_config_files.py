@@ -184,7 +184,7 @@ def test_what_hydra_saved_is_the_same_run(planned, tmp_path):
 
 
 def test_the_artifact_of_a_run_is_the_same_run(planned, tmp_path):
-    kept = yaml.safe_dump(description._public(planned.config))
+    kept = yaml.safe_dump(description._public(planned))
     assert "uri" not in kept
     write(tmp_path, kept, "kept.yaml")
     again = replan(tmp_path, name="kept")

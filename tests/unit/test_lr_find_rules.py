@@ -135,7 +135,7 @@ def test_what_to_do_next_shows_no_password():
     line = next_command([one], Question(("model=mlp", "seed=0,1", uri), 1e-5, 100, 60))
     assert line == (
         "python src/train.py experiment=tuned schedule=fixed,exponential model=mlp "
-        "'tracking.uri=postgresql://me:***@host/db' "
+        "tracking.uri=postgresql://me@host/db "
         "hydra.sweeper.tuning.lowest=0.03 hydra.sweeper.tuning.highest=0.3"
     )
 

@@ -4,6 +4,7 @@ import copy
 import re
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
@@ -19,8 +20,9 @@ FOLDERS = [".", "a b", "it's", 'a "quote"', "größe ü", "a=b,c", "x\\y", "a\\'
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """The configuration of a sweep, in the default folder."""
+    """The configuration of a sweep, in the default folder; Hydra has begun."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(GlobalHydra, "config_loader", lambda _: composer()._loader)
     return fresh()
 
 

@@ -1,5 +1,7 @@
 """Jobs of another launcher: how far they are, and what they say at the end."""
 
+import io
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -56,7 +58,7 @@ def test_jobs_without_a_result_say_nothing(capsys, returns):
     assert capsys.readouterr().out == ""
 
 
-def test_it_says_how_far_they_are_while_the_launcher_blocks(monkeypatch, capsys):
+def test_it_says_how_far_they_are_while_the_launcher_blocks(monkeypatch):
     seen = iter(
         [None, ("RUNNING",), ("FINISHED", "RUNNING"), ("FINISHED", "RUNNING"), ("FINISHED", "FAILED")]
     )
@@ -70,17 +72,19 @@ def test_it_says_how_far_they_are_while_the_launcher_blocks(monkeypatch, capsys)
             "1", tuple(RecordedRun(str(n), "", one, {}, {}, {}) for n, one in enumerate(statuses)), ""
         )
 
-    said = []
+    said = io.StringIO()  # pytest's own loses what a thread writes while it is read
 
     def launch():
-        while "2 of 2" not in "".join(said):
-            said.append(capsys.readouterr().out)
+        while "2 of 2" not in said.getvalue():
+            time.sleep(0.001)
         return []
+
+    monkeypatch.setattr("sys.stdout", said)
 
     monkeypatch.setattr(elsewhere, "_SECONDS", 0.001)
     monkeypatch.setattr(elsewhere, "find_runs", find)
     run_elsewhere(PROGRAM, jobs_of(2, "sqlite:////x.db"), launch)
-    assert "".join(said).splitlines() == [
+    assert said.getvalue().splitlines() == [
         "0 of 2 runs have begun",
         "0 of 2 runs have ended, 1 running",
         "1 of 2 runs have ended, 1 running",

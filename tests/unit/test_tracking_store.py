@@ -253,8 +253,8 @@ def test_a_deleted_experiment_is_refused_before_anything_is_trained(database: Pa
         columns = "name, artifact_location, lifecycle_stage"
         connection.execute(f"INSERT INTO experiments ({columns}) VALUES ('gone', 'x', 'deleted')")  # noqa: S608
     project = database.parent.parent
-    before = read_tree(project)
     assert prepare_store(URI, project) == prepare_store(URI, project, "another")
+    before = read_tree(project)  # a store that was copied here has been told where its artifacts are
     with pytest.raises(UserError) as refusal:
         prepare_store(URI, project, "gone")
     assert str(refusal.value) == (

@@ -72,8 +72,13 @@ def _is_longer(texts: list[str], most: int) -> bool:
 
 
 def _check_option(group: str, value: str) -> None:
-    """Refuse lists, numbers and truth values where an option of one of our groups is to be named."""
+    """Refuse lists, numbers and truth values where an option of one of our groups is to be named.
+
+    Of experiments a list may be chosen: each is on top of the one before.
+    """
     if not value or not group.isidentifier() or not (CONF / group).is_dir():
+        return
+    if group == "experiment" and re.fullmatch(r"\[[\w, ]*[a-z_][\w, ]*\]", value):
         return
     plain = re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|[+-]?\.?(nan|inf)", value, re.IGNORECASE)
     if plain or value.startswith(("[", "{")):

@@ -64,7 +64,7 @@ def refuse_without_sweep(words: Iterable[str]) -> None:
 
     >>> refuse_without_sweep(["hydra.launcher.workers=2"])
     Traceback (most recent call last):
-    ratelab.validation.UserError: hydra.launcher.workers=2 is for sweeps and this is a single run; add -m.
+    ratelab.validation.UserError: hydra.launcher.workers=2 is for sweeps and this is a single run; add -m, ...
     """
     for word in words:
         if word.lstrip("+~").startswith(OF_SWEEPS):

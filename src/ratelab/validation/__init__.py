@@ -85,7 +85,7 @@ def shorten(value: object) -> str:
     """Return how a value is written, if it is long its beginning, so that a message stays short.
 
     >>> shorten("x" * 1000)[-20:]
-    "xxxxxxxxxxxxxxxxx..."
+    'xxxxxxxxxxxxxxxxx...'
     """
     try:
         text = repr(value)

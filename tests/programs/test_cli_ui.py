@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pytest
 
 from ratelab import tracking
-from ratelab.commands import cli, serving
+from ratelab.commands import serving
 from ratelab.commands.cli import commands
 from ratelab.tracking import Recorded, RecordedRun, comparison_links
 from support import SRC, in_process
@@ -84,7 +84,7 @@ def test_the_links_of_the_newest_sweep_come_last_and_no_request_is_logged_over_t
 def test_of_a_server_only_the_links_are_printed(tmp_path, monkeypatch):
     """It has a UI of its own; that its port is in use on this machine is no mistake."""
     runs = (RecordedRun("a1", "fixed seed=0", "FINISHED", {}, {}, {}),)
-    monkeypatch.setattr(cli, "prepare_store", lambda uri, _: uri)
+    monkeypatch.setattr(tracking, "find_store", lambda uri, _: uri)
     monkeypatch.setattr(tracking, "find_runs", lambda *_: Recorded("1", runs, "sweep ab", "ab"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

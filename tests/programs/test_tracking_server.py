@@ -192,7 +192,7 @@ def test_a_server_that_refuses_is_a_user_error(
     with pytest.raises(UserError) as refusal:
         prepare_store(f"http://me:hush@{refusing}/{status}/", tmp_path)
     assert time.perf_counter() - start < 5
-    assert f"tracking.uri: http://me:***@{refusing}/{status} " in str(refusal.value)
+    assert f"tracking.uri: http://{refusing}/{status} " in str(refusal.value)
     assert reason in str(refusal.value)
     assert advice in str(refusal.value)
     assert "hush" not in str(refusal.value)
@@ -216,7 +216,7 @@ def test_a_server_that_never_answers_is_given_up_in_seconds(tmp_path: Path) -> N
 
 
 def test_postgresql_without_a_server_or_driver_is_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"tracking\.uri: postgresql://me:\*\*\*@127") as refusal:
+    with pytest.raises(UserError, match=r"tracking\.uri: postgresql://me@127") as refusal:
         prepare_store(f"postgresql://me:hush@127.0.0.1:{free_port()}/db", tmp_path)
     assert "hush" not in str(refusal.value)
     assert not any(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Stacks are trained in this process."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from ratelab.data import load
 from ratelab.runs.job_of import job_of
 from ratelab.sweeps.stacks import Broke
-from ratelab.training import Program, bytes_of_job
+from ratelab.training import Program, Training, bytes_of_job
 from support.configs import VALUES, planned_run
 from support.stacks import bits, kinds, rates, trained
 
@@ -63,18 +64,31 @@ def test_a_model_that_cannot_be_stacked_is_trained_one_by_one(tensorflow, words)
 
 
 def test_a_mistake_of_the_users_breaks_each_run_without_a_traceback(tensorflow, own_models):
-    message = "model: must be a built keras.Model (give it a keras.Input), got str."
+    rule = "give it a keras.Input, or call it once on a batch of shape (1, 8, 8)"
+    message = f"model: must be a built keras.Model ({rule}), got str."
     assert trained(*rates(0, 1, 2, model=own_models("string"))) == [
         Broke(7, n, message, "") for n in range(3)
     ]
 
 
-def test_any_other_error_breaks_each_run_with_its_traceback(tensorflow, own_models, monkeypatch):
+def test_what_a_users_model_raises_breaks_each_run_with_its_place(tensorflow, own_models, monkeypatch):
     monkeypatch.setenv("RATELAB_WORD", "boom")
     events = trained(*rates(0, 1, 2, model=own_models("word")))
     assert kinds(events) == "0! 1! 2!"
-    assert {event.message for event in events} == {"boom"}
-    assert all("own_models.py" in e.traceback and "RuntimeError: boom\n" in e.traceback for e in events)
+    [message] = {event.message for event in events}
+    words = "model: own_models.word(input_shape=(8, 8), classes=10) raised RuntimeError: boom ("
+    assert message.startswith(words)
+    assert re.search(r"own_models\.py:12\)$", message)
+    assert {event.traceback for event in events} == {""}
+
+
+def test_an_error_of_our_own_breaks_each_run_with_its_traceback(tensorflow, monkeypatch):
+    monkeypatch.setattr(Training, "test", lambda _: 1 / 0)
+    events = trained(*rates(0, 1, 2))
+    assert kinds(events) == "0 1 2 0 1 2 0 1 2 0! 1! 2!"
+    broken = events[-3:]
+    assert {event.message for event in broken} == {"division by zero"}
+    assert all("ZeroDivisionError: division by zero\n" in event.traceback for event in broken)
 
 
 def test_another_device_setting_than_that_of_the_process_breaks_each_run(tensorflow):

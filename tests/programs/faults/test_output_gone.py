@@ -70,6 +70,6 @@ def test_a_sweep_of_which_only_the_first_line_is_read_is_recorded(tmp_path):
         timeout=HANGS,
     )
     assert ((tmp_path / "status").read_text(), done.stderr) == ("0\n", SAID)
-    assert done.stdout == "2 runs, 500 steps\n"
+    assert done.stdout == "2 runs, 500 steps; compiling first\n"
     assert {run.info.status for run in so_far(tmp_path).everything} == {"FINISHED"}
     assert len(so_far(tmp_path).everything) == 3

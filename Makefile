@@ -12,7 +12,8 @@ sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds e
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
 
 test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) src tests/unit
+	$(BIN)/python -m pytest $(PARALLEL) tests/training tests/programs
 
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab

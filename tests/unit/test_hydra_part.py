@@ -76,7 +76,7 @@ def test_a_variable_that_says_which_code_is_loaded_is_refused(name):
         ["+hydra.callbacks.x._target_=mine.Notes", "allow_targets=[mine]"],
         ["+hydra.callbacks.x._target_=os.mkdir", "allow_targets=[os]"],
         ["hydra/launcher=basic", "hydra/sweeper=basic"],
-        ["hydra/launcher=joblib"],
+        ["hydra/launcher=submitit_local"],
         ["+hydra.callbacks.x=${hydra.callbacks}"],  # which OmegaConf refuses, when it is read
         ["+hydra.sweeper.sampler={_target_: optuna.samplers.TPESampler, seed: 1}"],
         ["hydra/job_logging=default", "hydra/hydra_logging=default"],

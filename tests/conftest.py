@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ratelab.runtime import devices
+from ratelab.runtime.devices import Device
 from support import ROOT
 from support.packages import OWN_MODELS
 
@@ -18,18 +20,28 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no erro
 settings.load_profile("untimed")
 
 
+# Of every test that trains in its own process: one process has one setting.
+DEVICE = Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
+
+
 @pytest.fixture(scope="session")
 def tensorflow():
     """TensorFlow on one thread of the CPU, as every test that trains wants it."""
-    from ratelab.config import Device
-    from ratelab.runtime import devices
-
-    devices.configure(
-        Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
-    )
+    devices.configure(DEVICE)
     import tensorflow as tf
 
     return tf
+
+
+@pytest.fixture(autouse=True)
+def _one_device_setting(request):
+    """Find the test that sets another device in this process: all later ones that train would fail.
+
+    Not in the first tier, where nothing trains: its tests plan runs as users do, with whatever device there is.
+    """
+    yield
+    if request.node.get_closest_marker("unit") is None:
+        assert devices._configured in (None, DEVICE)
 
 
 @pytest.fixture(scope="session")

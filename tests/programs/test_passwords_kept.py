@@ -48,7 +48,7 @@ class Gate(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_):
-        pass
+        """Print nothing about requests."""
 
 
 for verb in ("GET", "POST", "PUT", "PATCH"):

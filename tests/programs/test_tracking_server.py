@@ -2,11 +2,8 @@
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +16,7 @@ import pytest
 from ratelab.tracking import MetricWriter, open_tracker, prepare_store, read_windows
 from ratelab.tracking.mlflow_runs import MlflowTracker
 from ratelab.validation import UserError
+from support.servers import free_port, mlflow_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -27,39 +25,10 @@ pytestmark = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", store]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for(address, process, folder / "log")
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
         yield address
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(timeout=20)
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=1):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"mlflow server did not start:\n{log.read_text()}")
 
 
 def history(client: Any, run_id: str, key: str) -> list[tuple[int, str, int]]:

@@ -373,7 +373,7 @@ def of_class(call, shape=(None, 8, 8)):
             self.dense.build((None, 64))
 
         def build(self, input_shape):
-            pass  # Keras would call the model here
+            """Do nothing: Keras would call the model here."""
 
         def call(self, x, training=False):
             return call(self, x, training)

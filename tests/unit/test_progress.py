@@ -11,7 +11,7 @@ from rich.console import Console
 from ratelab.runtime import pace as pace_module
 from ratelab.runtime import progress
 from ratelab.runtime.pace import Pace
-from ratelab.runtime.progress import Bars, Lines, Silence, for_terminal
+from ratelab.runtime.progress import Bars, Lines, for_terminal
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
@@ -430,16 +430,6 @@ def test_a_name_with_brackets_is_shown_as_it_is(kind, runs, name, request):
     reporter.start(0, name, "softmax", 1)
     reporter.close()
     assert name in str(printed())
-
-
-def test_silence_says_nothing(capfd):
-    reporter = Silence()
-    reporter.begin(alike(1, 1))
-    reporter.start(0, "fixed", "softmax", 1)
-    reporter.advance(0, epoch(1))
-    reporter.end(0, 0)
-    reporter.close()
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("kind", ["lines", "bars"])

@@ -159,13 +159,18 @@ def test_a_stack_for_another_device_gets_another_process(context):
     assert len(context.made) == 2
 
 
-def test_a_stack_whose_process_died_is_trained_once_more_in_a_new_one(context):
+def train_with_a_death(context):
+    """Train two stacks; the only process dies when it has ended the first of their runs."""
     with Processes(stacks_of(2), 1, 0) as workers:
         context.die(0, Epoch(0, 0, chunk()), ended(0))
         events = iter(workers)
         assert kinds([next(events) for _ in range(4)]) == "* 0 0. *"
         context.send(1, ended(1), None)
         assert kinds(events) == "1."
+
+
+def test_a_stack_whose_process_died_is_trained_once_more_in_a_new_one(context):
+    train_with_a_death(context)
     assert len(context.made) == 2
     context.made[0].kill.assert_called_once()
 
@@ -231,12 +236,7 @@ def test_a_signal_is_raised_between_two_looks_although_nothing_comes(context, mo
 
 
 def test_a_death_is_told_with_the_runs_that_are_trained_once_more(context, capsys):
-    with Processes(stacks_of(2), 1, 0) as workers:
-        context.die(0, Epoch(0, 0, chunk()), ended(0))
-        events = iter(workers)
-        assert kinds([next(events) for _ in range(4)]) == "* 0 0. *"
-        context.send(1, ended(1), None)
-        assert kinds(events) == "1."
+    train_with_a_death(context)
     assert capsys.readouterr().err == (
         f"Worker process {os.getpid()} died (SIGKILL: want of memory); once more is trained: fixed seed=0.\n"
     )

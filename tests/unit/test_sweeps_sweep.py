@@ -156,16 +156,21 @@ def test_several_calls_share_one_store_and_one_parent(program, resources, tracke
     tracker.links.assert_called_once_with([result.run_id for result in opened.results], SWEEP_ID)
 
 
-def test_the_jobs_run_in_the_order_of_their_stacks_and_return_in_that_of_their_numbers(
-    program, resources, jobs, tracker, lines
-):
+def run_and_listen(program, resources, jobs):
+    """Run the jobs; return what Hydra returns, and the numbers of the jobs in the order in which they ran."""
     seen = []
 
     def listen(cfg, run=None):
         seen.append(HydraConfig.get().job.num)
         return run(cfg)
 
-    returns = run_jobs(replace(program, task=listen), resources, jobs)
+    return run_jobs(replace(program, task=listen), resources, jobs), seen
+
+
+def test_the_jobs_run_in_the_order_of_their_stacks_and_return_in_that_of_their_numbers(
+    program, resources, jobs, tracker, lines
+):
+    returns, seen = run_and_listen(program, resources, jobs)
     assert seen == [1, 0]
     assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
     assert [one.return_value.choices["schedule"] for one in returns] == ["fixed", "staircase"]
@@ -301,13 +306,7 @@ def test_a_job_whose_folder_cannot_be_written_is_recorded_all_the_same(
     program.folder.mkdir(parents=True)
     for number in range(2):
         (program.folder / str(number)).write_text("a file where a folder is wanted")
-    seen = []
-
-    def listen(cfg, run=None):
-        seen.append(HydraConfig.get().job.num)
-        return run(cfg)
-
-    returns = run_jobs(replace(program, task=listen), resources, jobs)
+    returns, seen = run_and_listen(program, resources, jobs)
     assert seen == [1, 0]
     assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
     assert [one.return_value.status for one in returns] == ["finished"] * 2

@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
 STORE = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
-COLUMNS = ["key", "value", "timestamp", "step", "is_nan", "run_uuid"]
 
 
 def imported_names() -> list[str]:
@@ -50,19 +49,6 @@ def fail(part: str) -> None:
 def test_what_is_imported_is_still_there(name: str) -> None:
     if not is_there(name):
         fail(name)
-
-
-@pytest.mark.parametrize(
-    ("table", "column"),
-    [
-        *((mlflow_internals.metrics_table, column) for column in COLUMNS),
-        *((mlflow_internals.latest_metrics_table, column) for column in COLUMNS),
-        *((mlflow_internals.runs_table, column) for column in ("run_uuid", "lifecycle_stage")),
-    ],
-)
-def test_the_tables_have_their_columns(table: Any, column: str) -> None:
-    if column not in table().columns:
-        fail(f"the column {column} of {table().name}")
 
 
 @pytest.mark.parametrize("argument", ["timeout", "max_retries", "raise_on_status", "kwargs"])

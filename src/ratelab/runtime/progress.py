@@ -14,7 +14,7 @@ from ratelab.runtime.pace import Epoch, Pace
 
 SECONDS_BETWEEN_LINES = 5.0  # a log of an hour stays below a thousand lines
 
-__all__ = ["Bars", "Lines", "Reporter", "Silence", "for_terminal"]
+__all__ = ["Bars", "Lines", "Reporter", "for_terminal"]
 
 
 class Reporter(Protocol):
@@ -179,25 +179,6 @@ class Lines:
     def _print(self, line: str) -> None:
         # As it is: in a file a line must not be broken, and brackets are no markup.
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-class Silence:
-    """Says nothing."""
-
-    def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
-        """Say nothing."""
-
-    def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
-        """Say nothing."""
-
-    def advance(self, worker: int, epoch: Epoch) -> None:
-        """Say nothing."""
-
-    def end(self, worker: int, missing: int) -> None:
-        """Say nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class _TimeLeft(ProgressColumn):

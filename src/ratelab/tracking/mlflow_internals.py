@@ -16,37 +16,13 @@ from ratelab.tracking.environment import silence_mlflow
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from requests import Response
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine
 
 
 def find_engine(client: "MlflowClient") -> "Engine | None":
     """Return the connections that MLflow's own store works with; None if the store is a server's."""
     engine: Engine | None = getattr(client._tracking_client.store, "engine", None)
     return engine
-
-
-def metrics_table() -> "Table":
-    """Return the table of all points: key, value, timestamp, step, is_nan, run_uuid."""
-    from mlflow.store.tracking.dbmodels.models import SqlMetric
-
-    table: Table = SqlMetric.__table__
-    return table
-
-
-def latest_metrics_table() -> "Table":
-    """Return the table of the last point of each metric of each run, with the columns of `metrics_table`."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
-
-    table: Table = SqlLatestMetric.__table__
-    return table
-
-
-def runs_table() -> "Table":
-    """Return the table of the runs: run_uuid, lifecycle_stage, and more."""
-    from mlflow.store.tracking.dbmodels.models import SqlRun
-
-    table: Table = SqlRun.__table__
-    return table
 
 
 def make_tables(uri: str, artifacts: Path) -> None:

@@ -1,4 +1,4 @@
-"""MLflow's tables, as far as they are read here, known without MLflow, whose import takes seconds.
+"""MLflow's tables, as far as they are read and written here, without MLflow, whose import takes seconds.
 
 A new MLflow may change them; tests/unit/test_tracking_reading.py compares with MLflow's own, and what is read
 with its own answers.
@@ -28,7 +28,7 @@ class Tables:
 
 @functools.cache
 def tables() -> Tables:
-    """Return the tables with the columns that are read."""
+    """Return the tables with the columns that are read or written."""
     from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table
 
     known = MetaData()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ratelab.tracking.mlflow_internals import find_engine, latest_metrics_table, metrics_table, runs_table
+from ratelab.tracking.mlflow_internals import find_engine
+from ratelab.tracking.mlflow_schema import tables
 from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class SqliteSink(_SqlSink):
         super().__init__(engine)
         from sqlalchemy.dialects.sqlite import insert
 
-        compiled = insert(metrics_table()).on_conflict_do_nothing().compile(dialect=engine.dialect)
+        compiled = insert(tables().metrics).on_conflict_do_nothing().compile(dialect=engine.dialect)
         self._statement, self._columns = str(compiled), compiled.positiontup or []
 
     def _begin(self, connection: "Connection") -> None:
@@ -171,7 +172,7 @@ def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:
     """Raise StoreError unless there are all these runs, none of them deleted."""
     from sqlalchemy import select
 
-    runs = runs_table()
+    runs = tables().runs
     active = select(runs.c.run_uuid).where(runs.c.run_uuid.in_(run_ids), runs.c.lifecycle_stage == "active")
     if missing := set(run_ids) - set(connection.scalars(active)):
         gone = ", ".join(sorted(missing))
@@ -184,7 +185,7 @@ def _update_latest(connection: "Connection", batch: Sequence[Rows]) -> None:
     from sqlalchemy.dialects import postgresql, sqlite
 
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    table = latest_metrics_table()
+    table = tables().latest_metrics
     statement = dialect.insert(table)
     new = statement.excluded
     order = ("step", "timestamp", "value")

@@ -37,7 +37,7 @@ def tensorflow():
 def _one_device_setting(request):
     """Find the test that sets another device in this process: all later ones that train would fail.
 
-    Not in the first tier, where nothing trains: its tests plan runs as users do, with whatever device there is.
+    Not in the first tier, where nothing trains: its tests plan runs for whatever device there is.
     """
     yield
     if request.node.get_closest_marker("unit") is None:

@@ -274,6 +274,15 @@ def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     assert [step for step, _, _ in history(client, run_id, "a")] == list(range(5000))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C counts, also where the tests were started in the background and inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_need_not_wait_for_a_store_that_is_gone(uri: str, run_id: str) -> None:
     with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

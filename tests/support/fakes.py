@@ -51,8 +51,7 @@ def chunk(epoch=0, steps=50, **changes):
         "learning_rate": np.full(steps, 0.1, np.float32),
         "train_loss": np.arange(first, first + steps, dtype=np.float32) / 8,
         "timestamps": START + np.arange(first, first + steps),
-        "val_loss": 0.25,
-        "val_accuracy": 0.5 + epoch / 8,
+        "validation": {"loss": 0.25, "accuracy": 0.5 + epoch / 8},
         "seconds": 0.5,
         "batch_size": np.full(steps, 24, np.int32),
         "examples_seen": None,
@@ -79,7 +78,7 @@ def fake_workers(stacks):
                 steps = run.steps // run.config.epochs
                 for epoch in range(run.config.epochs):
                     yield Epoch(0, run.number, chunk(epoch, steps))
-                test = (0.25, 0.5 + run.number / 64) if run.config.test else None
+                test = {"loss": 0.25, "accuracy": 0.5 + run.number / 64} if run.config.test else None
                 yield Ended(0, run.number, test, None)
 
     workers = create_autospec(Workers, instance=True)
@@ -94,6 +93,6 @@ def fake_training(*epochs):
     """A training that gives these chunks of its only run."""
     training = create_autospec(Training, instance=True)
     training.__iter__.side_effect = lambda: iter([[one] for one in epochs])
-    training.test.return_value = [(0.25, 0.875)]
+    training.test.return_value = [{"loss": 0.25, "accuracy": 0.875}]
     training.model.return_value = "the model"
     return training

@@ -90,7 +90,7 @@ def load_small(directory=None):
     """Load the small "mnist" and check that every example is where it belongs."""
     data = load("mnist", directory=directory, validation_size=20)
     images, labels = SMALL["train-images-idx3-ubyte"], SMALL["train-labels-idx1-ubyte"]
-    assert images[16:] == data.validation.images.tobytes() + data.train.images.tobytes()
-    assert list(labels[8:]) == [*data.validation.labels, *data.train.labels]
-    assert SMALL["t10k-images-idx3-ubyte"][16:] == data.test.images.tobytes()
-    assert list(SMALL["t10k-labels-idx1-ubyte"][8:]) == data.test.labels.tolist()
+    assert images[16:] == data.validation.inputs.tobytes() + data.train.inputs.tobytes()
+    assert list(labels[8:]) == [*data.validation.targets, *data.train.targets]
+    assert SMALL["t10k-images-idx3-ubyte"][16:] == data.test.inputs.tobytes()
+    assert list(SMALL["t10k-labels-idx1-ubyte"][8:]) == data.test.targets.tolist()

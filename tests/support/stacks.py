@@ -40,6 +40,6 @@ def bits(events, number):
     chunks = [event.chunk for event in own if isinstance(event, Epoch)]
     return [
         *((c.first_step, c.learning_rate.tobytes(), c.train_loss.tobytes()) for c in chunks),
-        *((c.epoch, c.val_loss, c.val_accuracy) for c in chunks),
+        *((c.epoch, c.validation) for c in chunks),
         *(event.test for event in own if isinstance(event, Ended)),
     ]

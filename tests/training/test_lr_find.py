@@ -26,13 +26,16 @@ def test_every_loss_equals_softmax_regression_by_hand(tensorflow, steps):
 
     [(config, job)] = planned(*QUICK, "seed=3")
     rates = rising_rates(0.001, 1, steps)
-    test = range_test([job], batches_of(config, len(job.data.train.labels), steps), rates)
+    test = range_test([job], batches_of(config, len(job.data.train), steps), rates)
     weights_seed, order_seed = np.random.SeedSequence(3).spawn(2)
     weights, bias = (
         v.numpy().astype(np.float64)
         for v in build_from_seed(job.build_model, weights_seed).trainable_variables
     )
-    images, labels = job.data.train.images.reshape(-1, 64) / job.data.largest, job.data.train.labels
+    images, labels = (
+        job.data.train.inputs.reshape(-1, 64) * np.float32(job.data.scale),
+        job.data.train.targets,
+    )
     expected = []
     for step, rate in enumerate(rates):
         order = epoch_order(order_seed, step // 50, len(labels), 1).ravel()
@@ -50,7 +53,7 @@ def test_every_loss_equals_softmax_regression_by_hand(tensorflow, steps):
 
 def test_each_seed_has_a_row_and_is_the_same_alone(tensorflow):
     (config, first), (_, second) = planned(*QUICK, "seed=0,1")
-    batches, rates = batches_of(config, len(first.data.train.labels), 60), rising_rates(0.001, 1, 60)
+    batches, rates = batches_of(config, len(first.data.train), 60), rising_rates(0.001, 1, 60)
     both = range_test([first, second], batches, rates)
     assert both.seeds == (0, 1)
     for row, job in zip(both.losses, (first, second), strict=True):
@@ -60,7 +63,7 @@ def test_each_seed_has_a_row_and_is_the_same_alone(tensorflow):
 def test_losses_are_missing_from_where_they_are_not_finite(tensorflow):
     [(config, job)] = planned(*QUICK, "model=mlp", "seed=0")
     rates = rising_rates(1, 1e30, 50)
-    [losses] = range_test([job], batches_of(config, len(job.data.train.labels), 50), rates).losses
+    [losses] = range_test([job], batches_of(config, len(job.data.train), 50), rates).losses
     missing = np.isnan(losses)
     assert missing.any()
     assert not missing[: int(np.argmax(missing))].any()
@@ -70,7 +73,7 @@ def test_losses_are_missing_from_where_they_are_not_finite(tensorflow):
 def test_the_schedule_its_momentum_and_the_test_split_play_no_part(tensorflow):
     [(config, job)] = planned(*QUICK, "optimizer.momentum=0.9", "seed=0")
     [(_, cycled)] = planned(*QUICK, "optimizer.momentum=0.9", "schedule=one_cycle", "seed=0")
-    batches, rates = batches_of(config, len(job.data.train.labels), 50), rising_rates(0.001, 1, 50)
+    batches, rates = batches_of(config, len(job.data.train), 50), rising_rates(0.001, 1, 50)
     blind = replace(cycled, data=replace(cycled.data, test=cycled.data.test[:1]))
     plain, other = (range_test([one], batches, rates).losses for one in (job, blind))
     np.testing.assert_array_equal(plain, other)

@@ -24,8 +24,8 @@ def own_job(build, *, seed=0, xla=None, rate=0.1, images=None):
     data = load("digits", validation_size=300)
     data = replace(data, train=data.train[: BATCH * STEPS])
     if images is not None:
-        data = replace(data, train=replace(data.train, images=images))
-    plan = plan_batches(constant(BATCH), len(data.train.labels), 1)
+        data = replace(data, train=replace(data.train, inputs=images))
+    plan = plan_batches(constant(BATCH), len(data.train), 1)
     rates = Tabulated(tabulate(exponential(rate, decay_steps=5, decay_rate=0.9), plan.steps))
     return Job(seed, rates, plan, build, data, optimizers.sgd(), xla, "own")
 
@@ -275,14 +275,14 @@ def train_by_keras(job):
     weights_seed, order_seed = np.random.SeedSequence(job.seed).spawn(2)
     model = build_from_seed(job.build_model, weights_seed)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    order = epoch_order(order_seed, 0, len(job.data.train.labels), 1).reshape(STEPS, BATCH)
+    order = epoch_order(order_seed, 0, len(job.data.train), 1).reshape(STEPS, BATCH)
     losses = []
     for rate, rows in zip(job.rates.table, order, strict=True):
-        pixels = pixels_of(model, job.data.train.images[rows])
+        pixels = pixels_of(model, job.data.train.inputs[rows])
         with tf.GradientTape() as tape:
             logits = tf.cast(model(pixels, training=True), tf.float32)
             penalties = [tf.reduce_sum(penalty) for penalty in model.losses]
-            loss = cross_entropy(job.data.train.labels[rows], logits) + sum(penalties)
+            loss = cross_entropy(job.data.train.targets[rows], logits) + sum(penalties)
         gradients = tape.gradient(loss, model.trainable_variables)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             variable.assign_sub(rate * tf.convert_to_tensor(gradient))
@@ -301,8 +301,8 @@ def test_own_models_train_as_an_eager_loop_of_keras_trains_them(tensorflow, buil
     np.testing.assert_allclose(chunk.train_loss, losses, rtol=tolerance)
     for ours, theirs in zip(training.model().variables, twin.variables, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=10 * tolerance, atol=tolerance)
-    logits = np.asarray(training.model()(pixels_of(twin, job.data.test.images)))
-    assert training.test()[0][1] == (logits.argmax(1) == job.data.test.labels).mean()
+    logits = np.asarray(training.model()(pixels_of(twin, job.data.test.inputs)))
+    assert training.test()[0]["accuracy"] == (logits.argmax(1) == job.data.test.targets).mean()
 
 
 @pytest.mark.parametrize("build", STACKED)
@@ -600,10 +600,10 @@ def test_a_model_that_is_kept_predicts_what_was_measured(tensorflow, tracker, mo
     job = own_job(build)
     training = Training([job], Program(job))
     list(training)
-    pixels = pixels_of(training.model(), job.data.test.images)
+    pixels = pixels_of(training.model(), job.data.test.inputs)
     with tracker.run("own model", params={}, tags={}) as run:
         run.log_keras_model(training.model(), pixels)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
-    hits = loaded.predict(pixels).argmax(1) == job.data.test.labels
-    assert training.test()[0][1] == hits.mean()
+    hits = loaded.predict(pixels).argmax(1) == job.data.test.targets
+    assert training.test()[0]["accuracy"] == hits.mean()

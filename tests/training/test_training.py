@@ -22,7 +22,7 @@ STEPS = 50  # an epoch of the digits: 1,200 training examples
 
 def digits_job(build_model, optimizer, *, rate=0.1, epochs=1, seed=0, batch=BATCH, xla=None):
     dataset = load("digits", validation_size=300)
-    plan = plan_batches(constant(batch), len(dataset.train.labels), epochs)
+    plan = plan_batches(constant(batch), len(dataset.train), epochs)
     rates = Tabulated(tabulate(exponential(rate, decay_steps=20, decay_rate=0.7), plan.steps))
     return Job(seed, rates, plan, build_model, dataset, optimizer, xla, "digits")
 
@@ -42,10 +42,10 @@ def batches(job):
     train = job.data.train
     sizes = iter(job.batches.sizes.tolist())
     for epoch, steps in enumerate(np.diff(job.batches.first_steps)):
-        left = epoch_order(order_seed, epoch, len(train.labels), 1).ravel()
+        left = epoch_order(order_seed, epoch, len(train), 1).ravel()
         for size in itertools.islice(sizes, int(steps)):
             rows, left = left[:size], left[size:]
-            yield (train.images[rows] / job.data.largest).astype(np.float32), train.labels[rows]
+            yield (train.inputs[rows] * np.float32(job.data.scale)).astype(np.float32), train.targets[rows]
 
 
 def test_losses_and_weights_equal_softmax_regression_by_hand(tensorflow):
@@ -136,12 +136,12 @@ def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, 
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
-    loss, accuracy = training.test()[0] if split == "test" else (chunks[-1].val_loss, chunks[-1].val_accuracy)
+    measured = training.test()[0] if split == "test" else chunks[-1].validation
     part = getattr(load("digits", validation_size=300), split)
-    logits = training.model().predict(part.images / np.float32(16), verbose=0).astype(np.float64)
-    by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), part.labels]
-    assert accuracy == (logits.argmax(1) == part.labels).mean()
-    assert loss == pytest.approx(by_hand.mean(), rel=1e-5)
+    logits = training.model().predict(part.inputs / np.float32(16), verbose=0).astype(np.float64)
+    by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), part.targets]
+    assert measured["accuracy"] == (logits.argmax(1) == part.targets).mean()
+    assert measured["loss"] == pytest.approx(by_hand.mean(), rel=1e-5)
 
 
 def test_schedules_share_weights_and_batches_of_a_seed(tensorflow):
@@ -226,7 +226,7 @@ def test_dropout_and_batch_normalisation_move_their_own_variables(tensorflow):
     training, chunks = chunks_of(digits_job(build, optimizers.sgd(), epochs=5))
     mean = training.model().layers[1].moving_mean.numpy()
     assert (mean > 0).any()
-    assert chunks[-1].val_accuracy > 0.7
+    assert chunks[-1].validation["accuracy"] > 0.7
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def growing_job(
     build, optimizer, *, epochs=4, schedule=None, rate=0.6, steps=30, batch=24, largest=200, xla=None
 ):
     job = digits_job(build, optimizer, epochs=epochs, xla=xla)
-    examples = len(job.data.train.labels)
+    examples = len(job.data.train)
     size = growing(batch, examples, decay_rate=rate, decay_steps=steps, largest=largest)
     plan = plan_batches(size, examples, epochs)
     return replace(job, batches=plan, rates=rates_of(schedule or fixed(0.05), plan.rate_factors))
@@ -416,8 +416,8 @@ def test_schedule_free_losses_are_at_y_and_its_results_and_its_model_at_x(tensor
     chunks = [chunk for (chunk,) in training]
     np.testing.assert_allclose(np.concatenate([c.train_loss for c in chunks]), losses, rtol=1e-4)
     validation, test = job.data.validation, job.data.test
-    at_x = [probabilities(x, s.images.reshape(-1, 64) / 16, s.labels)[1] for s in (validation, test)]
-    assert [chunks[-1].val_loss, training.test()[0][0]] == pytest.approx(at_x, rel=1e-4)
+    at_x = [probabilities(x, s.inputs.reshape(-1, 64) / 16, s.targets)[1] for s in (validation, test)]
+    assert [chunks[-1].val_loss, training.test()[0]["loss"]] == pytest.approx(at_x, rel=1e-4)
     for ours, theirs in zip(training.model().get_weights(), x, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 

@@ -33,10 +33,10 @@ def test_weights_come_where_they_were_asked_for_and_give_the_result(tensorflow):
     assert first.weights is None
     kernel, bias = (weights.astype(np.float64) for weights in second.weights)
     test = load("digits", validation_size=300).test
-    logits = test.images.reshape(-1, 64) / 16 @ kernel + bias
-    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.labels]
-    loss, accuracy = second.test
-    assert accuracy == (logits.argmax(1) == test.labels).mean()
+    logits = test.inputs.reshape(-1, 64) / 16 @ kernel + bias
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.targets]
+    loss, accuracy = second.test["loss"], second.test["accuracy"]
+    assert accuracy == (logits.argmax(1) == test.targets).mean()
     assert loss == pytest.approx(losses.mean(), rel=1e-5)  # float32 against float64
 
 

@@ -65,12 +65,12 @@ def nowhere(server):
 def test_digits_are_those_of_sklearn_in_their_order():
     data, original = load("digits", validation_size=300), load_digits()
     parts = (data.validation, data.train, data.test)
-    assert [len(part.labels) for part in parts] == [300, 1200, 297]
-    assert np.array_equal(original.images, np.concatenate([part.images for part in parts]))
-    assert np.array_equal(original.target, np.concatenate([part.labels for part in parts]))
-    assert (data.name, data.classes, data.largest) == ("digits", 10, 16.0)
-    assert original.images.max() == data.largest
-    assert (np.uint8, np.int32) == (data.test.images.dtype, data.test.labels.dtype)
+    assert [len(part.targets) for part in parts] == [300, 1200, 297]
+    assert np.array_equal(original.images, np.concatenate([part.inputs for part in parts]))
+    assert np.array_equal(original.target, np.concatenate([part.targets for part in parts]))
+    assert (data.name, data.classes, data.scale) == ("digits", 10, 1 / 16)
+    assert original.images.max() * data.scale == 1
+    assert (np.uint8, np.int32) == (data.test.inputs.dtype, data.test.targets.dtype)
 
 
 def test_the_digest_does_not_depend_on_the_split():
@@ -80,9 +80,9 @@ def test_the_digest_does_not_depend_on_the_split():
 
 def test_arrays_are_shared_and_cannot_be_written():
     first, second = (load("digits", validation_size=300) for _ in range(2))
-    assert np.shares_memory(first.train.images, second.train.images)
+    assert np.shares_memory(first.train.inputs, second.train.inputs)
     for split in (first.train, first.validation, first.test):
-        for array in (split.images, split.labels):
+        for array in (split.inputs, split.targets):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
 

@@ -66,7 +66,7 @@ def test_the_tutorials_run_has_27500_steps():
 
 def test_the_number_of_training_examples_is_that_of_the_data():
     loaded = data.load("digits", validation_size=300)
-    assert data.training_examples("digits") == len(loaded.train.labels) + 300
+    assert data.training_examples("digits") == len(loaded.train) + 300
     with pytest.raises(UserError, match="there is no 'mnits'; did you mean 'mnist'"):
         data.training_examples("mnits")
 

@@ -19,7 +19,9 @@ CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 def epoch(steps, seconds=1.0, *, number=1, accuracy=0.9):
     """An epoch of a run; by default not the first one, whose seconds hold the compilation."""
-    return SimpleNamespace(epoch=number, train_loss=range(steps), seconds=seconds, val_accuracy=accuracy)
+    return SimpleNamespace(
+        epoch=number, train_loss=range(steps), seconds=seconds, validation={"accuracy": accuracy}
+    )
 
 
 def alike(runs, steps):

@@ -20,7 +20,7 @@ def config(**changes):
 def test_runs_that_agree_share_the_arrays_of_their_batches_and_of_their_data():
     first, second = (job_of(config(seed=seed, learning_rate=0.1 / (seed + 1))) for seed in (0, 1))
     assert first.batches is second.batches
-    assert np.shares_memory(first.data.train.images, second.data.train.images)
+    assert np.shares_memory(first.data.train.inputs, second.data.train.inputs)
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 25}, {"epochs": 4}, {"batch": GROWING}])

@@ -63,7 +63,7 @@ def keep_files(run):
 
 def end_well(opened):
     opened.add(chunk())
-    opened.finish((0.5, 0.875))
+    opened.finish({"loss": 0.5, "accuracy": 0.875})
 
 
 def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
@@ -163,11 +163,11 @@ def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
     planned, model = planned_run(0), object()
     opened = RunRecord(planned, tracker)
     opened.add(chunk())
-    opened.finish((0.5, 0.875), lambda: model)
+    opened.finish({"loss": 0.5, "accuracy": 0.875}, lambda: model)
     given, example = run_of(tracker).log_keras_model.call_args.args
     assert given is model
     assert example.dtype == np.float32
-    np.testing.assert_array_equal(example, planned.job.data.test.images[:1] / np.float32(16))
+    np.testing.assert_array_equal(example, planned.job.data.test.inputs[:1] / np.float32(16))
 
 
 def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracker):
@@ -319,7 +319,7 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     opened = RunRecord(planned_run(0), tracker)
     run_of(tracker).log_keras_model.side_effect = error
     opened.add(chunk())
-    opened.finish((0.5, 0.875), build)
+    opened.finish({"loss": 0.5, "accuracy": 0.875}, build)
     run_of(tracker).warn.assert_called_once_with("the model", error)
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
     assert opened.result.test_accuracy == 0.875
@@ -330,7 +330,7 @@ def test_metrics_that_cannot_be_stored_make_the_run_fail_and_not_finish(tracker)
     opened.add(chunk())
     run_of(tracker).metrics.side_effect = OSError("no space left")
     with pytest.raises(OSError, match="no space left") as raised:
-        opened.finish((0.5, 0.875))
+        opened.finish({"loss": 0.5, "accuracy": 0.875})
     opened.close(raised.value)
     assert tracker.ended == {NAME: raised.value}
     assert opened.result.status == "failed"

@@ -73,7 +73,7 @@ def context(monkeypatch):
 
 
 def ended(number):
-    return Ended(0, number, (0.5, 0.5), None)
+    return Ended(0, number, {"loss": 0.5, "accuracy": 0.5}, None)
 
 
 @pytest.fixture

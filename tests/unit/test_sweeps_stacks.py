@@ -29,7 +29,12 @@ def test_stacks_of_one_device_and_one_environment_share_a_process():
 
 @pytest.mark.parametrize(
     "event",
-    [Started(0, STACK), Epoch(0, 2, chunk()), Ended(0, 2, (0.5, 0.5), None), Broke(0, 2, "why", "where")],
+    [
+        Started(0, STACK),
+        Epoch(0, 2, chunk()),
+        Ended(0, 2, {"loss": 0.5, "accuracy": 0.5}, None),
+        Broke(0, 2, "why", "where"),
+    ],
     ids=lambda event: type(event).__name__,
 )
 def test_an_event_is_the_same_but_for_the_number_of_its_worker(event):

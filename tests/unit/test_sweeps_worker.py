@@ -35,7 +35,7 @@ def trained(monkeypatch):
         epochs = given or [[chunk(epoch) for _ in jobs] for epoch in range(EPOCHS)]
         training.__iter__.side_effect = lambda: iter(epochs)
         training.test.side_effect = lambda: (
-            fake.test(len(jobs)) or [(0.5, place / 8) for place in range(len(jobs))]
+            fake.test(len(jobs)) or [{"loss": 0.5, "accuracy": place / 8} for place in range(len(jobs))]
         )
         training.model.side_effect = fake.models
         return training
@@ -55,7 +55,7 @@ def test_runs_give_their_epochs_together_and_then_their_results(trained):
     events = trained.run(*runs)
     assert kinds(events) == "0 1 2 0 1 2 0. 1. 2."
     assert {event.worker for event in events} == {7}
-    assert [event.test for event in events[-3:]] == [(0.5, 0.0), (0.5, 0.125), (0.5, 0.25)]
+    assert [event.test["accuracy"] for event in events[-3:]] == [0.0, 0.125, 0.25]
     assert trained.sizes == [3]
     assert trained.configured == [runs[0].config.device]
 

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +27,19 @@ class Split:
     """Examples for one purpose, read-only.
 
     Args:
-        images: pixels, uint8 [n, height, width].
-        labels: classes, int32 [n].
+        inputs: numbers of any type, [n, ...]: pixels uint8 [n, height, width], columns float32 [n, columns].
+        targets: what is to be learned of each, [n, ...]: classes int32 [n].
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int32]
+    inputs: npt.NDArray[Any]
+    targets: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.targets)
 
     def __getitem__(self, part: slice) -> "Split":
         """Return some of the examples, without a copy."""
-        return Split(self.images[part], self.labels[part])
+        return Split(self.inputs[part], self.targets[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +48,9 @@ class Dataset:
 
     Args:
         name: what `load` was asked for.
-        classes: the number of classes; labels are below it.
-        largest: the largest value that a pixel can have; pixels / largest lie in [0, 1].
+        classes: the number of classes, targets are below it; None where targets are no classes.
+        scale: the model is given inputs * scale, in float32; None: the inputs as they are, in float32, or in
+            int32 where they are whole numbers.
         train: what the weights are fitted to.
         validation: what choices are made with.
         test: looked at once, at the end.
@@ -53,8 +58,8 @@ class Dataset:
     """
 
     name: str
-    classes: int
-    largest: float
+    classes: int | None
+    scale: float | None
     train: Split
     validation: Split
     test: Split
@@ -63,7 +68,7 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class _Original:
-    largest: float
+    scale: float
     train: Split
     test: Split
     digest: str
@@ -86,7 +91,7 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
             to be had.
 
     >>> digits = load("digits", validation_size=300)
-    >>> digits.train.images.shape, digits.validation.images.shape, digits.test.labels.shape
+    >>> digits.train.inputs.shape, digits.validation.inputs.shape, digits.test.targets.shape
     ((1200, 8, 8), (300, 8, 8), (297,))
     """
     if name not in NAMES:
@@ -95,7 +100,7 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
     if name == "digits" and folder is not None:
         raise UserError(f"data.dir: the digits come with scikit-learn; leave data.dir out, got '{folder}'.")
     original = _original(name, folder)
-    examples = len(original.train.labels)
+    examples = len(original.train)
     if type(validation_size) is not int or not 1 <= validation_size < examples:
         raise UserError(
             f"{name}: validation_size must be a whole number from 1 to {examples - 1}, "
@@ -104,7 +109,7 @@ def load(name: str, *, directory: str | Path | None = None, validation_size: int
     return Dataset(
         name=name,
         classes=CLASSES,
-        largest=original.largest,
+        scale=original.scale,
         train=original.train[validation_size:],
         validation=original.train[:validation_size],
         test=original.test,
@@ -138,7 +143,7 @@ def _idx(name: str, directory: Path | None, cache: Path) -> _Original:
         Split(idx.images(parts[i], names[i]), idx.labels(parts[i + 1], names[i + 1], CLASSES)) for i in (0, 2)
     )
     digest = _digest(bytes.fromhex(file.sha256) for file in FILES[name])  # which `contents` has verified
-    return _Original(255.0, train, test, digest)
+    return _Original(1 / 255, train, test, digest)
 
 
 @functools.lru_cache(maxsize=1)
@@ -150,7 +155,7 @@ def _digits() -> _Original:
     images.flags.writeable = labels.flags.writeable = False
     whole = Split(images, labels)
     digest = _digest(hashlib.sha256(array.tobytes()).digest() for array in (images, labels))
-    return _Original(16.0, whole[:-DIGITS_TEST], whole[-DIGITS_TEST:], digest)
+    return _Original(1 / 16, whole[:-DIGITS_TEST], whole[-DIGITS_TEST:], digest)
 
 
 def _digest(parts: Iterable[bytes]) -> str:

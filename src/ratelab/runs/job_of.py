@@ -37,8 +37,8 @@ def job_of(config: Config) -> Job:
 
 def _job_of(config: Config) -> Job:
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
-    shape = tuple(int(side) for side in dataset.train.images.shape[1:])
-    batches = batches_of(config, len(dataset.train.labels))
+    shape = tuple(int(side) for side in dataset.train.inputs.shape[1:])
+    batches = batches_of(config, len(dataset.train))
     schedule = make_schedule(config, batches.steps)
     optimizer = _make_optimizer(config.optimizer)
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
@@ -172,7 +172,7 @@ def _program_key(config: Config, optimizer: Optimizer) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-def _build_model(config: Config, shape: tuple[int, ...], classes: int) -> Any:
+def _build_model(config: Config, shape: tuple[int, ...], classes: int | None) -> Any:
     """Call the model's `_target_`; layers inside its arguments may be targets too.
 
     Raises:

@@ -1,7 +1,7 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -87,22 +87,24 @@ class RunRecord:
         for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
         self._examples += int(chunk.batch_size.sum())
-        self._looks.append(Measured(int(chunk.steps[-1]), chunk.val_accuracy, self._seconds, self._examples))
+        self._looks.append(
+            Measured(int(chunk.steps[-1]), chunk.validation["accuracy"], self._seconds, self._examples)
+        )
 
     def finish(
         self,
-        test: "tuple[float, float] | None",
+        test: Mapping[str, float] | None,
         build_model: "Callable[[], keras.Model] | None" = None,
     ) -> None:
-        """Record loss and accuracy on the test split, if known, and the model, if it is wanted; then close.
+        """Record what the test split gave, if known, and the model, if it is wanted; then close.
 
         A model that cannot be built or saved, as a table that cannot be kept, is a warning.
         """
         last = self._last
         assert last is not None  # noqa: S101 - a run has at least one epoch
         if test is not None:
-            for key, value in zip(("test_loss", "test_accuracy"), test, strict=True):
-                self._run.metrics(key, last.steps[-1:], np.array([value]), np.array([now_ms()]))
+            for name, value in test.items():
+                self._run.metrics(f"test_{name}", last.steps[-1:], np.array([value]), np.array([now_ms()]))
         if build_model is not None:
             with warn_of_loss(self._run, "the model"):
                 self._run.log_keras_model(build_model(), self._example())
@@ -110,14 +112,14 @@ class RunRecord:
         self._ended = replace(
             self._ended,
             status="finished",
-            test_accuracy=None if test is None else test[1],
+            test_accuracy=None if test is None else test["accuracy"],
             final_rate=float(last.learning_rate[-1]),
         )
 
     def _example(self) -> np.ndarray:
         """Return one image as the model sees it."""
         data = self._planned.job.data
-        return (data.test.images[:1] * np.float32(1 / data.largest)).astype(np.float32)
+        return (data.test.inputs[:1] * np.float32(data.scale)).astype(np.float32)
 
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""

@@ -1,7 +1,7 @@
 """How far training is, how fast each kind of program is, and how long what is left will take."""
 
 import time
-from collections.abc import Hashable, Sequence, Sized
+from collections.abc import Hashable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,8 +28,8 @@ class Epoch(Protocol):
         """Of training, as the worker measured them; in a stack, the run's equal part."""
 
     @property
-    def val_accuracy(self) -> float:
-        """On the validation split, after it."""
+    def validation(self) -> Mapping[str, float]:
+        """What was measured on the validation split, after it."""
 
 
 @dataclass

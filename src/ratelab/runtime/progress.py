@@ -85,7 +85,7 @@ class Bars:
         self._move(worker, advance=len(epoch.train_loss))
         # In a sweep at the bar of its worker: those of many runs make no number for all.
         task = self._workers.get(worker, self._all)
-        self._progress.update(task, accuracy=_write_accuracy(epoch.val_accuracy))
+        self._progress.update(task, accuracy=_write_accuracy(epoch.validation["accuracy"]))
 
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
@@ -149,7 +149,11 @@ class Lines:
         if time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last = time.monotonic()
-        words = [*self._describe_work(), _write_accuracy(epoch.val_accuracy), *self._describe_pace()]
+        words = [
+            *self._describe_work(),
+            _write_accuracy(epoch.validation["accuracy"]),
+            *self._describe_pace(),
+        ]
         self._print(", ".join(words))
 
     def end(self, worker: int, missing: int) -> None:

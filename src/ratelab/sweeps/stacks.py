@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,11 +51,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run is done: loss and accuracy on the test split and the weights in Keras' order, if asked for."""
+    """A run is done: what the test split gave, and the weights in Keras' order, if asked for."""
 
     worker: int
     number: int
-    test: tuple[float, float] | None
+    test: Mapping[str, float] | None
     weights: list[npt.NDArray[np.float32]] | None
 
 

@@ -1,5 +1,6 @@
 """What training gives: one chunk for each epoch of each run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,7 @@ class Chunk:
         learning_rate: float32[steps], the rates applied.
         train_loss: float32[steps], the loss of each batch, before its update.
         timestamps: int64[steps], milliseconds since 1970, spread evenly over the call.
-        val_loss: mean over the validation split after the last update.
-        val_accuracy: the same.
+        validation: "loss" and the metrics of the task on the validation split, after the last update.
         seconds: of training only; in a stack, this run's equal part.
         batch_size: int32[steps], examples in each update.
         examples_seen: int64[steps], examples seen after each update; None where the batches of the run have
@@ -34,8 +34,7 @@ class Chunk:
     learning_rate: npt.NDArray[np.float32]
     train_loss: npt.NDArray[np.float32]
     timestamps: npt.NDArray[np.int64]
-    val_loss: float
-    val_accuracy: float
+    validation: Mapping[str, float]
     seconds: float
     batch_size: npt.NDArray[np.int32]
     examples_seen: npt.NDArray[np.int64] | None
@@ -46,6 +45,11 @@ class Chunk:
     def steps(self) -> npt.NDArray[np.int64]:
         """int64[steps], the numbers of the updates."""
         return np.arange(self.first_step, self.first_step + len(self.train_loss))
+
+    @property
+    def val_loss(self) -> float:
+        """The loss on the validation split, after the last update."""
+        return self.validation["loss"]
 
     @property
     def diverged_step(self) -> int | None:
@@ -68,5 +72,5 @@ class Chunk:
     @property
     def measured(self) -> dict[str, float]:
         """What was measured after the last update, by the names of the metrics."""
-        values = {"val_loss": self.val_loss, "val_accuracy": self.val_accuracy}
+        values = {f"val_{name}": value for name, value in self.validation.items()}
         return values if self.noise_scale is None else values | {"noise_scale": self.noise_scale}

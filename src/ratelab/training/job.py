@@ -68,7 +68,7 @@ class Job:
             return None
         if self.momenta is not None:
             momentum = float(self.momenta[step])
-        examples, batch = len(self.data.train.labels), int(self.batches.sizes[step])
+        examples, batch = len(self.data.train), int(self.batches.sizes[step])
         return rate * examples / (batch * (1 - momentum))
 
 

@@ -88,7 +88,7 @@ class Loop:
         import tensorflow as tf
 
         def body(i: Any, losses: Any, correct: Any) -> Any:
-            pixels, truth = self.network.pixels(images[i]), labels[i]
+            pixels, truth = self.network.inputs(images[i]), labels[i]
 
             def judge(state: Any) -> Any:
                 weights, slots, others = state
@@ -112,7 +112,7 @@ class Loop:
         """Return the update number t of one job, from (rate, hyperparameters, state) to (loss, state)."""
         import tensorflow as tf
 
-        pixels = self.network.pixels(batch)
+        pixels = self.network.inputs(batch)
         each = cross_entropy_by_classes if self.xla else cross_entropy
 
         def step(arguments: Any) -> Any:

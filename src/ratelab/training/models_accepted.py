@@ -41,7 +41,7 @@ def check_model(model: Any, data: Dataset) -> None:
     """
     import keras
 
-    image = data.train.images.shape[1:]
+    image = data.train.inputs.shape[1:]
     if not isinstance(model, keras.Model) or not model.built:
         raise UserError(
             "model: must be a built keras.Model (give it a keras.Input, or call it once on a batch of shape "

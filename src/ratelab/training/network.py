@@ -20,18 +20,18 @@ class Network:
     into it (weights already set, frozen layers, a precision of its own, layers of one's own) is what trains.
 
     Args:
-        model: maps a batch of images to logits.
-        largest: the value of a white pixel.
+        model: maps a batch of inputs to outputs.
+        scale: of the inputs, as in `Dataset`.
 
     Attributes:
         model: as given.
     """
 
-    def __init__(self, model: Any, largest: float) -> None:
+    def __init__(self, model: Any, scale: float | None) -> None:
         import keras
 
         self.model = model
-        self._scale, self._shape = np.float32(1 / largest), input_shape(model) or ()
+        self._scale, self._shape = scale, input_shape(model) or ()
         self._form = getattr(model, "input", None)
         # The very type: a subclass may compute something else.
         dense = [layer for layer in list_layers(model) if type(layer) is keras.layers.Dense and layer.built]
@@ -56,11 +56,15 @@ class Network:
         weights = self.turn([tf.convert_to_tensor(variable) for variable in model.trainable_variables])
         return weights, [tf.convert_to_tensor(variable) for variable in model.non_trainable_variables]
 
-    def pixels(self, batch: Any) -> Any:
-        """Turn bytes [batch, pixels] into the model's input, from 0 to 1."""
+    def inputs(self, batch: Any) -> Any:
+        """Turn flat inputs, [batch, values], into what the model takes."""
         import tensorflow as tf
 
-        return tf.reshape(tf.cast(batch, tf.float32) * self._scale, (batch.shape[0], *self._shape))
+        if self._scale is not None:
+            values = tf.cast(batch, tf.float32) * np.float32(self._scale)
+        else:
+            values = tf.cast(batch, tf.float32 if batch.dtype.is_floating else tf.int32)
+        return tf.reshape(values, (batch.shape[0], *self._shape))
 
     def given(self, pixels: Any) -> Any:
         """Return a batch of pixels as the model takes it: a graph may want its one input in a list, say."""

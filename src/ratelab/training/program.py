@@ -80,7 +80,7 @@ class Program:
             raise CannotStack
         self.by_example = is_by_example(model)
         self.xla = is_dense(model) if job.xla is None else job.xla
-        self._network = Network(model, job.data.largest)
+        self._network = Network(model, job.data.scale)
         self._trial = Trial(self._network, job.data)
         self._trial.check_model()
         check_repeats(build, model)
@@ -156,16 +156,16 @@ class Program:
         )
         return state, losses.numpy()[: segment.steps]
 
-    def evaluate(self, state: Any, split: str) -> list[tuple[float, float]]:
-        """Return mean loss and accuracy of each job on "validation" or "test".
+    def evaluate(self, state: Any, split: str) -> list[dict[str, float]]:
+        """Return "loss" and the metrics of each job on "validation" or "test".
 
         The sums of the program are divided here, by the number of examples without padding, in float64.
         """
         images, labels = self._data.splits[split]
         losses, correct = self._evaluate(images, labels, state)
-        examples = len(getattr(self._job.data, split).labels)
+        examples = len(getattr(self._job.data, split))
         pairs = zip(losses.numpy().tolist(), correct.numpy().tolist(), strict=True)
-        return [(loss / examples, hits / examples) for loss, hits in pairs]
+        return [{"loss": loss / examples, "accuracy": hits / examples} for loss, hits in pairs]
 
 
 class ProgramCache:
@@ -215,7 +215,7 @@ def _to_tensors(split: Split) -> tuple[Any, Any]:
     """Return uint8[examples, pixels], whose rows a batch is gathered from, and int32[examples]."""
     import tensorflow as tf
 
-    return tf.constant(split.images.reshape(len(split.images), -1)), tf.constant(split.labels)
+    return tf.constant(split.inputs.reshape(len(split.inputs), -1)), tf.constant(split.targets)
 
 
 def _cut_into_chunks(images: Any, labels: Any) -> tuple[Any, Any]:

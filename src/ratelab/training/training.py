@@ -1,7 +1,7 @@
 """The training of a stack of runs, an epoch at a time."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,8 @@ class Training:
         for epoch in range(self.jobs[0].batches.epochs):
             trained = self._train(epoch, val_losses)
             validation = self._program.evaluate(self._state, "validation")
-            for losses, (loss, _) in zip(val_losses, validation, strict=True):
-                losses.append(loss)
+            for losses, measured in zip(val_losses, validation, strict=True):
+                losses.append(measured["loss"])
             chunks = [self._chunk(i, trained, validation[i]) if going[i] else None for i in range(len(going))]
             # A job that diverged is trained on, unseen: to take it out would mean to compile a smaller stack.
             going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
@@ -78,8 +78,8 @@ class Training:
             if not any(going):
                 return
 
-    def test(self) -> list[tuple[float, float] | None]:
-        """Return loss and accuracy on the test split of each run that looks at it: once, at the end."""
+    def test(self) -> list[dict[str, float] | None]:
+        """Return "loss" and the metrics of the task on the test split, of each run that looks at it."""
         # Where no run may know, nobody looks: the test split is for judging, not for choosing.
         if not any(job.test for job in self.jobs):
             return [None for _ in self.jobs]
@@ -98,7 +98,7 @@ class Training:
         rates = [own.rates.segment(place, seen) for own, seen in zip(self.jobs, val_losses, strict=True)]
         rates_by_step = np.stack(rates, 1)
         parts = []
-        examples = epoch_order(self._order_seed, epoch, len(job.data.train.labels), 1).ravel()
+        examples = epoch_order(self._order_seed, epoch, len(job.data.train), 1).ravel()
         begin = time.time()
         for segment in self._segments.of_epoch(epoch, examples):
             first = segment.first_step - place.start
@@ -110,7 +110,7 @@ class Training:
         stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(rates_by_step)).astype(np.int64)
         return _Epoch(epoch, place, rates_by_step, np.concatenate(parts), stamps, seconds)
 
-    def _chunk(self, i: int, trained: _Epoch, validation: tuple[float, float]) -> Chunk:
+    def _chunk(self, i: int, trained: _Epoch, validation: Mapping[str, float]) -> Chunk:
         """Return what run `i` gave in an epoch, up to and with the first loss that is not finite."""
         job, losses = self.jobs[i], trained.losses[:, i]
         bad = ~np.isfinite(losses)
@@ -124,7 +124,7 @@ class Training:
             rates,
             losses[:steps].copy(),
             trained.timestamps[:steps],
-            *validation,
+            validation,
             seconds=trained.seconds / len(self.jobs),
             batch_size=job.batches.sizes[place],
             examples_seen=None if job.batches.is_constant else job.batches.examples_seen[place],

@@ -40,9 +40,9 @@ class Trial:
         self._network, self._classes = network, data.classes
         self._known = is_by_example(network.model)
         # The first ones again, should there be fewer.
-        examples = np.arange(IMAGES) % len(data.train.labels)
-        self._pixels = network.pixels(tf.constant(data.train.images[examples].reshape(IMAGES, -1)))
-        self._labels = tf.constant(data.train.labels[examples])
+        examples = np.arange(IMAGES) % len(data.train)
+        self._pixels = network.inputs(tf.constant(data.train.inputs[examples].reshape(IMAGES, -1)))
+        self._labels = tf.constant(data.train.targets[examples])
 
     def check_model(self) -> None:
         """Raise UserError unless the model of the network gives logits that can be learned from.

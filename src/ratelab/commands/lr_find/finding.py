@@ -75,7 +75,7 @@ def find(question: Question, console: Console) -> Answer:
     """
     runs = _plan_runs(question)
     first, jobs = runs[0], [run.job for run in runs]
-    batches = batches_of(first.config, len(first.job.data.train.labels), question.steps)
+    batches = batches_of(first.config, len(first.job.data.train), question.steps)
     devices.configure(first.config.device)
     progress = for_terminal(console)
     try:

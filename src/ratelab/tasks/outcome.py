@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ACCURACY", "Outcome"]
+__all__ = ["Outcome"]
 
 
 @dataclass(frozen=True)
@@ -12,22 +12,22 @@ class Outcome:
     Attributes:
         metric: its name; recorded as val_<metric> after every epoch and test_<metric> at the end.
         higher_is_better: whether more of it is better.
-        worst: what a model that has learned nothing gives. A run that diverged counts as this, or as the
-            worst of the runs that it is compared with, if that is worse still.
+        worst: what a model that has learned nothing gives; None: not known. A run that diverged counts as
+            this, or as the worst of the runs that it is compared with, if that is worse still.
     """
 
     metric: str
     higher_is_better: bool
-    worst: float
+    worst: float | None = None
 
     def is_better(self, one: float, other: float) -> bool:
         """Say whether one value is better than another.
 
-        >>> Outcome("rmse", higher_is_better=False, worst=1.0).is_better(0.25, 0.5)
+        >>> Outcome("rmse", higher_is_better=False).is_better(0.25, 0.5)
         True
         """
         return one > other if self.higher_is_better else one < other
 
 
-# Nothing learned would be a tenth of ten classes; 0 is what diverged runs have counted as from the beginning.
+# Nothing learned would be a tenth for ten classes; 0 is what diverged runs have counted as from the beginning.
 ACCURACY = Outcome("accuracy", higher_is_better=True, worst=0.0)

@@ -1,0 +1,61 @@
+"""Regression: squared error, judged by its root."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ratelab.tasks.task import Metric, Targets, Task, deviation, mean_of_rest
+from ratelab.validation import UserError, checked
+
+__all__ = ["regression"]
+
+
+@checked
+def regression(targets: Targets, classes: int | None = None) -> Task:
+    """Learn numbers: loss = mean over the outputs of (output - target)^2, judged by its root (RMSE).
+
+    R2 = 1 - mean squared error / variance of the targets of the split; of several outputs both are means.
+
+    Args:
+        targets: of the training split, float32 [n, outputs].
+        classes: None; classes are no numbers to be approached.
+
+    Raises:
+        UserError: if the targets are classes.
+
+    References:
+        scikit-learn: r2_score with multioutput="variance_weighted".
+
+    >>> regression(np.float32([[1.0], [3.0]])).outcome
+    Outcome(metric='rmse', higher_is_better=False, worst=1.0)
+    """
+    if classes is not None:
+        raise UserError(
+            f"task=regression: the targets of this data are {classes} classes; with task=classification they "
+            "are learned, or give data with targets in floating point."
+        )
+    spread = deviation(targets)
+    return Task(
+        loss=squared_error,
+        metrics={
+            "rmse": Metric(squared_error, False, spread, lambda mean, _: math.sqrt(mean)),
+            "r2": Metric(squared_error, True, 0.0, _explain_variance),
+        },
+        judge="rmse",
+        output_shape=targets.shape[1:],
+        worst_loss=spread**2,
+    )
+
+
+def squared_error(targets: Any, outputs: Any) -> Any:
+    """Return the mean over the outputs of (output - target)^2, float32[batch]."""
+    import tensorflow as tf
+
+    return mean_of_rest(tf.math.squared_difference(outputs, targets))
+
+
+def _explain_variance(mean: float, targets: Targets) -> float:
+    """Return 1 - mean / variance; of targets that are all the same nothing can be explained: nan."""
+    variance = deviation(targets) ** 2
+    return 1 - mean / variance if variance else np.nan

@@ -1,4 +1,4 @@
-"""The models: functions that build a Keras model that returns logits. A user's own has the same form."""
+"""The models: functions that build a Keras model. A user's own has the same form."""
 
 import itertools
 import math
@@ -16,20 +16,20 @@ Layers = Field(max_length=100)
 MOST_WEIGHTS = 1_000_000_000
 BYTES_A_WEIGHT = 16  # the weight, its gradient, and the two numbers that Adam keeps
 
-__all__ = ["cnn", "mlp", "softmax"]
+__all__ = ["cnn", "mlp", "softmax", "transformer"]
 
 
 @checked
-def softmax(input_shape: Shape, classes: Count, *, start: Literal["normal", "zero"] = "normal") -> Any:
-    """Softmax regression, the tutorial's model: logits = x W + b.
+def softmax(input_shape: Shape, outputs: Count, *, start: Literal["normal", "zero"] = "normal") -> Any:
+    """Softmax regression, the tutorial's model: outputs = x W + b; of numbers, linear regression.
 
     Args:
-        input_shape: shape of one image, (height, width).
-        classes: number of classes.
+        input_shape: shape of one example, as (height, width).
+        outputs: how many numbers it gives for an example; the number of classes, where they are logits.
         start: "normal" draws W ~ Normal(0, 1) as the tutorial does; "zero" starts at W = 0. b starts at 0.
 
     Returns:
-        A keras.Model from [batch, height, width] to logits [batch, classes].
+        A keras.Model from [batch, *input_shape] to [batch, outputs].
 
     Raises:
         UserError: if an argument is out of its bounds.
@@ -42,14 +42,14 @@ def softmax(input_shape: Shape, classes: Count, *, start: Literal["normal", "zer
     # Logits of such size are wrong with confidence at first, but the tutorial starts so, and its curves are
     # what is repeated here.
     kernel = keras.initializers.RandomNormal(stddev=1.0) if start == "normal" else "zeros"
-    head = keras.layers.Dense(classes, kernel_initializer=kernel)
+    head = keras.layers.Dense(outputs, kernel_initializer=kernel)
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), head])
 
 
 @checked
 def mlp(
     input_shape: Shape,
-    classes: Count,
+    outputs: Count,
     *,
     hidden: Annotated[Sequence[Units], Layers] = (128,),
     activation: Literal["relu", "gelu", "tanh"] = "relu",
@@ -58,14 +58,14 @@ def mlp(
     """Fully connected layers, each followed by dropout where it is not 0: h <- drop(activation(h W + b)).
 
     Args:
-        input_shape: shape of one image, (height, width).
-        classes: number of classes.
+        input_shape: shape of one example, as (height, width).
+        outputs: how many numbers it gives for an example; the number of classes, where they are logits.
         hidden: units of each hidden layer; with none of them the model is softmax regression.
         activation: of the hidden layers.
         dropout: fraction dropped while training, in [0, 1).
 
     Returns:
-        A keras.Model from [batch, height, width] to logits [batch, classes].
+        A keras.Model from [batch, *input_shape] to [batch, outputs].
 
     Raises:
         UserError: if an argument is out of its bounds.
@@ -73,7 +73,7 @@ def mlp(
     References:
         He et al. 2015, arXiv 1502.01852 (the initial weights); Srivastava et al. 2014, Dropout.
     """
-    widths = [math.prod(input_shape), *hidden, classes]
+    widths = [math.prod(input_shape), *hidden, outputs]
     _refuse_weights("mlp: hidden", sum((below + 1) * units for below, units in itertools.pairwise(widths)))
     import keras
 
@@ -84,27 +84,28 @@ def mlp(
         # No layer for a dropout of 0: with one the model could neither be stacked nor gain from XLA.
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
-    return keras.Sequential([*layers, keras.layers.Dense(classes)])
+    return keras.Sequential([*layers, keras.layers.Dense(outputs)])
 
 
 @checked
 def cnn(
     input_shape: Shape,
-    classes: Count,
+    outputs: Count,
     *,
     filters: Annotated[Sequence[Filters], Layers] = (16, 32),
     dropout: Fraction = 0.0,
 ) -> Any:
-    """3x3 convolutions with ReLU, each followed by 2x2 max pooling, then one dense layer.
+    """Convolutions of width 3 with ReLU, each followed by max pooling by 2, then one dense layer.
 
     Args:
-        input_shape: shape of one image, (height, width).
-        classes: number of classes.
-        filters: of each convolution, at most as many as the image can be halved.
+        input_shape: shape of one example: (length,) or (height, width) of one channel, (height, width,
+            channels), or (depth, height, width, channels).
+        outputs: how many numbers it gives for an example; the number of classes, where they are logits.
+        filters: of each convolution, at most as many as the shortest side can be halved.
         dropout: fraction dropped before the dense layer while training, in [0, 1).
 
     Returns:
-        A keras.Model from [batch, height, width] to logits [batch, classes].
+        A keras.Model from [batch, *input_shape] to [batch, outputs].
 
     Raises:
         UserError: if an argument is out of its bounds.
@@ -112,25 +113,88 @@ def cnn(
     References:
         LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
-    halvings = min(input_shape).bit_length() - 1
+    if not 1 <= len(input_shape) <= 4:
+        raise UserError(f"cnn: examples must have 1 to 4 axes, got {len(input_shape)}: {tuple(input_shape)}.")
+    # Sequences and images come without the axis of channels that convolutions want.
+    shape = (*input_shape, 1) if len(input_shape) < 3 else input_shape
+    halvings = min(shape[:-1]).bit_length() - 1
     if len(filters) > halvings:
         raise UserError(
-            f"cnn: filters must be at most {halvings} for images of {input_shape}, each convolution halves "
-            f"them, got {len(filters)}"
+            f"cnn: filters must be at most {halvings} for examples of {tuple(input_shape)}, each convolution "
+            f"halves them, got {len(filters)}."
         )
     import keras
 
-    # Images come without the axis of channels that convolutions want.
-    layers = [keras.Input(input_shape), keras.layers.Reshape((*input_shape, 1))]
+    axes = len(shape) - 1
+    convolution = getattr(keras.layers, f"Conv{axes}D")
+    pooling = getattr(keras.layers, f"MaxPooling{axes}D")
+    layers = [keras.Input(input_shape), keras.layers.Reshape(shape)]
     for number in filters:
-        layers += [
-            keras.layers.Conv2D(number, 3, padding="same", activation="relu"),
-            keras.layers.MaxPooling2D(),
-        ]
+        layers += [convolution(number, 3, padding="same", activation="relu"), pooling()]
     layers.append(keras.layers.Flatten())
     if dropout:
         layers.append(keras.layers.Dropout(dropout))
-    return keras.Sequential([*layers, keras.layers.Dense(classes)])
+    return keras.Sequential([*layers, keras.layers.Dense(outputs)])
+
+
+@checked
+def transformer(
+    input_shape: Shape,
+    outputs: Count,
+    *,
+    layers: Annotated[int, Field(gt=0, le=100)] = 2,
+    width: Units = 64,
+    heads: Annotated[int, Field(gt=0, le=256)] = 4,
+    dropout: Fraction = 0.0,
+) -> Any:
+    """Embed tokens and their places, then apply blocks of causal attention and a pair of dense layers.
+
+    In each block h <- h + attention(norm(h)), h <- h + W2 gelu(W1 norm(h)), with W1 four times as wide; the
+    outputs are W norm(h) at every place, each from the tokens up to there.
+
+    Args:
+        input_shape: (context,), the number of tokens of an example.
+        outputs: the size of the vocabulary.
+        layers: how many blocks.
+        width: of the embedding; a multiple of `heads`.
+        heads: of the attention.
+        dropout: fraction dropped of what each half of a block adds while training, in [0, 1).
+
+    Returns:
+        A keras.Model from tokens, whole numbers [batch, context], to logits [batch, context, outputs].
+
+    Raises:
+        UserError: if an argument is out of its bounds.
+
+    References:
+        Vaswani et al. 2017, arXiv 1706.03762; Xiong et al. 2020, arXiv 2002.04745 (the norm before).
+    """
+    if len(input_shape) != 1:
+        raise UserError(
+            f"transformer: examples must be rows of tokens, as data=text has them, got {tuple(input_shape)}."
+        )
+    if width % heads:
+        raise UserError(f"transformer: width must be a multiple of heads, {heads}, got {width}.")
+    [context] = input_shape
+    _refuse_weights("transformer: width", (12 * layers * width + 2 * outputs + context) * width)
+    import keras
+
+    from ratelab.layers import Positions
+
+    def add(h: Any, change: Any) -> Any:
+        return keras.layers.Add()([h, keras.layers.Dropout(dropout)(change) if dropout else change])
+
+    tokens = keras.Input(input_shape, dtype="int32")
+    small = keras.initializers.RandomNormal(stddev=0.02)
+    h = Positions()(keras.layers.Embedding(outputs, width, embeddings_initializer=small)(tokens))
+    for _ in range(layers):
+        normed = keras.layers.LayerNormalization()(h)
+        attention = keras.layers.MultiHeadAttention(heads, width // heads)
+        h = add(h, attention(normed, normed, use_causal_mask=True))
+        normed = keras.layers.LayerNormalization()(h)
+        wide = keras.layers.Dense(4 * width, activation="gelu")(normed)
+        h = add(h, keras.layers.Dense(width)(wide))
+    return keras.Model(tokens, keras.layers.Dense(outputs)(keras.layers.LayerNormalization()(h)))
 
 
 def _refuse_weights(argument: str, weights: int) -> None:

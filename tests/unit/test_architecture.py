@@ -13,7 +13,7 @@ PACKAGE = SRC / "ratelab"
 # Each package or module imports only from the layers before its own.
 LAYERS = [
     ["validation"],
-    ["batch_sizes", "models", "optimizers", "runtime", "schedules", "tasks"],
+    ["batch_sizes", "layers", "models", "optimizers", "runtime", "schedules", "tasks"],
     ["comparison", "config", "data", "tracking"],
     ["report", "training"],
     ["runs"],

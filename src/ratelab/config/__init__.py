@@ -3,7 +3,6 @@
 from ratelab.config.command_line import read_words
 from ratelab.config.schema import (
     Config,
-    Data,
     Target,
     Tracking,
     Warmup,
@@ -14,7 +13,6 @@ from ratelab.runtime.devices import Device
 
 __all__ = [
     "Config",
-    "Data",
     "Device",
     "Target",
     "Tracking",

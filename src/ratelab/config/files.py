@@ -146,7 +146,7 @@ def _choices(values: Mapping[str, Any], folder: Path) -> dict[str, str]:
     if saved.is_file():
         chosen = _parse(_read_text(saved), saved).hydra.runtime.choices
         return {str(key): option for key, option in chosen.items() if "/" not in str(key)}
-    named = ("schedule", "model", "optimizer", "batch")
+    named = ("data", "task", "schedule", "model", "optimizer", "batch")
     choices = {group: str(values[group]["_target_"]).rpartition(".")[2] for group in named}
     warmup = "linear" if values["warmup"]["steps"] else "none"
-    return choices | {"data": values["data"]["name"], "device": values["device"]["kind"], "warmup": warmup}
+    return choices | {"device": values["device"]["kind"], "warmup": warmup}

@@ -48,14 +48,6 @@ class Target(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Data(_Strict):
-    """Which data, and how much of the training part is for validation."""
-
-    name: str
-    dir: Annotated[str, AfterValidator(_check_path)] | None
-    validation_size: Count
-
-
 class Tracking(_Strict):
     """Where the runs are recorded; see conf/tracking."""
 
@@ -79,7 +71,7 @@ class Config(_Strict):
     epochs: Count
     batch_size: Count
     learning_rate: Rate
-    validation_size: Count
+    validation_size: Count | None
     test: bool
     print_schedule: bool
     allow_targets: list[str]
@@ -88,7 +80,8 @@ class Config(_Strict):
     model: Target
     optimizer: Target
     batch: Target
-    data: Data
+    data: Target
+    task: Target
     device: Device
     tracking: Tracking
 
@@ -107,7 +100,9 @@ def read(values: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         raise _explain(error) from None
     check_targets(dict(values), config.allow_targets)
-    _check_own_target("model", config.model, {"input_shape", "classes"})
+    _check_own_target("data", config.data, set())
+    _check_own_target("task", config.task, {"targets", "classes"})
+    _check_own_target("model", config.model, {"input_shape", "outputs"})
     _check_own_target("optimizer", config.optimizer, set())
     _check_schedule("schedule", config.schedule.model_dump(by_alias=True))
     _check_own_target("batch", config.batch, {"batch_size", "examples"})

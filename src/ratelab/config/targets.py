@@ -19,7 +19,14 @@ from ratelab.validation import (
 )
 from ratelab.validation.blame import blame
 
-OWN = ("ratelab.schedules", "ratelab.optimizers", "ratelab.models", "ratelab.batch_sizes")
+OWN = (
+    "ratelab.schedules",
+    "ratelab.optimizers",
+    "ratelab.models",
+    "ratelab.batch_sizes",
+    "ratelab.data",
+    "ratelab.tasks",
+)
 
 __all__ = [
     "build",
@@ -30,6 +37,7 @@ __all__ = [
     "refuse_absent",
     "refuse_foreign",
     "schedule_builders",
+    "takes",
 ]
 
 
@@ -146,6 +154,15 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: M
     with blame(f"{function.__module__}.{name_of(function)}({words})"):
         first = [fitting.pop(p.name, p.default) for p in parameters if p.kind is p.POSITIONAL_ONLY]
         return function(*first, **fitting)
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Say whether a function has an argument of this name.
+
+    >>> takes(locate("ratelab.data.mnist"), "validation_size")
+    True
+    """
+    return name in signature_of(function).parameters
 
 
 def build(node: Any) -> Any:

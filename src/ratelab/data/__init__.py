@@ -1,6 +1,25 @@
 """Data sets that are fetched once, verified always, and batched in an order that only the seed decides."""
 
-from ratelab.data.datasets import Dataset, Split, load, training_examples
+from ratelab.data.datasets import (
+    Dataset,
+    Split,
+    as_dataset,
+    digits,
+    fashion_mnist,
+    load,
+    mnist,
+    training_examples,
+)
 from ratelab.data.order import epoch_order
 
-__all__ = ["Dataset", "Split", "epoch_order", "load", "training_examples"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "as_dataset",
+    "digits",
+    "epoch_order",
+    "fashion_mnist",
+    "load",
+    "mnist",
+    "training_examples",
+]

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ratelab.config.secrets import with_sources_of_secrets
-from ratelab.runs.planned import PlannedRun
+from ratelab.runs.planned import PATHS, PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
@@ -23,7 +23,9 @@ def tags(planned: PlannedRun) -> dict[str, str]:
     """Return what runs are found and grouped by: options, seed, digests, the sweep, where it comes from."""
     config, labels = planned.config, planned.labels
     described = _public(planned)
-    del described["tracking"], described["data"]["dir"]
+    del described["tracking"]
+    for path in PATHS:  # where the data lie is no part of what they are
+        described["data"].pop(path, None)
     groups = {name: values for name, values in described.items() if isinstance(values, dict)}
     swept = {"sweep_id": labels.sweep_id, "job": str(planned.number)} if labels.sweep_id else {}
     return {

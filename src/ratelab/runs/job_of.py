@@ -8,18 +8,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ratelab import data, schedules
+from ratelab import schedules
 from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
 from ratelab.config import Config, Target, targets
+from ratelab.data import Dataset, as_dataset
 from ratelab.optimizers import Optimizer
 from ratelab.runtime import devices
+from ratelab.tasks import Task
 from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
 from ratelab.validation.blame import blame
 
 T = TypeVar("T")
 
-__all__ = ["batches_of", "job_of", "make_schedule"]
+__all__ = ["batches_of", "job_of", "load_data", "make_schedule"]
 
 
 def job_of(config: Config) -> Job:
@@ -36,8 +38,8 @@ def job_of(config: Config) -> Job:
 
 
 def _job_of(config: Config) -> Job:
-    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
-    shape = tuple(int(side) for side in dataset.train.inputs.shape[1:])
+    dataset = load_data(config)
+    task = _make_task(config.task, dataset)
     batches = batches_of(config, len(dataset.train))
     schedule = make_schedule(config, batches.steps)
     optimizer = _make_optimizer(config.optimizer)
@@ -46,14 +48,39 @@ def _job_of(config: Config) -> Job:
         seed=config.seed,
         rates=rates_of(schedule, batches.rate_factors, f"schedule: {config.schedule.target}"),
         batches=batches,
-        build_model=partial(_build_model, config, shape, dataset.classes),
+        build_model=partial(_build_model, config, dataset.train.inputs.shape[1:], _outputs(task, dataset)),
         data=dataset,
+        task=task,
         optimizer=optimizer,
         xla=config.device.xla,
         program_key=_program_key(config, optimizer),
         momenta=momenta,
         test=config.test,
     )
+
+
+def load_data(config: Config) -> Dataset:
+    """Load the data of a configuration; runs that agree in it share the arrays.
+
+    Raises:
+        UserError: if the function returns no data that can be trained on, takes no `validation_size` though
+            one is given, or raises anything.
+    """
+    return _load_data(json.dumps(config.data.model_dump(by_alias=True)), config.validation_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_data(target: str, validation_size: int | None) -> Dataset:
+    data = Target.model_validate(json.loads(target))
+    function = targets.locate(data.target)
+    arguments = {key: value for key, value in data.arguments.items() if key != "validation_size"}
+    supplied = {} if validation_size is None else {"validation_size": validation_size}
+    if supplied and not targets.takes(function, "validation_size"):
+        raise UserError(
+            f"validation_size: {data.target} makes its validation split itself and takes no such argument, "
+            f"got {validation_size}; leave it out."
+        )
+    return as_dataset(targets.call(function, arguments, supplied), f"data: {data.target}")
 
 
 def make_schedule(config: Config, steps: int) -> schedules.Schedule | schedules.Reactive:
@@ -117,6 +144,34 @@ def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]
     return made
 
 
+def _make_task(target: Target, dataset: Dataset) -> Task:
+    """Make the task; what its functions raise while they are compiled is told as theirs."""
+    made = _make(Task, "task", target, {"targets": dataset.train.targets, "classes": dataset.classes})
+    what = f"task: {target.target}"
+    metrics = {
+        name: replace(
+            metric,
+            by_example=_blamed(metric.by_example, f"{what}: {name}"),
+            finish=_blamed(metric.finish, f"{what}: finish of {name}"),
+        )
+        for name, metric in made.metrics.items()
+    }
+    return replace(
+        made,
+        loss=_blamed(made.loss, f"{what}: loss"),
+        loss_in_xla=None if made.loss_in_xla is None else _blamed(made.loss_in_xla, f"{what}: loss_in_xla"),
+        weight=None if made.weight is None else _blamed(made.weight, f"{what}: weight"),
+        metrics=metrics,
+    )
+
+
+def _outputs(task: Task, dataset: Dataset) -> int:
+    """Return how many numbers a model gives for an example, or for each token of one."""
+    if task.output_shape:
+        return task.output_shape[-1]
+    return dataset.classes or int(dataset.train.targets.shape[-1])
+
+
 def _make_optimizer(target: Target) -> Optimizer:
     """Make the optimizer; what its functions raise while they are compiled is told as theirs."""
     made = _make(Optimizer, "optimizer", target, {})
@@ -172,13 +227,13 @@ def _program_key(config: Config, optimizer: Optimizer) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-def _build_model(config: Config, shape: tuple[int, ...], classes: int | None) -> Any:
+def _build_model(config: Config, shape: tuple[int, ...], outputs: int) -> Any:
     """Call the model's `_target_`; layers inside its arguments may be targets too.
 
     Raises:
         UserError: if Keras refuses the arguments of a layer.
     """
-    supplied = {"input_shape": shape, "classes": classes}
+    supplied = {"input_shape": tuple(map(int, shape)), "outputs": outputs, "classes": outputs}
     try:
         arguments = targets.build(config.model.arguments)
         return targets.call(targets.locate(config.model.target), arguments, supplied)

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ratelab.config import Config
+from ratelab.config import Config, Target
 from ratelab.config.composing import override_key, overrides_of, read_composed
 from ratelab.config.folders import check_folder
 from ratelab.config.secrets import is_from_secret, written
@@ -25,7 +25,8 @@ from ratelab.validation import UserError
 
 # The config groups that describe a run: its tags say which option was chosen in each.
 MOST_PRINTED = 100_000  # lines, which take a terminal some seconds
-DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "warmup"}
+DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "task", "warmup"}
+PATHS = ("dir", "file")  # of data
 _LONGEST_WORD = 80  # of a name, such as a key and its value
 
 __all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]
@@ -166,10 +167,14 @@ def _refuse_secret_name(cfg: DictConfig) -> None:
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
     """Return the configuration with paths that stay right when Hydra changes the working directory."""
     uri = resolve_store(config.tracking.uri, directory)
-    given = config.data.dir
-    folder = None if given is None else str(directory / expand_home(given, "data.dir"))
+    given = {key: config.data.arguments.get(key) for key in PATHS}
+    paths = {
+        key: str(directory / expand_home(path, f"data.{key}"))
+        for key, path in given.items()
+        if isinstance(path, str)
+    }
     tracking = config.tracking.model_copy(update={"uri": uri})
-    data = config.data.model_copy(update={"dir": folder})
+    data = Target.model_validate(config.data.model_dump(by_alias=True) | paths)
     return config.model_copy(update={"tracking": tracking, "data": data})
 
 

@@ -117,9 +117,12 @@ class RunRecord:
         )
 
     def _example(self) -> np.ndarray:
-        """Return one image as the model sees it."""
+        """Return one example as the model sees it."""
         data = self._planned.job.data
-        return (data.test.inputs[:1] * np.float32(data.scale)).astype(np.float32)
+        example = data.test.inputs[:1]
+        if data.scale is not None:
+            return (example * np.float32(data.scale)).astype(np.float32)
+        return example.astype(np.float32 if np.issubdtype(example.dtype, np.floating) else np.int32)
 
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""

@@ -29,5 +29,5 @@ class Outcome:
         return one > other if self.higher_is_better else one < other
 
 
-# Nothing learned would be a tenth for ten classes; 0 is what diverged runs have counted as from the beginning.
+# Nothing learned would be a tenth for ten classes; 0 is what diverged runs have counted as from the start.
 ACCURACY = Outcome("accuracy", higher_is_better=True, worst=0.0)

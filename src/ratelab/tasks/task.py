@@ -48,7 +48,7 @@ class Task:
         metrics: by name; they are measured after every epoch on the validation split, and once on the test
             split. The loss is measured as well.
         judge: the metric that decides, or "loss".
-        output_shape: what the model gives for one example; None for a side that may have any length.
+        output_shape: what the model gives for one example; None: whatever the loss takes.
         worst_loss: as in `Outcome`.
         logits: whether the outputs are logits, so that a model that gives probabilities is refused.
         loss_in_xla: the same as `loss` in a form that is faster where the loop is compiled with XLA.
@@ -61,7 +61,7 @@ class Task:
     loss: ByExample
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     judge: str = LOSS
-    output_shape: tuple[int | None, ...] = ()
+    output_shape: tuple[int, ...] | None = None
     worst_loss: float | None = None
     logits: bool = False
     loss_in_xla: ByExample | None = None

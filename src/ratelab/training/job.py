@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ratelab.batch_sizes import BatchPlan
 from ratelab.data import Dataset
 from ratelab.optimizers import Optimizer
+from ratelab.tasks import Task
 from ratelab.training.rates import Rates
 from ratelab.training.segments import Segment
 
@@ -29,6 +30,7 @@ class Job:
         build_model: makes the Keras model, its weights drawn from Keras' global seed. A function, since a job
             is made before TensorFlow is imported, and perhaps sent to another process.
         data: the three splits.
+        task: what is learned and how it is judged.
         optimizer: the update rule.
         xla: compile the loop with XLA; None: if the model consists of layers that gain from it.
         program_key: jobs with equal keys differ only in seed, rates, momenta, epochs and the hyperparameters
@@ -42,6 +44,7 @@ class Job:
     batches: BatchPlan
     build_model: Callable[[], Any]
     data: Dataset
+    task: Task
     optimizer: Optimizer
     xla: bool | None
     program_key: str

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from ratelab.optimizers import Optimizer
+from ratelab.tasks import LOSS, Task
 from ratelab.training.network import Network
 
-__all__ = ["Loop", "cross_entropy", "cross_entropy_by_classes", "lift", "mean_of_first"]
+__all__ = ["Loop", "lift", "mean_of_first"]
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,22 @@ class Loop:
 
     Attributes:
         network: the model.
+        task: the loss and the metrics.
         optimizer: the update.
         size: the number of jobs.
         xla: whether the functions will be compiled with XLA.
     """
 
     network: Network
+    task: Task
     optimizer: Optimizer
     size: int
     xla: bool
 
     def train(
         self,
-        images: Any,
-        labels: Any,
+        inputs: Any,
+        targets: Any,
         order: Any,
         used: tuple[Any, Any] | None,
         rates: Any,
@@ -45,8 +48,8 @@ class Loop:
         """Run one update a row of `order`; return the state after, and the losses [steps, jobs].
 
         Args:
-            images: uint8[examples, pixels].
-            labels: int32[examples].
+            inputs: [examples, values].
+            targets: [examples, ...].
             order: the examples of each batch, int32[steps, width].
             used: how many rows of `order` are updates, int32[], and how many examples each of them has,
                 int32[steps]; the rest is padding. None: all.
@@ -61,12 +64,12 @@ class Loop:
         # The number of updates is an argument and not a part of the program: else segments of one shape, but
         # of different lengths, would each be compiled.
         steps, sizes = (order.shape[0], None) if used is None else used
-        gather = self._make_gather(images, first_step)
+        gather = self._make_gather(inputs, first_step)
 
         def body(t: Any, losses: Any, state: Any) -> Any:
             rows = order[t]
             mean = tf.reduce_mean if sizes is None else partial(mean_of_first, sizes[t])
-            step = self._make_step(first_step + t, gather(rows), tf.gather(labels, rows), mean)
+            step = self._make_step(first_step + t, gather(rows), tf.gather(targets, rows), mean)
             numbers = fixed | {name: values[t] for name, values in varied.items()}
             loss, state = lift(step, self.size)((rates[t], numbers, state))
             return t + 1, losses.write(t, loss), state
@@ -77,50 +80,56 @@ class Loop:
         _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
         return state, losses.stack()
 
-    def evaluate(self, images: Any, labels: Any, state: Any) -> Any:
-        """Return the sum of the losses and the number of hits, each [jobs], over all chunks of a split.
+    def evaluate(self, inputs: Any, targets: Any, counts: Any, state: Any) -> dict[str, Any]:
+        """Return the sums over a split of the loss and of what the metrics are made of, each float32[jobs].
 
         Args:
-            images: uint8[chunks, batch, pixels].
-            labels: int32[chunks, batch]; -1 marks padding.
+            inputs: [chunks, batch, values].
+            targets: [chunks, batch, ...].
+            counts: int32[chunks], how many examples each chunk has; the rest of it is padding.
             state: weights, slots and other variables of the jobs.
         """
         import tensorflow as tf
 
-        def body(i: Any, losses: Any, correct: Any) -> Any:
-            pixels, truth = self.network.inputs(images[i]), labels[i]
+        metrics = {name: metric.by_example for name, metric in self.task.metrics.items()}
+
+        def body(i: Any, sums: Any) -> Any:
+            given, truth = self.network.inputs(inputs[i]), targets[i]
+            used = tf.range(truth.shape[0]) < counts[i]
 
             def judge(state: Any) -> Any:
                 weights, slots, others = state
                 weights = self.optimizer.evaluated(weights, slots)
-                logits, _, _ = self.network.logits(weights, others, pixels, training=False)
-                # The label -1 of the padding is never hit; for the loss it must be a class, and is left out.
-                each = tf.where(truth >= 0, cross_entropy(tf.maximum(truth, 0), logits), 0.0)
-                hits = tf.equal(tf.argmax(logits, 1, tf.int32), truth)
-                return tf.reduce_sum(each), tf.reduce_sum(tf.cast(hits, tf.int32))
+                outputs, _, _ = self.network.outputs(weights, others, given, training=False)
+                each = {LOSS: self.task.loss, **metrics}
+                values = {name: function(truth, outputs) for name, function in each.items()}
+                return {name: tf.reduce_sum(tf.where(used, value, 0.0)) for name, value in values.items()}
 
-            loss, hits = lift(judge, self.size)(state)
-            return i + 1, losses + loss, correct + hits
+            found = lift(judge, self.size)(state)
+            return i + 1, {name: sums[name] + found[name] for name in sums}
 
-        start = (0, tf.zeros(self.size), tf.zeros(self.size, tf.int32))
-        _, losses, correct = tf.while_loop(
-            lambda i, *_: i < images.shape[0], body, start, parallel_iterations=1
-        )
-        return losses, correct
+        start = (0, {name: tf.zeros(self.size) for name in [LOSS, *metrics]})
+        _, sums = tf.while_loop(lambda i, *_: i < inputs.shape[0], body, start, parallel_iterations=1)
+        return sums  # type: ignore[no-any-return] # TensorFlow has no types
 
-    def _make_step(self, t: Any, batch: Any, labels: Any, mean: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _make_step(
+        self, t: Any, batch: Any, targets: Any, mean: Callable[[Any], Any]
+    ) -> Callable[[Any], Any]:
         """Return the update number t of one job, from (rate, hyperparameters, state) to (loss, state)."""
         import tensorflow as tf
 
-        pixels = self.network.inputs(batch)
-        each = cross_entropy_by_classes if self.xla else cross_entropy
+        given, task = self.network.inputs(batch), self.task
+        by_example = task.loss_in_xla if self.xla and task.loss_in_xla is not None else task.loss
+        # The factors are those of the batch, so they are looked up once for all jobs.
+        factors = None if task.weight is None else task.weight(targets)
 
         def step(arguments: Any) -> Any:
             rate, numbers, (weights, slots, others) = arguments
             with tf.GradientTape() as tape:
                 tape.watch(weights)
-                logits, others, penalties = self.network.logits(weights, others, pixels, training=True)
-                loss = tf.add_n([mean(each(labels, logits)), *penalties])
+                outputs, others, penalties = self.network.outputs(weights, others, given, training=True)
+                each = by_example(targets, outputs)
+                loss = tf.add_n([mean(each if factors is None else factors * each), *penalties])
             # Where rows are looked up, as in an embedding, a gradient comes as those rows alone.
             gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, weights)]
             weights, slots = self.optimizer.update(t, rate, weights, gradients, slots, **numbers)
@@ -128,18 +137,18 @@ class Loop:
 
         return step
 
-    def _make_gather(self, images: Any, first_step: Any) -> Callable[[Any], Any]:
-        """Return the function from rows, int32[batch], to their images, uint8[batch, pixels]."""
+    def _make_gather(self, inputs: Any, first_step: Any) -> Callable[[Any], Any]:
+        """Return the function from rows, int32[batch], to their inputs, [batch, values]."""
         import tensorflow as tf
 
         if not self.xla or tf.config.get_visible_devices("GPU"):
-            return lambda rows: tf.gather(images, rows)
+            return lambda rows: tf.gather(inputs, rows)
 
         def gather(rows: Any) -> Any:
             # The branch is always taken, but XLA does not know that, and it does not fuse across a branch.
             # Without it, it gathers and converts in one loop over single bytes: a fifth of a step more.
-            nothing = tf.zeros((rows.shape[0], images.shape[1]), tf.uint8)
-            return tf.cond(first_step >= 0, lambda: tf.gather(images, rows), lambda: nothing)
+            nothing = tf.zeros((rows.shape[0], inputs.shape[1]), inputs.dtype)
+            return tf.cond(first_step >= 0, lambda: tf.gather(inputs, rows), lambda: nothing)
 
         return gather
 
@@ -158,24 +167,6 @@ def lift(function: Callable[[Any], Any], size: int) -> Callable[[Any], Any]:
         return tf.vectorized_map(function, arguments, fallback_to_while_loop=False)
 
     return one if size == 1 else many
-
-
-def cross_entropy(labels: Any, logits: Any) -> Any:
-    """Return -log softmax(logits)[label] of each example, from int32[batch] and float32[batch, classes]."""
-    import tensorflow as tf
-
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-
-
-def cross_entropy_by_classes(labels: Any, logits: Any) -> Any:
-    """Return the same as `cross_entropy`, computed on [classes, batch]: the faster form under XLA."""
-    import tensorflow as tf
-
-    # XLA cancels this turn against that of a turned dense layer, and both products of the layer stay along
-    # rows: a twentieth of a step.
-    columns = tf.transpose(logits)
-    truth = tf.one_hot(labels, logits.shape[1], axis=0)
-    return tf.reduce_logsumexp(columns, 0) - tf.reduce_sum(truth * columns, 0)
 
 
 def mean_of_first(size: Any, values: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["check_model", "input_shape", "is_by_example", "is_dense", "list_layers"]
+__all__ = ["can_stack", "check_model", "gains_from_xla", "input_shape", "is_by_example", "list_layers"]
 
 # What a user's model may do otherwise when Keras trains it. This loop does not call them.
 OWN_TRAINING = ("compute_loss", "train_step")
@@ -33,44 +33,46 @@ def input_shape(model: Any) -> tuple[int | None, ...] | None:
 
 
 def check_model(model: Any, data: Dataset) -> None:
-    """Raise UserError unless the model has the form of one that maps a batch of this data to logits.
+    """Raise UserError unless the model has the form of one that maps a batch of this data to outputs.
 
     Args:
         model: what the function of a user's returned, of whatever type.
-        data: gives the shape of the images.
+        data: gives the inputs.
     """
     import keras
 
-    image = data.train.inputs.shape[1:]
+    example = data.train.inputs.shape[1:]
     if not isinstance(model, keras.Model) or not model.built:
         raise UserError(
             "model: must be a built keras.Model (give it a keras.Input, or call it once on a batch of shape "
-            f"{(1, *image)}), got {type(model).__name__}."
+            f"{(1, *example)}), got {type(model).__name__}."
         )
     for layer in list_layers(model):
         # Its weights would be made in the loop, and not be trained.
         if not layer.built:
             raise UserError(
                 f"model: its layer {layer.name} is not built; call the model once on a batch of shape "
-                f"{(1, *image)}."
+                f"{(1, *example)}."
             )
-    _check_inputs(model, image)
+    _check_inputs(model, data)
     _check_training(model)
     _check_weights(model.trainable_variables)
 
 
-def _check_inputs(model: Any, image: tuple[int, ...]) -> None:
-    """Raise UserError unless the model takes one batch of images of this shape, of whatever length."""
+def _check_inputs(model: Any, data: Dataset) -> None:
+    """Raise UserError unless the model takes one batch of examples of this data, of whatever length."""
+    example = data.train.inputs.shape[1:]
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
         names = ", ".join(tensor.name for tensor in inputs)
-        raise UserError(f"model: must have one input, a batch of images, got {len(inputs)}: {names}.")
-    shape, pixels = input_shape(model), int(np.prod(image))
-    # The images are reshaped: in a shape of other sides, or an open one, their pixels would be mixed up.
-    if shape is None or None in shape or [side for side in shape if side != 1] not in (list(image), [pixels]):
+        raise UserError(f"model: must have one input, a batch of examples, got {len(inputs)}: {names}.")
+    shape, values = input_shape(model), int(np.prod(example))
+    # Examples are reshaped: in a shape of other sides, or an open one, their values would be mixed up.
+    sides = [None if shape is None else _drop_ones(shape), _drop_ones(example), _drop_ones((values,))]
+    if shape is None or None in shape or sides[0] not in sides[1:]:
         seen = "none; call build with one" if shape is None else f"shape {(None, *shape)}"
         raise UserError(
-            f"model: its input must hold {pixels} values an example, as {tuple(image)} or ({pixels},), "
+            f"model: its input must hold {values} values an example, as {tuple(example)} or ({values},), "
             f"got {seen}."
         )
     for tensor in inputs:
@@ -79,12 +81,20 @@ def _check_inputs(model: Any, image: tuple[int, ...]) -> None:
                 f"model: the size of its batch must be open, it is fixed to {tensor.shape[0]}; give "
                 "keras.Input a shape and no batch_size."
             )
-        # Pixels are fractions from 0 to 1: as whole numbers nearly all of them would be 0.
-        if "float" not in tensor.dtype:
+        # Pixels are given as fractions from 0 to 1: as whole numbers nearly all of them would be 0.
+        if "float" not in tensor.dtype and _are_fractions(data):
             raise UserError(
                 f"model: its input must be floating, pixels from 0 to 1, got {tensor.dtype}; convert them "
                 "inside of the model."
             )
+
+
+def _drop_ones(shape: Sequence[int | None]) -> list[int | None]:
+    return [side for side in shape if side != 1]
+
+
+def _are_fractions(data: Dataset) -> bool:
+    return data.scale is not None or np.issubdtype(data.train.inputs.dtype, np.floating)
 
 
 def _check_training(model: Any) -> None:
@@ -99,8 +109,8 @@ def _check_training(model: Any) -> None:
         )
     if model.compiled:
         raise UserError(
-            "model: must not be compiled: the optimizer is that of the group optimizer, the loss is the "
-            "cross-entropy of logits; take compile() away."
+            "model: must not be compiled: the optimizer is that of the group optimizer, the loss is "
+            "that of the task; take compile() away."
         )
 
 
@@ -123,23 +133,42 @@ def _check_weights(weights: Sequence[Any]) -> None:
             )
 
 
-def is_dense(model: Any) -> bool:
-    """Say whether all layers are of kinds that XLA makes faster on a CPU, and that can be stacked.
+def can_stack(model: Any) -> bool:
+    """Say whether runs of the model can be trained as one program, and gain from it.
 
-    Convolutions, pooling and random numbers are slower there, up to nine times for a small convolution, and
-    TensorFlow cannot stack a convolution; a layer that is not known may hold operations that XLA refuses.
+    TensorFlow cannot stack a convolution. Attention it can, but what runs share there is only the look-up of
+    tokens: a stack of four took a sixth more for each run than one alone.
+    """
+    return _consists_of(model, *_dense_layers())
+
+
+def gains_from_xla(model: Any) -> bool:
+    """Say whether all layers are of kinds that XLA makes faster on a CPU.
+
+    Convolutions, pooling and random numbers are slower there, up to nine times for a small convolution; a
+    layer that is not known may hold operations that XLA refuses.
     """
     from keras import layers
 
-    return _consists_of(
-        model,
+    from ratelab.layers import Positions
+
+    others = (Positions, layers.Embedding, layers.LayerNormalization, layers.MultiHeadAttention, layers.Add)
+    # What attention is made of are layers in it.
+    inner = (layers.EinsumDense, layers.Softmax)
+    return _consists_of(model, *_dense_layers(), *others, *inner)
+
+
+def _dense_layers() -> list[type]:
+    from keras import layers
+
+    return [
         layers.InputLayer,
         layers.Dense,
         layers.Flatten,
         layers.Reshape,
         layers.Activation,
         layers.Rescaling,
-    )
+    ]
 
 
 def is_by_example(model: Any) -> bool:
@@ -150,25 +179,31 @@ def is_by_example(model: Any) -> bool:
     """
     from keras import layers
 
+    from ratelab.layers import Positions
+
     penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in list_layers(model))
     return not penalised and _consists_of(
         model,
-        layers.InputLayer,
-        layers.Dense,
+        *_dense_layers(),
+        layers.Conv1D,
         layers.Conv2D,
+        layers.Conv3D,
+        layers.MaxPooling1D,
         layers.MaxPooling2D,
+        layers.MaxPooling3D,
         layers.AveragePooling2D,
         layers.GlobalMaxPooling2D,
         layers.GlobalAveragePooling2D,
-        layers.Flatten,
-        layers.Reshape,
-        layers.Activation,
         layers.ReLU,
-        layers.Rescaling,
         layers.LayerNormalization,
         layers.Dropout,
         layers.Add,
         layers.Concatenate,
+        layers.Embedding,
+        layers.MultiHeadAttention,
+        layers.EinsumDense,
+        layers.Softmax,
+        Positions,
     )
 
 
@@ -185,5 +220,7 @@ def _consists_of(model: Any, *known: type) -> bool:
 
 
 def _is_of_keras(thing: Any) -> bool:
-    """Say whether a class, a function or an object is defined in Keras; None is, too."""
-    return thing is None or (getattr(thing, "__module__", None) or "").startswith("keras.")
+    """Say whether a class, a function or an object is defined in Keras, or here; None is, too."""
+    return thing is None or (getattr(thing, "__module__", None) or "").startswith(
+        ("keras.", "ratelab.layers")
+    )

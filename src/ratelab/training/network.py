@@ -1,4 +1,4 @@
-"""The model as a function of its weights, from bytes to logits."""
+"""The model as a function of its weights, from the inputs of a batch to its outputs."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -66,16 +66,16 @@ class Network:
             values = tf.cast(batch, tf.float32 if batch.dtype.is_floating else tf.int32)
         return tf.reshape(values, (batch.shape[0], *self._shape))
 
-    def given(self, pixels: Any) -> Any:
-        """Return a batch of pixels as the model takes it: a graph may want its one input in a list, say."""
+    def given(self, inputs: Any) -> Any:
+        """Return a batch of inputs as the model takes it: a graph may want its one input in a list, say."""
         import keras
 
-        return pixels if self._form is None else keras.tree.pack_sequence_as(self._form, [pixels])
+        return inputs if self._form is None else keras.tree.pack_sequence_as(self._form, [inputs])
 
-    def outputs(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
-        """Apply the model to a batch of pixels; return what it gives, its other variables, its own losses.
+    def call(self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool) -> Any:
+        """Apply the model to a batch of inputs; return what it gives, its other variables, its own losses.
 
-        What it gives is logits only for a model that has been tried, see `Trial`.
+        What it gives is what the task asks for only of a model that has been tried, see `Trial`.
 
         Raises:
             UserError: if the model raises anything.
@@ -88,13 +88,13 @@ class Network:
             *zip(model.trainable_variables, self.turn(weights), strict=True),
             *zip(model.non_trainable_variables, others, strict=True),
         ]
-        given = self.given(pixels)
+        given = self.given(inputs)
         # The model's own `stateless_call` goes past what Keras does around `call` when it trains: layers of a
         # subclassed model would not be told that this is training, and drop nothing.
         with (
             keras.StatelessScope(state, collect_losses=True) as scope,
             _products_along_rows(self._dense),
-            blame(f"model: {type(model).__name__}, given pixels of shape {tuple(pixels.shape)},"),
+            blame(f"model: {type(model).__name__}, given inputs of shape {tuple(inputs.shape)},"),
         ):
             outputs = model(given, training=training)
             # Keras adds up the values of each, and adds in 32 bits under mixed precision, too.
@@ -102,13 +102,13 @@ class Network:
         others = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
         return outputs, others, penalties
 
-    def logits(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
-        """Return the same as `outputs`, the logits as float32[batch, classes]."""
+    def outputs(self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool) -> Any:
+        """Return the same as `call`, what the model gives as float32[batch, ...]."""
         import tensorflow as tf
 
-        logits, others, penalties = self.outputs(weights, others, pixels, training=training)
-        # Under mixed precision the logits come in 16 bits, too few for a sum of exponentials.
-        return tf.cast(logits, tf.float32), others, penalties
+        outputs, others, penalties = self.call(weights, others, inputs, training=training)
+        # Under mixed precision they come in 16 bits, too few for a sum of exponentials.
+        return tf.cast(outputs, tf.float32), others, penalties
 
 
 @contextlib.contextmanager

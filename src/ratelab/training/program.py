@@ -9,7 +9,12 @@ import numpy.typing as npt
 from ratelab.data import Dataset, Split
 from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.loop import Loop
-from ratelab.training.models_accepted import check_model, is_by_example, is_dense
+from ratelab.training.models_accepted import (
+    can_stack,
+    check_model,
+    gains_from_xla,
+    is_by_example,
+)
 from ratelab.training.network import Network
 from ratelab.training.segments import Segment
 from ratelab.training.trial import Trial, check_repeats
@@ -28,15 +33,16 @@ class CannotStack(Exception):  # noqa: N818 - it names what is the case
 class DeviceData:
     """The splits of a data set as tensors, made once for any number of programs.
 
-    Images stay bytes, a quarter of what float32 would need, and are converted batch by batch.
+    Inputs stay of the type that they have, as bytes a quarter of what float32 would need, and are converted
+    batch by batch.
 
     Args:
         data: as loaded.
 
     Attributes:
-        train: uint8[examples, pixels] and int32[examples].
-        splits: "validation" and "test", each as uint8[chunks, batch, pixels] and int32[chunks, batch]; the
-            last chunk is filled up with examples of label -1.
+        train: inputs [examples, values] and targets [examples, ...].
+        splits: "validation" and "test", each as inputs [chunks, batch, values], targets [chunks, batch, ...]
+            and how many examples each chunk has, int32[chunks]; the last one is filled up.
     """
 
     def __init__(self, data: Dataset) -> None:
@@ -64,7 +70,7 @@ class Program:
         by_example: whether the model maps each example by itself, so that a batch can be padded.
 
     Raises:
-        UserError: if the model does not map a batch of images to logits.
+        UserError: if the model does not map a batch of inputs to what the task asks for.
         CannotStack: if `size` is above 1 and the model has layers other than dense ones.
     """
 
@@ -76,15 +82,15 @@ class Program:
         build = partial(build_from_seed, job.build_model, np.random.SeedSequence(0))
         model = build()
         check_model(model, job.data)
-        if size > 1 and not is_dense(model):
+        if size > 1 and not can_stack(model):
             raise CannotStack
         self.by_example = is_by_example(model)
-        self.xla = is_dense(model) if job.xla is None else job.xla
+        self.xla = gains_from_xla(model) if job.xla is None else job.xla
         self._network = Network(model, job.data.scale)
-        self._trial = Trial(self._network, job.data)
+        self._trial = Trial(self._network, job.data, job.task)
         self._trial.check_model()
         check_repeats(build, model)
-        loop = Loop(self._network, job.optimizer, size, self.xla)
+        loop = Loop(self._network, job.task, job.optimizer, size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
         self._data = DeviceData(job.data) if data is None else data
@@ -159,13 +165,15 @@ class Program:
     def evaluate(self, state: Any, split: str) -> list[dict[str, float]]:
         """Return "loss" and the metrics of each job on "validation" or "test".
 
-        The sums of the program are divided here, by the number of examples without padding, in float64.
+        The sums of the program are made into means and metrics here, by the task.
         """
-        images, labels = self._data.splits[split]
-        losses, correct = self._evaluate(images, labels, state)
-        examples = len(getattr(self._job.data, split))
-        pairs = zip(losses.numpy().tolist(), correct.numpy().tolist(), strict=True)
-        return [{"loss": loss / examples, "accuracy": hits / examples} for loss, hits in pairs]
+        sums = {
+            name: total.numpy() for name, total in self._evaluate(*self._data.splits[split], state).items()
+        }
+        targets = getattr(self._job.data, split).targets
+        jobs = range(self.size)
+        by_job = [{name: float(total[place]) for name, total in sums.items()} for place in jobs]
+        return [self._job.task.finish(own, targets) for own in by_job]
 
 
 class ProgramCache:
@@ -184,7 +192,7 @@ class ProgramCache:
         """Return the program for stacks of `size` jobs like `job`.
 
         Raises:
-            UserError: if the model does not map a batch of images to logits.
+            UserError: if the model does not map a batch of inputs to what the task asks for.
             CannotStack: as `Program`.
         """
         if job.program_key != self._key:
@@ -212,21 +220,24 @@ def bytes_of_job(job: Job) -> int:
 
 
 def _to_tensors(split: Split) -> tuple[Any, Any]:
-    """Return uint8[examples, pixels], whose rows a batch is gathered from, and int32[examples]."""
+    """Return inputs [examples, values], whose rows a batch is gathered from, and targets."""
     import tensorflow as tf
 
     return tf.constant(split.inputs.reshape(len(split.inputs), -1)), tf.constant(split.targets)
 
 
-def _cut_into_chunks(images: Any, labels: Any) -> tuple[Any, Any]:
-    """Cut a split into [chunks, batch, ...]; the last one is filled up with examples of label -1."""
+def _cut_into_chunks(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
+    """Cut a split into chunks of one size, and say how many examples each has; the last one is filled up."""
     import tensorflow as tf
 
-    batch = min(EVALUATION_BATCH, len(labels))
-    missing = -len(labels) % batch
-    images = tf.pad(images, [[0, missing], [0, 0]])
-    labels = tf.pad(labels, [[0, missing]], constant_values=-1)
-    return tf.reshape(images, (-1, batch, images.shape[1])), tf.reshape(labels, (-1, batch))
+    batch = min(EVALUATION_BATCH, len(targets))
+    missing = -len(targets) % batch
+    # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
+    filled = [tf.concat([values, values[:missing]], 0) for values in (inputs, targets)]
+    parts = [tf.reshape(values, (-1, batch, *values.shape[1:])) for values in filled]
+    counts = np.full(len(parts[0]), batch, np.int32)
+    counts[-1] -= missing
+    return (*parts, tf.constant(counts))
 
 
 def _pad_rows(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:

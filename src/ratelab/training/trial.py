@@ -1,4 +1,4 @@
-"""What shows only when a model is tried on a few images, before it trains: what it does."""
+"""What shows only when a model is tried on a few examples, before it trains: what it does."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import Dataset
+from ratelab.tasks import LOSS, Task
 from ratelab.training.models_accepted import is_by_example
 from ratelab.training.network import Network
 from ratelab.validation import UserError
 
-IMAGES = 16
+EXAMPLES = 16
 
 # Differences above this part of the largest number are no matter of rounding, not in 16 bits either.
 ROUNDING = 0.05
@@ -27,38 +28,40 @@ __all__ = ["Trial", "check_repeats"]
 
 
 class Trial:
-    """A few images, and what a model has to do with them to be trained rightly by this loop.
+    """A few examples, and what a model has to do with them to be trained rightly by this loop.
 
     Args:
         network: of a model that `check_model` accepts.
-        data: gives the images and the number of classes.
+        data: gives the examples.
+        task: gives the loss, and what the outputs must be.
     """
 
-    def __init__(self, network: Network, data: Dataset) -> None:
+    def __init__(self, network: Network, data: Dataset, task: Task) -> None:
         import tensorflow as tf
 
-        self._network, self._classes = network, data.classes
+        self._network, self._task = network, task
         self._known = is_by_example(network.model)
         # The first ones again, should there be fewer.
-        examples = np.arange(IMAGES) % len(data.train)
-        self._pixels = network.inputs(tf.constant(data.train.inputs[examples].reshape(IMAGES, -1)))
-        self._labels = tf.constant(data.train.targets[examples])
+        examples = np.arange(EXAMPLES) % len(data.train)
+        self._inputs = network.inputs(tf.constant(data.train.inputs[examples].reshape(EXAMPLES, -1)))
+        self._targets = tf.constant(data.train.targets[examples])
 
     def check_model(self) -> None:
-        """Raise UserError unless the model of the network gives logits that can be learned from.
+        """Raise UserError unless the model of the network gives outputs that can be learned from.
 
         Keras' global seed may be another one afterwards.
         """
         weights, others = self._network.state_of(self._network.model)
         judged = self._apply(weights, others, training=False)
+        self._check_loss(judged)
         self._check_logits(judged, others, training=False)
         # Layers of Keras' own hide nothing: a fifth of a second less before the first step.
         if not self._known:
-            half = self._apply(weights, others, training=False, images=IMAGES // 2)
-            if _differ(judged[: IMAGES // 2], half):
+            half = self._apply(weights, others, training=False, examples=EXAMPLES // 2)
+            if _differ(judged[: EXAMPLES // 2], half):
                 raise UserError(
-                    "model: what it gives for an image depends on the other images of its batch, or on "
-                    "chance, when it does not train; its accuracy would be that of no model. Let it do so "
+                    "model: what it gives for an example depends on the others of its batch, or on "
+                    "chance, when it does not train; what is measured would be of no model. Let it do so "
                     "only if `training` is true."
                 )
             self._check_training(weights, others)
@@ -74,7 +77,7 @@ class Trial:
         if self._known:
             return
         with keras.StatelessScope():
-            outputs = np.asarray(model(self._network.given(self._pixels), training=False), np.float32)
+            outputs = np.asarray(model(self._network.given(self._inputs), training=False), np.float32)
         if _differ(outputs, self._apply(*self._network.state_of(model), training=False)):
             raise UserError(
                 "model: computes something that differs from seed to seed and is not in its weights; keep "
@@ -82,7 +85,7 @@ class Trial:
             )
 
     def _check_training(self, weights: Sequence[Any], others: Sequence[Any]) -> None:
-        """Raise UserError unless the model, when it trains, gives logits that its variables determine."""
+        """Raise UserError unless the model, when it trains, gives outputs that its variables determine."""
         import keras
 
         keras.utils.set_random_seed(1)
@@ -102,8 +105,8 @@ class Trial:
 
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits, penalties = self._logits(weights, others, self._pixels, training=True)
-            each = tf.nn.sparse_softmax_cross_entropy_with_logits(self._labels, logits)
+            outputs, penalties = self._outputs(weights, others, self._inputs, training=True)
+            each = self._task.loss(self._targets, outputs)
             loss = tf.add_n([tf.reduce_mean(each), *penalties])
         variables, gradients = self._network.model.trainable_variables, tape.gradient(loss, weights)
         left = [v.path for v, gradient in zip(variables, gradients, strict=True) if gradient is None]
@@ -112,21 +115,21 @@ class Trial:
                 f"model: the loss does not depend on {len(left)} of its {len(variables)} weights, {left[0]} "
                 "for one; use them, or freeze their layers (trainable=False)."
             )
-        return np.asarray(logits)
+        return np.asarray(outputs)
 
     def _apply(
-        self, weights: Sequence[Any], others: Sequence[Any], *, training: bool, images: int = IMAGES
+        self, weights: Sequence[Any], others: Sequence[Any], *, training: bool, examples: int = EXAMPLES
     ) -> Values:
-        return np.asarray(self._logits(weights, others, self._pixels[:images], training=training)[0])
+        return np.asarray(self._outputs(weights, others, self._inputs[:examples], training=training)[0])
 
-    def _logits(self, weights: Sequence[Any], others: Sequence[Any], pixels: Any, *, training: bool) -> Any:
-        """Return logits, float32[batch, classes], and penalties; raise UserError if it is anything else."""
+    def _outputs(self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool) -> Any:
+        """Return outputs, float32[batch, ...], and penalties; raise UserError if it is anything else."""
         import tensorflow as tf
 
-        outputs, _, penalties = self._network.outputs(weights, others, pixels, training=training)
-        seen = _describe(outputs, len(pixels))
-        if seen != str((None, self._classes)):
-            raise UserError(f"model: its output must have shape {(None, self._classes)}, got {seen}.")
+        outputs, _, penalties = self._network.call(weights, others, inputs, training=training)
+        seen, shape = _describe(outputs, len(inputs)), self._task.output_shape
+        if shape is not None and seen != str((None, *shape)):
+            raise UserError(f"model: its output must have shape {(None, *shape)}, got {seen}.")
         # Keras leaves masked examples out of the loss, by this attribute of its tensors.
         if getattr(outputs, "_keras_mask", None) is not None:
             raise UserError(
@@ -135,8 +138,24 @@ class Trial:
             )
         return tf.cast(outputs, tf.float32), penalties
 
+    def _check_loss(self, outputs: Values) -> None:
+        """Raise UserError unless the loss and the metrics give a number for each example."""
+        import tensorflow as tf
+
+        functions = {LOSS: self._task.loss, **{k: m.by_example for k, m in self._task.metrics.items()}}
+        for name, function in functions.items():
+            values = tf.convert_to_tensor(function(self._targets, tf.constant(outputs)))
+            if values.shape != (EXAMPLES,) or values.dtype != tf.float32:
+                raise UserError(
+                    f"task: {name} must give one number for each example, float32[{EXAMPLES}] of "
+                    f"{EXAMPLES}, got {values.dtype.name}{list(values.shape)}; take the mean over the other "
+                    "axes, and none over the batch."
+                )
+
     def _check_logits(self, outputs: Values, others: Sequence[Any], *, training: bool) -> None:
         """Raise UserError if the model can give nothing but numbers from 0 to 1; `outputs` are some."""
+        if not self._task.logits:
+            return
         random = np.random.default_rng(0)
         shapes = [tuple(variable.shape) for variable in self._network.model.trainable_variables]
         for size in SIZES:

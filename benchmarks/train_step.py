@@ -306,6 +306,7 @@ def ours(work: Workload) -> Epoch:
     from ratelab.config import Device
     from ratelab.data import Dataset, Split
     from ratelab.runtime import devices
+    from ratelab.tasks import auto
     from ratelab.training import Hyperparameters, Job, Program, Segment, Tabulated
 
     devices.configure(
@@ -313,11 +314,12 @@ def ours(work: Workload) -> Epoch:
     )
     images = work.images.reshape(-1, 28, 28)
     train, few = Split(images, work.labels), Split(images[:BATCH_SIZE], work.labels[:BATCH_SIZE])
-    data = Dataset("mnist", CLASSES, 255.0, train, few, few, "")
+    data = Dataset("mnist", CLASSES, 1 / 255, train, few, few, "")
+    task = auto(work.labels, CLASSES)
     build = partial(models.softmax, (28, 28), CLASSES)
     rates = Tabulated(np.empty(0, np.float32))  # each epoch brings its own
     plan = plan_batches(constant(BATCH_SIZE), len(work.labels), 1)
-    program = Program(Job(0, rates, plan, build, data, optimizers.sgd(), None, ""))
+    program = Program(Job(0, rates, plan, build, data, task, optimizers.sgd(), None, ""))
     state = program.initial_state(build())
 
     def epoch() -> float:
@@ -325,7 +327,8 @@ def ours(work: Workload) -> Epoch:
         first = work.done
         order, rates = work.next_epoch()
         segment = Segment(first, len(order), order)
-        state, losses = program.run(state, segment, rates[:, None], Hyperparameters())
+        [piece] = program.data.pieces(iter([segment]))
+        state, losses = program.run(state, piece, rates[:, None], Hyperparameters())
         return float(losses.mean())
 
     return clocked(work, epoch)

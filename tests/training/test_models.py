@@ -39,8 +39,11 @@ def test_softmax_starts_from_a_standard_normal_or_from_zero(tensorflow):
         (lambda: models.softmax(SHAPE, 10, start="one"), "start must be 'normal' or 'zero', got 'one'"),
         (lambda: models.mlp(SHAPE, 10, hidden=[0]), r"hidden.0 must be greater than 0, got 0"),
         (lambda: models.mlp(SHAPE, 10, hidden=None), r"hidden must be .*, got None"),
-        (lambda: models.cnn(SHAPE, 10, filters=[1] * 4), r"filters must be at most 3 for images .*, got 4"),
-        (lambda: models.cnn(SHAPE, 0), "classes must be greater than 0, got 0"),
+        (
+            lambda: models.cnn(SHAPE, 10, filters=[1] * 4),
+            "filters must be at most 3 for .*, got 4",
+        ),
+        (lambda: models.cnn(SHAPE, 0), "outputs must be greater than 0, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_before_keras_is_asked(call, message):

@@ -11,6 +11,7 @@ from ratelab import optimizers
 from ratelab.batch_sizes import constant, plan_batches
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, tabulate
+from ratelab.tasks import auto
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
 from ratelab.training.job import build_from_seed
 from ratelab.validation import UserError
@@ -27,7 +28,9 @@ def own_job(build, *, seed=0, xla=None, rate=0.1, images=None):
         data = replace(data, train=replace(data.train, inputs=images))
     plan = plan_batches(constant(BATCH), len(data.train), 1)
     rates = Tabulated(tabulate(exponential(rate, decay_steps=5, decay_rate=0.9), plan.steps))
-    return Job(seed, rates, plan, build, data, optimizers.sgd(), xla, "own")
+    return Job(
+        seed, rates, plan, build, data, auto(data.train.targets, data.classes), optimizers.sgd(), xla, "own"
+    )
 
 
 def sequential(*layers, shape=(8, 8)):

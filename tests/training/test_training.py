@@ -12,8 +12,9 @@ from ratelab import models, optimizers
 from ratelab.batch_sizes import constant, plan_batches
 from ratelab.data import epoch_order, load
 from ratelab.schedules import exponential, fixed, tabulate
+from ratelab.tasks import auto
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
-from ratelab.training.models_accepted import is_dense, list_layers
+from ratelab.training.models_accepted import can_stack, list_layers
 from ratelab.validation import UserError
 
 BATCH = 24
@@ -24,7 +25,17 @@ def digits_job(build_model, optimizer, *, rate=0.1, epochs=1, seed=0, batch=BATC
     dataset = load("digits", validation_size=300)
     plan = plan_batches(constant(batch), len(dataset.train), epochs)
     rates = Tabulated(tabulate(exponential(rate, decay_steps=20, decay_rate=0.7), plan.steps))
-    return Job(seed, rates, plan, build_model, dataset, optimizer, xla, "digits")
+    return Job(
+        seed,
+        rates,
+        plan,
+        build_model,
+        dataset,
+        auto(dataset.train.targets, dataset.classes),
+        optimizer,
+        xla,
+        "digits",
+    )
 
 
 def softmax():
@@ -132,7 +143,7 @@ def test_chunks_join_without_gap_and_carry_rising_timestamps(tensorflow):
 @pytest.mark.parametrize("split", ["validation", "test"])
 @pytest.mark.parametrize("batch", [1000, 128])
 def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, monkeypatch, split, batch):
-    from ratelab.training import program as module
+    from ratelab.training import device_data as module
 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
@@ -282,7 +293,7 @@ def test_the_private_part_of_keras_is_where_it_was(tensorflow):
         keras.layers.Dropout,
         keras.layers.Dense,
     ]
-    assert not is_dense(model)
+    assert not can_stack(model)
 
 
 def stack_of(build, make_optimizer, settings, epochs=4):

@@ -80,7 +80,7 @@ class Loop:
         _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)
         return state, losses.stack()
 
-    def evaluate(self, inputs: Any, targets: Any, counts: Any, state: Any) -> dict[str, Any]:
+    def evaluate(self, inputs: Any, targets: Any, counts: Any, state: Any, sums: Any) -> Any:
         """Return the sums over a split of the loss and of what the metrics are made of, each float32[jobs].
 
         Args:
@@ -88,6 +88,7 @@ class Loop:
             targets: [chunks, batch, ...].
             counts: int32[chunks], how many examples each chunk has; the rest of it is padding.
             state: weights, slots and other variables of the jobs.
+            sums: over the parts of the split before, added to.
         """
         import tensorflow as tf
 
@@ -108,9 +109,8 @@ class Loop:
             found = lift(judge, self.size)(state)
             return i + 1, {name: sums[name] + found[name] for name in sums}
 
-        start = (0, {name: tf.zeros(self.size) for name in [LOSS, *metrics]})
-        _, sums = tf.while_loop(lambda i, *_: i < inputs.shape[0], body, start, parallel_iterations=1)
-        return sums  # type: ignore[no-any-return] # TensorFlow has no types
+        chunks = inputs.shape[0]
+        return tf.while_loop(lambda i, *_: i < chunks, body, (0, sums), parallel_iterations=1)[1]
 
     def _make_step(
         self, t: Any, batch: Any, targets: Any, mean: Callable[[Any], Any]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.data import Dataset, Split
+from ratelab.tasks import LOSS
+from ratelab.training.device_data import EVALUATION_BATCH, DeviceData, Piece
 from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.loop import Loop
 from ratelab.training.models_accepted import (
@@ -16,41 +17,13 @@ from ratelab.training.models_accepted import (
     is_by_example,
 )
 from ratelab.training.network import Network
-from ratelab.training.segments import Segment
 from ratelab.training.trial import Trial, check_repeats
 
-# Examples in one step of an evaluation: so many that the loop costs nothing beside them, and so few that the
-# activations of a convolution fit where those of a whole split would not.
-EVALUATION_BATCH = 1000
-
-__all__ = ["CannotStack", "DeviceData", "Program", "ProgramCache", "bytes_of_job"]
+__all__ = ["CannotStack", "Program", "ProgramCache", "bytes_of_job"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
     """Runs of this model can only be trained one by one."""
-
-
-class DeviceData:
-    """The splits of a data set as tensors, made once for any number of programs.
-
-    Inputs stay of the type that they have, as bytes a quarter of what float32 would need, and are converted
-    batch by batch.
-
-    Args:
-        data: as loaded.
-
-    Attributes:
-        train: inputs [examples, values] and targets [examples, ...].
-        splits: "validation" and "test", each as inputs [chunks, batch, values], targets [chunks, batch, ...]
-            and how many examples each chunk has, int32[chunks]; the last one is filled up.
-    """
-
-    def __init__(self, data: Dataset) -> None:
-        self.train = _to_tensors(data.train)
-        self.splits = {
-            "validation": _cut_into_chunks(*_to_tensors(data.validation)),
-            "test": _cut_into_chunks(*_to_tensors(data.test)),
-        }
 
 
 class Program:
@@ -68,6 +41,7 @@ class Program:
         size: as given.
         xla: whether the functions are compiled with XLA.
         by_example: whether the model maps each example by itself, so that a batch can be padded.
+        data: as given.
 
     Raises:
         UserError: if the model does not map a batch of inputs to what the task asks for.
@@ -93,7 +67,7 @@ class Program:
         loop = Loop(self._network, job.task, job.optimizer, size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
-        self._data = DeviceData(job.data) if data is None else data
+        self.data = DeviceData(job.data) if data is None else data
 
     @property
     def traces(self) -> int:
@@ -129,7 +103,7 @@ class Program:
     def run(
         self,
         state: Any,
-        segment: Segment,
+        piece: Piece,
         rates: npt.NDArray[np.float32],
         hyperparameters: Hyperparameters,
     ) -> tuple[Any, npt.NDArray[np.float32]]:
@@ -137,7 +111,7 @@ class Program:
 
         Args:
             state: of the jobs, before.
-            segment: the batches.
+            piece: the segment and its examples.
             rates: float32[steps, jobs].
             hyperparameters: of the optimizer.
 
@@ -146,13 +120,15 @@ class Program:
         """
         import tensorflow as tf
 
+        segment = piece.segment
         rows = len(segment.order)
         varied = hyperparameters.for_segment(segment)
         sizes = segment.sizes
         # Everything is a tensor: a number of Python's would be a part of the program, and a new one compiled.
         state, losses = self._train(
-            *self._data.train,
-            tf.constant(segment.order),
+            piece.inputs,
+            piece.targets,
+            piece.order,
             None if sizes is None else (tf.constant(segment.steps), tf.constant(sizes)),
             tf.constant(_pad_rows(rates, rows)),
             tf.constant(segment.first_step),
@@ -167,13 +143,16 @@ class Program:
 
         The sums of the program are made into means and metrics here, by the task.
         """
-        sums = {
-            name: total.numpy() for name, total in self._evaluate(*self._data.splits[split], state).items()
-        }
-        targets = getattr(self._job.data, split).targets
-        jobs = range(self.size)
-        by_job = [{name: float(total[place]) for name, total in sums.items()} for place in jobs]
-        return [self._job.task.finish(own, targets) for own in by_job]
+        import tensorflow as tf
+
+        names = [LOSS, *self._job.task.metrics]
+        sums = {name: tf.zeros(self.size) for name in names}
+        for inputs, targets, counts in self.data.chunks(split):
+            sums = self._evaluate(inputs, targets, counts, state, sums)
+        found = {name: total.numpy() for name, total in sums.items()}
+        whole, jobs = getattr(self._job.data, split).targets, range(self.size)
+        by_job = [{name: float(total[place]) for name, total in found.items()} for place in jobs]
+        return [self._job.task.finish(own, whole) for own in by_job]
 
 
 class ProgramCache:
@@ -217,27 +196,6 @@ def bytes_of_job(job: Job) -> int:
     # What the layers give out for a batch, and the gradients of that.
     activations = outputs * batch * 2
     return 4 * (state + activations)  # float32
-
-
-def _to_tensors(split: Split) -> tuple[Any, Any]:
-    """Return inputs [examples, values], whose rows a batch is gathered from, and targets."""
-    import tensorflow as tf
-
-    return tf.constant(split.inputs.reshape(len(split.inputs), -1)), tf.constant(split.targets)
-
-
-def _cut_into_chunks(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
-    """Cut a split into chunks of one size, and say how many examples each has; the last one is filled up."""
-    import tensorflow as tf
-
-    batch = min(EVALUATION_BATCH, len(targets))
-    missing = -len(targets) % batch
-    # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
-    filled = [tf.concat([values, values[:missing]], 0) for values in (inputs, targets)]
-    parts = [tf.reshape(values, (-1, batch, *values.shape[1:])) for values in filled]
-    counts = np.full(len(parts[0]), batch, np.int32)
-    counts[-1] -= missing
-    return (*parts, tf.constant(counts))
 
 
 def _pad_rows(columns: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:

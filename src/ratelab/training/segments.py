@@ -47,13 +47,14 @@ class Segments:
     Args:
         plan: the sizes of all batches.
         exact: pad no batch, as layers need that look across the batch: a shape for every size.
+        most: examples in a segment, padding included; None: as many as an epoch has.
 
     Raises:
         UserError: if `exact` and there are more than 64 sizes.
     """
 
-    def __init__(self, plan: BatchPlan, *, exact: bool) -> None:
-        self._plan = plan
+    def __init__(self, plan: BatchPlan, *, exact: bool, most: int | None = None) -> None:
+        self._plan, self._most = plan, most
         # Equal batches in epochs of unequal length, as in a run that is cut to a number of steps, are padded.
         self._whole = plan.is_constant and len(set(np.diff(plan.first_steps).tolist())) == 1
         self._widths = plan.sizes if self._whole or exact else _choose_widths(plan.sizes)
@@ -93,7 +94,16 @@ class Segments:
         """Return where the segments of an epoch begin, and where the last one ends."""
         first, end = self._plan.first_steps[epoch : epoch + 2].tolist()
         changes = first + 1 + np.flatnonzero(np.diff(self._widths[first:end]))
-        return [first, *changes.tolist(), end]
+        bounds = [first, *changes.tolist(), end]
+        if self._most is None:
+            return bounds
+        cuts = (range(a, b, self._most_rows(a)) for a, b in itertools.pairwise(bounds))
+        return [*itertools.chain(*cuts), end]
+
+    def _most_rows(self, step: int) -> int:
+        """Return how many batches of the width at a step a segment may have."""
+        assert self._most is not None  # noqa: S101 - else nothing is cut
+        return max(1, self._most // int(self._widths[step]))
 
 
 def _choose_widths(sizes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -59,7 +59,9 @@ class Training:
         weights_seed, self._order_seed = np.random.SeedSequence(first.seed).spawn(2)
         self._model = build_from_seed(first.build_model, weights_seed)
         self._state = program.initial_state(self._model)
-        self._segments = Segments(first.batches, exact=not program.by_example)
+        self._segments = Segments(
+            first.batches, exact=not program.by_example, most=program.data.most_examples
+        )
         self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])
 
     def __iter__(self) -> Iterator[list[Chunk | None]]:
@@ -100,10 +102,10 @@ class Training:
         parts = []
         examples = epoch_order(self._order_seed, epoch, len(job.data.train), 1).ravel()
         begin = time.time()
-        for segment in self._segments.of_epoch(epoch, examples):
-            first = segment.first_step - place.start
-            part = rates_by_step[first : first + segment.steps]
-            self._state, losses = self._program.run(self._state, segment, part, self._hyperparameters)
+        for piece in self._program.data.pieces(self._segments.of_epoch(epoch, examples)):
+            first = piece.segment.first_step - place.start
+            part = rates_by_step[first : first + piece.segment.steps]
+            self._state, losses = self._program.run(self._state, piece, part, self._hyperparameters)
             parts.append(losses)
         seconds = time.time() - begin
         # Inside the loop there is no clock to look at, and every update takes about as long as the next.

@@ -32,7 +32,8 @@ BASE = {
     "model": {"_target_": "ratelab.models.softmax"},
     "optimizer": {"_target_": "ratelab.optimizers.sgd"},
     "batch": {"_target_": "ratelab.batch_sizes.constant"},
-    "data": {"name": "mnist", "dir": None, "validation_size": 5000},
+    "data": {"_target_": "ratelab.data.mnist", "validation_size": 5000},
+    "task": {"_target_": "ratelab.tasks.auto"},
     "device": {
         "kind": "cpu",
         "index": 0,

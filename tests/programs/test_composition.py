@@ -142,7 +142,7 @@ VALUES = {
     "learning_rate": st.floats(0, 1e6),
     "epochs": st.integers(1, 10**6),
     "schedule": st.sampled_from(["fixed", "exponential", "staircase"]),
-    "data.dir": st.sampled_from(["null", "here", "'1'", "1", "a b", "${data.name}"]),
+    "data.dir": st.sampled_from(["null", "here", "'1'", "1", "a b", "${data._target_}"]),
 }
 PAIRS = st.sampled_from(sorted(VALUES)).flatmap(lambda key: st.tuples(st.just(key), VALUES[key]))
 
@@ -225,7 +225,7 @@ def test_a_job_that_is_changed_leaves_the_others_as_they_are(sweep, composer, ot
         one.allow_targets.append("mine")
         one.hydra.overrides.task.append("x=1")
         one.hydra.job.env_set.WORD = "1"
-        del one.data.name
+        del one.data._target_
     assert text(other) == before == text(composer.job(others, 0))
 
 

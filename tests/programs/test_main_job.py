@@ -85,7 +85,7 @@ def test_a_run_says_where_it_comes_from(toy, toy_run):
     assert git("rev-parse", "--verify", f"{commit}^{{commit}}") == commit
     assert params["schedule.decay_rate"] == "0.5"
     assert params["learning_rate"] == "0.1"
-    assert params["data.name"] == "digits"
+    assert params["data._target_"] == "ratelab.data.digits"
     assert "tracking.uri" not in params
 
 

@@ -45,9 +45,7 @@ def bits(job):
 @pytest.mark.parametrize("batch", ["constant", "growing"])
 @pytest.mark.parametrize("piece", [1, 3000, 2**20])
 @pytest.mark.parametrize("kind", OURS)
-def test_a_memory_map_gives_the_bits_of_memory(
-    tensorflow, tmp_path, monkeypatch, kind, bytes_of_piece, batch
-):
+def test_a_memory_map_gives_the_bits_of_memory(tensorflow, tmp_path, monkeypatch, kind, piece, batch):
     make, build = OURS[kind]
     data = make()
     job = job_of(data, auto(data.train.targets, data.classes), build)

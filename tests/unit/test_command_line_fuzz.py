@@ -79,7 +79,15 @@ ANYTHING = st.one_of(
 )
 VALUES = st.one_of(*map(st.sampled_from, (NUMBERS, ODD, LONG, UNREADABLE, ADDRESSES)), ANYTHING)
 ROOT_KEYS = ["seed", "epochs", "batch_size", "learning_rate", "validation_size", "test", "print_schedule"]
-ROOT_KEYS += ["allow_targets", "data.name", "data.dir", "data.validation_size", "data", "experiment", *GROUPS]
+ROOT_KEYS += [
+    "allow_targets",
+    "data._target_",
+    "data.dir",
+    "data.validation_size",
+    "data",
+    "experiment",
+    *GROUPS,
+]
 
 # What once ended in a traceback, in minutes, in gigabytes or in a page of text.
 FOUND = [

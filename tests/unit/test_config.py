@@ -15,7 +15,6 @@ from omegaconf import OmegaConf
 from ratelab import config as configuration
 from ratelab.config import (
     Config,
-    Data,
     Device,
     Tracking,
     Warmup,
@@ -29,14 +28,23 @@ from support import ROOT
 from support.composing import composed
 
 CONF = ROOT / "conf"
-SUPPLIED = {"batch_size", "examples", "learning_rate", "steps", "input_shape", "classes"}
+SUPPLIED = {
+    "batch_size",
+    "examples",
+    "learning_rate",
+    "steps",
+    "input_shape",
+    "outputs",
+    "targets",
+    "classes",
+}
 
 
 def options_of(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-NAMES = ("data", "model", "optimizer", "schedule", "warmup", "batch", "device", "tracking")
+NAMES = ("data", "task", "model", "optimizer", "schedule", "warmup", "batch", "device", "tracking")
 GROUPS = {name: options_of(name) for name in NAMES}
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
@@ -72,7 +80,7 @@ def refusal(*overrides):
 def test_all_pairs_of_options_compose(choice):
     config = read(*choice)
     options = dict(text.split("=") for text in choice)
-    assert config.data.name == options["data"]
+    assert config.data.target == f"ratelab.data.{options['data']}"
     assert config.device.kind == options["device"]
     assert config.model.target == f"ratelab.models.{options['model']}"
     assert config.optimizer.target == f"ratelab.optimizers.{options['optimizer']}"
@@ -158,7 +166,7 @@ def test_every_key_of_the_main_file_has_a_comment_above_it():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_file_of_a_group_has_every_key_each_with_a_comment_above_it(path):
-    models = {"data": Data, "device": Device, "tracking": Tracking, "warmup": Warmup}
+    models = {"device": Device, "tracking": Tracking, "warmup": Warmup}
     keys = keys_with_comment(path)
     if path.parent.name in models:
         expected = set(models[path.parent.name].model_fields)
@@ -221,8 +229,8 @@ def test_the_files_say_the_defaults_of_the_functions(group):
         ("print_schedule=maybe", "print_schedule", "'maybe'"),
         ("allow_targets=mine", "allow_targets", "'mine'"),
         ("allow_targets=[1]", "allow_targets.0", "1"),
-        ("data.name=3", "data.name", "3"),
-        ("data.dir=3", "data.dir", "3"),
+        ("data._target_=3", "data._target_", "3"),
+        ("data.dir=3", "dir", "3"),
         ("device.kind=tpu", "device.kind", "'tpu'"),
         ("device.index=-1", "device.index", "-1"),
         ("device.threads=0", "device.threads", "0"),

@@ -41,7 +41,7 @@ GOOD = {
 def test_an_experiment_of_the_users_is_read_however_it_was_saved(tmp_path, content):
     write(tmp_path, content)
     config = compose(tmp_path, "experiment=mine")
-    assert (config.data.name, config.epochs, config.batch_size) == ("digits", 1, 24)
+    assert (config.data.target, config.epochs, config.batch_size) == ("ratelab.data.digits", 1, 24)
 
 
 MISTAKES = {

@@ -54,9 +54,9 @@ def test_params_are_all_keys_flat_but_the_uri_of_the_store():
         "model._target_": "ratelab.models.softmax",
         "optimizer._target_": "ratelab.optimizers.sgd",
         "batch._target_": "ratelab.batch_sizes.constant",
-        "data.name": "digits",
-        "data.dir": None,
+        "data._target_": "ratelab.data.digits",
         "data.validation_size": 300,
+        "task._target_": "ratelab.tasks.auto",
         "device.kind": "cpu",
         "device.index": 0,
         "device.threads": 1,
@@ -73,7 +73,7 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
     planned = planned_run(3, seed=5)
     tags = description.tags(planned)
     assert len(tags.pop("config_digest")) >= 16
-    groups = ("batch", "device", "model", "optimizer", "schedule", "warmup")
+    groups = ("batch", "device", "model", "optimizer", "schedule", "task", "warmup")
     assert all(len(tags.pop(f"{group}_digest")) >= 16 for group in groups)
     assert tags == {
         "schedule": "fixed",
@@ -104,14 +104,16 @@ def test_a_single_run_is_no_job_of_a_sweep():
     [
         ({}, True),
         ({"tracking": SECRET}, True),
-        ({"data": {**VALUES["data"], "dir": "/elsewhere"}}, True),
+        ({"data": {"_target_": "ratelab.data.mnist", "dir": "/elsewhere"}}, True),
         ({"seed": 1}, False),
         ({"schedule": {"_target_": "ratelab.schedules.fixed"}, "learning_rate": 0.2}, False),
     ],
 )
 def test_the_digest_of_a_configuration_is_of_what_is_trained_not_of_where_things_lie(change, is_same):
-    before, after = planned_run(0), planned_run(0, **change)
-    after.__dict__["job"] = before.job  # no folder of the data is looked for
+    same = {"data": {"_target_": "ratelab.data.mnist", "dir": "/here"}} if "data" in change else {}
+    before, after = planned_run(0, **same), planned_run(0, **change)
+    for one in (before, after):  # no folder of the data is looked for
+        one.__dict__["job"] = planned_run(0).job
     digests = {description.tags(planned)["config_digest"] for planned in (before, after)}
     assert (len(digests) == 1) is is_same
 

@@ -49,6 +49,7 @@ def test_a_single_run_is_called_after_its_schedule_and_belongs_to_no_sweep():
             "model": "softmax",
             "optimizer": "sgd",
             "schedule": "staircase",
+            "task": "auto",
             "warmup": "none",
         },
         group="staircase",
@@ -88,12 +89,12 @@ def test_all_paths_are_absolute_and_count_from_where_hydra_was_started():
     run = plan(config)
     assert run.directory == Path("/project")
     assert run.config.tracking.uri == "sqlite:////project/a/b.db"
-    assert run.config.data.dir is None
+    assert "dir" not in run.config.data.arguments
 
 
 def test_the_folder_of_the_data_is_absolute(monkeypatch):
     asked = []
-    monkeypatch.setattr(planned, "job_of", lambda config: asked.append(config.data.dir))
+    monkeypatch.setattr(planned, "job_of", lambda config: asked.append(config.data.arguments["dir"]))
     for folder in ("mine", "/yours"):
         config = cfg("data=mnist", f"data.dir={folder}")
         config.hydra.runtime.cwd = "/project"
@@ -140,7 +141,7 @@ def test_a_run_is_of_what_it_was_planned_from_whatever_hydra_adds_to_its_own_par
     assert run.is_of(later)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 51}, {"data": {"name": "mnist"}}, {"new": 1}])
+@pytest.mark.parametrize("change", [{"epochs": 51}, {"data": {"_target_": "ratelab.data.mnist"}}, {"new": 1}])
 def test_a_key_that_was_changed_is_seen(change):
     config = cfg()
     run = plan(config)

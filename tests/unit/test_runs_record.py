@@ -88,7 +88,7 @@ def test_a_result_has_failed_until_it_is_known_better():
     assert (begun.status, begun.seed, begun.choices, begun.run_id) == ("failed", 4, {"schedule": "fixed"}, "")
     assert begun.settings["epochs"] == "3"
     assert begun.settings["test"] == "True"
-    assert begun.settings["data.dir"] == "None"
+    assert begun.settings["device.xla"] == "None"
     assert begun.data_digest == planned.job.data.digest
     assert begun.origin.keys() >= {"versions", "command"}
 

@@ -162,11 +162,16 @@ def test_other_names_of_experiments_are_taken(name):
     assert config.tracking.experiment == name
 
 
-@pytest.mark.parametrize(("group", "key"), [("data", "dir"), ("tracking", "uri")])
-def test_a_path_is_a_text_that_a_system_takes(group, key):
+MNIST = {"_target_": "ratelab.data.mnist"}
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "rest"), [("data", "dir", MNIST), ("tracking", "uri", VALUES["tracking"])]
+)
+def test_a_path_is_a_text_that_a_system_takes(group, key, rest):
     for path in ("", "a\0b"):
         with pytest.raises(UserError, match=rf"{group}\.{key} must be a text without zero bytes"):
-            read({**VALUES, group: {**VALUES[group], key: path}})
+            read({**VALUES, group: {**rest, key: path}})
 
 
 def test_messages_stay_short_whatever_the_value_is():

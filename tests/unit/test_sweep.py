@@ -94,7 +94,7 @@ def test_jobs_that_can_run_pass_and_nothing_is_written(ours):
         (["schedule.decay_steps=0"], "decay_steps must be greater than 0, got 0"),
         (["+schedule.x=1"], "there is no 'x'"),
         (["validation_size=1500"], "validation_size"),
-        (["data.name=cifar"], "cifar"),
+        (["data._target_=ratelab.data.cifar"], "cifar"),
     ],
 )
 def test_one_job_that_cannot_run_refuses_the_sweep(ours, job, message):

@@ -14,6 +14,7 @@ from ratelab.runtime.devices import Device
 from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
 
 SEED_LIMIT = 2**32
+PATHS = ("dir", "file")  # arguments of a function of data that are files; relative ones are made absolute
 MANY = 3  # keys that nobody takes away by hand
 LONGEST_NAME = 200  # bytes: the name of an experiment is also that of the folder of its artifacts
 
@@ -100,6 +101,8 @@ def read(values: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         raise _explain(error) from None
     check_targets(dict(values), config.allow_targets)
+    for key in PATHS:
+        _check_data_path(key, config.data.arguments.get(key))
     _check_own_target("data", config.data, set())
     _check_own_target("task", config.task, {"targets", "classes"})
     _check_own_target("model", config.model, {"input_shape", "outputs"})
@@ -121,6 +124,11 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver(
         "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
     )
+
+
+def _check_data_path(key: str, path: Any) -> None:
+    if isinstance(path, str) and (not path or "\0" in path):
+        raise UserError(f"data.{key} must be a text without zero bytes, and not empty, got {path!r:.80}.")
 
 
 def _check_schedule(place: str, node: Any) -> None:

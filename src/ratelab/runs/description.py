@@ -6,8 +6,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ratelab.config.schema import PATHS
 from ratelab.config.secrets import with_sources_of_secrets
-from ratelab.runs.planned import PATHS, PlannedRun
+from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config import Config, Target
 from ratelab.config.composing import override_key, overrides_of, read_composed
 from ratelab.config.folders import check_folder
+from ratelab.config.schema import PATHS
 from ratelab.config.secrets import is_from_secret, written
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
@@ -26,7 +27,6 @@ from ratelab.validation import UserError
 # The config groups that describe a run: its tags say which option was chosen in each.
 MOST_PRINTED = 100_000  # lines, which take a terminal some seconds
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "task", "warmup"}
-PATHS = ("dir", "file")  # of data
 _LONGEST_WORD = 80  # of a name, such as a key and its value
 
 __all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]

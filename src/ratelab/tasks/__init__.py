@@ -3,9 +3,9 @@
 from ratelab.tasks.auto import auto
 from ratelab.tasks.classification import classification
 from ratelab.tasks.next_token import next_token
-from ratelab.tasks.outcome import ACCURACY, Outcome
+from ratelab.tasks.outcome import ACCURACY, LOSS, Outcome
 from ratelab.tasks.regression import regression
-from ratelab.tasks.task import LOSS, Metric, Task
+from ratelab.tasks.task import Metric, Task
 
 __all__ = [
     "ACCURACY",

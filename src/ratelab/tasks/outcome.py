@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Outcome"]
+LOSS = "loss"
+
+__all__ = ["ACCURACY", "LOSS", "Outcome"]
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ def regression(targets: Targets, classes: int | None = None) -> Task:
         )
     spread = deviation(targets)
     return Task(
-        loss=squared_error,
+        loss=_squared_error,
         metrics={
-            "rmse": Metric(squared_error, False, spread, lambda mean, _: math.sqrt(mean)),
-            "r2": Metric(squared_error, True, 0.0, _explain_variance),
+            "rmse": Metric(_squared_error, False, spread, lambda mean, _: math.sqrt(mean)),
+            "r2": Metric(_squared_error, True, 0.0, _explain_variance),
         },
         judge="rmse",
         output_shape=targets.shape[1:],
@@ -48,7 +48,7 @@ def regression(targets: Targets, classes: int | None = None) -> Task:
     )
 
 
-def squared_error(targets: Any, outputs: Any) -> Any:
+def _squared_error(targets: Any, outputs: Any) -> Any:
     """Return the mean over the outputs of (output - target)^2, float32[batch]."""
     import tensorflow as tf
 

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.tasks.outcome import Outcome
+from ratelab.tasks.outcome import LOSS, Outcome
 from ratelab.validation import UserError, unknown_key
 
 Targets = npt.NDArray[Any]
 ByExample = Callable[[Any, Any], Any]
-LOSS = "loss"
 
-__all__ = ["LOSS", "ByExample", "Metric", "Targets", "Task"]
+__all__ = ["ByExample", "Metric", "Targets", "Task", "deviation", "mean_of_rest"]
 
 
 def _keep(mean: float, _targets: Targets) -> float:

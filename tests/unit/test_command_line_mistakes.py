@@ -30,7 +30,7 @@ BAD = {
     "folder without data": (["data=mnist", "data.dir=empty"], "data.dir: {folder}/empty does not exist. Put"),
     "folder for the digits": (
         ["data.dir=given"],
-        "data.dir: the digits come with scikit-learn; leave data.dir",
+        "digits: there is no 'dir'. Known: validation_size.",
     ),
     "range without a number": (["seed=range(0,0)", "-m"], "seed=range(0,0) has no value"),
     "range backwards": (["seed=range(3,0)", "-m"], "seed=range(3,0) has no value"),

@@ -14,10 +14,11 @@ from ratelab.config import Config, Target, targets
 from ratelab.optimizers import Optimizer
 from ratelab.runtime import devices
 from ratelab.training import Job, momenta_of, rates_of
-from ratelab.validation import UserError
+from ratelab.validation import UserError, unknown_key
 from ratelab.validation.blame import blame
 
 T = TypeVar("T")
+BUILT_IN = ("digits", "fashion_mnist", "mnist")
 
 __all__ = ["batches_of", "job_of", "make_schedule"]
 
@@ -36,7 +37,7 @@ def job_of(config: Config) -> Job:
 
 
 def _job_of(config: Config) -> Job:
-    dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
+    dataset = _load(config)
     shape = tuple(int(side) for side in dataset.train.inputs.shape[1:])
     batches = batches_of(config, len(dataset.train))
     schedule = make_schedule(config, batches.steps)
@@ -54,6 +55,15 @@ def _job_of(config: Config) -> Job:
         momenta=momenta,
         test=config.test,
     )
+
+
+def _load(config: Config) -> data.Dataset:
+    name, folder = config.data.name, config.data.dir
+    if name not in BUILT_IN:
+        raise unknown_key("data", name, BUILT_IN)
+    given = {} if folder is None else {"dir": folder}
+    made = targets.call(getattr(data, name), {**given, "validation_size": config.validation_size}, {})
+    return data.as_dataset(made, name)
 
 
 def make_schedule(config: Config, steps: int) -> schedules.Schedule | schedules.Reactive:

@@ -10,10 +10,10 @@ from omegaconf import DictConfig
 from ratelab.config import Config
 from ratelab.config.composing import compose_jobs, overrides_of, read_composed
 from ratelab.data import training_examples
-from ratelab.runs.job_of import batches_of, make_schedule
+from ratelab.runs.job_of import BUILT_IN, batches_of, make_schedule
 from ratelab.runtime import devices
 from ratelab.training import rates_of
-from ratelab.validation import UserError
+from ratelab.validation import UserError, unknown_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,10 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
 
 def _examples(config: Config) -> int:
     """Return the number of training examples of the run."""
-    examples = training_examples(config.data.name) - config.validation_size
+    known = training_examples(f"ratelab.data.{config.data.name}")
+    if known is None:
+        raise unknown_key("data", config.data.name, BUILT_IN)
+    examples = known - config.validation_size
     if examples < 1:
         raise UserError(f"validation_size must leave training examples, got {config.validation_size}.")
     return examples

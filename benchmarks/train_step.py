@@ -314,7 +314,7 @@ def ours(work: Workload) -> Epoch:
     )
     images = work.images.reshape(-1, 28, 28)
     train, few = Split(images, work.labels), Split(images[:BATCH_SIZE], work.labels[:BATCH_SIZE])
-    data = Dataset("mnist", CLASSES, 1 / 255, train, few, few, "")
+    data = Dataset(CLASSES, 1 / 255, train, few, few, "")
     task = auto(work.labels, CLASSES)
     build = partial(models.softmax, (28, 28), CLASSES)
     rates = Tabulated(np.empty(0, np.float32))  # each epoch brings its own
@@ -428,9 +428,9 @@ def serve(name: str, *, quick: bool) -> None:
 
 def read_workload(*, quick: bool) -> Workload:
     """Return MNIST's 55,000 training images, or the first of them."""
-    from ratelab.data import load
+    from ratelab.data import mnist
 
-    train = load("mnist", validation_size=5000).train
+    train = mnist(validation_size=5000).train
     work = Workload(train.inputs.reshape(-1, PIXELS), train.targets)
     return work.head(QUICK_EXAMPLES) if quick else work
 

@@ -124,10 +124,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Train, then test once."""
-    from ratelab.data import load
+    from ratelab.data import mnist
 
     options = parse()
-    data = load("mnist", directory=options.data, validation_size=5000)
+    data = mnist(options.data, validation_size=5000)
     tf.disable_eager_execution()
     graph = build_graph(initial_weights(options.seed), options.rate, fixed=options.fixed, safe=options.safe)
     with tf.Session() as session:

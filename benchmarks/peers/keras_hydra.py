@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from omegaconf import OmegaConf
 
-from ratelab.data import Split, load
+from ratelab.data import Split, mnist
 
 
 @dataclass
@@ -110,7 +110,7 @@ def main(settings: Settings) -> None:
     """Do one run."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(settings.seed)
-    data = load("mnist", validation_size=5000)
+    data = mnist(validation_size=5000)
     client = MlflowClient(settings.uri)
     run_id = client.create_run("0", run_name=f"{settings.schedule} seed={settings.seed}").info.run_id
     for key, value in OmegaConf.to_container(settings).items():

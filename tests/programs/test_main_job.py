@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from ratelab.data import load
+import ratelab.data
+from ratelab.data import digits
 from ratelab.validation import UserError
 from support import ROOT
 from support.programs import (
@@ -78,7 +79,7 @@ def test_a_run_says_where_it_comes_from(toy, toy_run):
     tags, params = toy_run.data.tags, toy_run.data.params
     assert (tags["schedule"], tags["seed"]) == ("exponential", "0")
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", tags["config_digest"])
-    assert tags["data_digest"] == load("digits", validation_size=300).digest
+    assert tags["data_digest"] == digits(validation_size=300).digest
     assert tags["git_dirty"] in {"true", "false"}
     commit = tags["mlflow.source.git.commit"]
     assert bool(commit) == bool(git("rev-parse", "HEAD"))
@@ -114,7 +115,7 @@ def test_the_logged_model_gives_the_logits_that_were_tested(toy, toy_run, tensor
     [logged] = toy_run.outputs.model_outputs
     location = toy.client.get_logged_model(logged.model_id).artifact_location
     model = mlflow.pyfunc.load_model(location)
-    test = load("digits", validation_size=300).test
+    test = digits(validation_size=300).test
     logits = model.predict((test.inputs / 16).astype(np.float32))
     assert logits.shape == (297, 10)
     assert (logits.argmax(1) == test.targets).mean() == toy_run.data.metrics["test_accuracy"]
@@ -182,7 +183,7 @@ def children_of(runs):
 def mnist(tmp_path_factory):
     """The main job, two epochs of it."""
     try:
-        load("mnist", validation_size=5000)
+        ratelab.data.mnist(validation_size=5000)
     except UserError as error:
         pytest.skip(f"MNIST is nowhere to be had: {error}")
     [done] = together(tmp_path_factory, ["-m", "schedule=fixed,exponential", "epochs=2"])

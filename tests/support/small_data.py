@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from ratelab.data import load, sources
+from ratelab.data import mnist, sources
 from ratelab.data.files import FILES, File
 
 TRAIN, TEST = 50, 10
@@ -88,7 +88,7 @@ def each_file_once():
 
 def load_small(directory=None):
     """Load the small "mnist" and check that every example is where it belongs."""
-    data = load("mnist", directory=directory, validation_size=20)
+    data = mnist(directory and str(directory), validation_size=20)
     images, labels = SMALL["train-images-idx3-ubyte"], SMALL["train-labels-idx1-ubyte"]
     assert images[16:] == data.validation.inputs.tobytes() + data.train.inputs.tobytes()
     assert list(labels[8:]) == [*data.validation.targets, *data.train.targets]

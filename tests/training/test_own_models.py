@@ -9,7 +9,7 @@ import pytest
 
 from ratelab import optimizers
 from ratelab.batch_sizes import constant, plan_batches
-from ratelab.data import epoch_order, load
+from ratelab.data import digits, epoch_order
 from ratelab.schedules import exponential, tabulate
 from ratelab.tasks import auto
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
@@ -22,7 +22,7 @@ STEPS = 20
 
 def own_job(build, *, seed=0, xla=None, rate=0.1, images=None):
     """Twenty steps on digits."""
-    data = load("digits", validation_size=300)
+    data = digits(validation_size=300)
     data = replace(data, train=data.train[: BATCH * STEPS])
     if images is not None:
         data = replace(data, train=replace(data.train, inputs=images))

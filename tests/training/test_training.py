@@ -10,7 +10,7 @@ import pytest
 
 from ratelab import models, optimizers
 from ratelab.batch_sizes import constant, plan_batches
-from ratelab.data import epoch_order, load
+from ratelab.data import digits, epoch_order
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.tasks import auto
 from ratelab.training import CannotStack, Job, Program, Tabulated, Training
@@ -22,7 +22,7 @@ STEPS = 50  # an epoch of the digits: 1,200 training examples
 
 
 def digits_job(build_model, optimizer, *, rate=0.1, epochs=1, seed=0, batch=BATCH, xla=None):
-    dataset = load("digits", validation_size=300)
+    dataset = digits(validation_size=300)
     plan = plan_batches(constant(batch), len(dataset.train), epochs)
     rates = Tabulated(tabulate(exponential(rate, decay_steps=20, decay_rate=0.7), plan.steps))
     return Job(
@@ -148,7 +148,7 @@ def test_evaluation_equals_keras_with_a_last_batch_that_is_not_full(tensorflow, 
     monkeypatch.setattr(module, "EVALUATION_BATCH", batch)
     training, chunks = chunks_of(digits_job(softmax, optimizers.sgd()))
     measured = training.test()[0] if split == "test" else chunks[-1].validation
-    part = getattr(load("digits", validation_size=300), split)
+    part = getattr(digits(validation_size=300), split)
     logits = training.model().predict(part.inputs / np.float32(16), verbose=0).astype(np.float64)
     by_hand = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), part.targets]
     assert measured["accuracy"] == (logits.argmax(1) == part.targets).mean()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ratelab.data import load
+from ratelab.data import digits
 from ratelab.runs.job_of import job_of
 from ratelab.sweeps.stacks import Broke
 from ratelab.training import Program, Training, bytes_of_job
@@ -32,7 +32,7 @@ def test_weights_come_where_they_were_asked_for_and_give_the_result(tensorflow):
     first, second = trained(planned_run(0), asked)[-2:]
     assert first.weights is None
     kernel, bias = (weights.astype(np.float64) for weights in second.weights)
-    test = load("digits", validation_size=300).test
+    test = digits(validation_size=300).test
     logits = test.inputs.reshape(-1, 64) / 16 @ kernel + bias
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.targets]
     loss, accuracy = second.test["loss"], second.test["accuracy"]

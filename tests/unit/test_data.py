@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 import ratelab.data
-from ratelab.data import datasets, epoch_order, fetching, idx, load, sources
+from ratelab.data import digits, epoch_order, fetching, idx, images, mnist, sources
 from ratelab.data.files import FILES, AlteredError, File, unpack
-from ratelab.validation import UserError
+from ratelab.validation import UserError, fit_arguments
 from support import ROOT
 from support.small_data import SMALL, each_file_once, idx_file, load_small, serve_small
 
@@ -25,7 +25,7 @@ from support.small_data import SMALL, each_file_once, idx_file, load_small, serv
 @pytest.fixture(autouse=True)
 def _forget():
     """Every test loads anew: what the process remembers would hide a changed file."""
-    datasets._idx.cache_clear()
+    images._idx.cache_clear()
 
 
 @pytest.fixture
@@ -63,23 +63,23 @@ def nowhere(server):
 
 
 def test_digits_are_those_of_sklearn_in_their_order():
-    data, original = load("digits", validation_size=300), load_digits()
+    data, original = digits(validation_size=300), load_digits()
     parts = (data.validation, data.train, data.test)
     assert [len(part.targets) for part in parts] == [300, 1200, 297]
     assert np.array_equal(original.images, np.concatenate([part.inputs for part in parts]))
     assert np.array_equal(original.target, np.concatenate([part.targets for part in parts]))
-    assert (data.name, data.classes, data.scale) == ("digits", 10, 1 / 16)
+    assert (data.classes, data.scale) == (10, 1 / 16)
     assert original.images.max() * data.scale == 1
     assert (np.uint8, np.int32) == (data.test.inputs.dtype, data.test.targets.dtype)
 
 
 def test_the_digest_does_not_depend_on_the_split():
-    digests = {load("digits", validation_size=size).digest for size in (1, 300, 1499)}
+    digests = {digits(validation_size=size).digest for size in (1, 300, 1499)}
     assert {"sha256:aa10f9a16ef57c6985ee9ce70e218627a8c90c364b44ae2bceac53bf43e80df5"} == digests
 
 
 def test_arrays_are_shared_and_cannot_be_written():
-    first, second = (load("digits", validation_size=300) for _ in range(2))
+    first, second = (digits(validation_size=300) for _ in range(2))
     assert np.shares_memory(first.train.inputs, second.train.inputs)
     for split in (first.train, first.validation, first.test):
         for array in (split.inputs, split.targets):
@@ -87,15 +87,20 @@ def test_arrays_are_shared_and_cannot_be_written():
                 array[0] = 1
 
 
-@pytest.mark.parametrize("size", [0, -1, 1500, 300.0, True, None])
-def test_a_validation_size_that_leaves_a_split_empty_is_refused(size):
-    with pytest.raises(UserError, match=rf"validation_size must be .* from 1 to 1499, got {size}"):
-        load("digits", validation_size=size)
-
-
-def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match="no 'mnits'; did you mean 'mnist'"):
-        load("mnits", validation_size=1)
+@pytest.mark.parametrize(
+    ("size", "rule"),
+    [
+        (0, "must be greater than 0"),
+        (-1, "must be greater than 0"),
+        (1500, "must be a whole number from 1 to 1499"),
+        (300.0, "must be a valid integer"),
+        (True, "must be a valid integer"),
+        (None, "must be a valid integer"),
+    ],
+)
+def test_a_validation_size_that_leaves_a_split_empty_is_refused(size, rule):
+    with pytest.raises(UserError, match=rf"^digits: validation_size {rule}, got {size}"):
+        digits(validation_size=size)
 
 
 # fetching into the cache
@@ -104,7 +109,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 def test_files_are_fetched_once_and_nothing_else_is_left_in_the_cache(server, cache, capfd):
     load_small()
     assert f"ratelab: fetching mnist from {server.url} into {cache}\n" == capfd.readouterr().err
-    datasets._idx.cache_clear()
+    images._idx.cache_clear()
     load_small()
     assert each_file_once() == server.asked
     assert set(SMALL) == {path.name for path in cache.iterdir()} - {"fetch.lock"}
@@ -113,7 +118,7 @@ def test_files_are_fetched_once_and_nothing_else_is_left_in_the_cache(server, ca
 
 @pytest.mark.usefixtures("server")
 def test_fetched_files_can_be_read_by_others(cache):
-    load("mnist", validation_size=20)
+    mnist(validation_size=20)
     assert {0o644} == {(cache / name).stat().st_mode & 0o777 for name in SMALL}
 
 
@@ -128,9 +133,9 @@ def test_fetched_files_can_be_read_by_others(cache):
 )
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
 def test_a_spoilt_file_in_the_cache_is_fetched_again(server, cache, capfd, name, spoil):
-    load("mnist", validation_size=20)
+    mnist(validation_size=20)
     (cache / name).write_bytes(spoil(SMALL[name]))
-    datasets._idx.cache_clear()
+    images._idx.cache_clear()
     load_small()
     assert SMALL[name] == (cache / name).read_bytes()
     assert each_file_once() | {f"{name}.gz": 2} == server.asked
@@ -138,13 +143,13 @@ def test_a_spoilt_file_in_the_cache_is_fetched_again(server, cache, capfd, name,
 
 
 def test_a_spoilt_file_in_the_cache_is_never_trained_on_even_without_a_source(server, cache):
-    load("mnist", validation_size=20)
+    mnist(validation_size=20)
     (cache / "t10k-labels-idx1-ubyte").write_bytes(b"\0")
     server.server_close()
     server.shutdown()
-    datasets._idx.cache_clear()
+    images._idx.cache_clear()
     with pytest.raises(UserError, match="t10k-labels-idx1-ubyte could not be found"):
-        load("mnist", validation_size=20)
+        mnist(validation_size=20)
 
 
 def test_a_source_with_a_spoilt_file_gives_the_sound_ones_and_the_next_the_rest(
@@ -168,7 +173,7 @@ def test_a_genuine_file_with_a_label_outside_of_the_classes_is_refused(own, monk
     files = tuple(File(n, len(c), hashlib.sha256(c).hexdigest()) for n, c in contents.items())
     monkeypatch.setitem(FILES, "mnist", files)
     with pytest.raises(UserError, match=r"mnist t10k-labels-idx1-ubyte: a label must be below 10.* got 255"):
-        load("mnist", directory=own, validation_size=20)
+        mnist(str(own), validation_size=20)
 
 
 def test_no_source_is_one_message_that_says_all_that_was_tried(nowhere, cache, tmp_path, monkeypatch):
@@ -184,7 +189,7 @@ def test_no_source_is_one_message_that_says_all_that_was_tried(nowhere, cache, t
     )
     names = ", ".join(SMALL)
     with pytest.raises(UserError) as caught:
-        load("mnist", validation_size=20)
+        mnist(validation_size=20)
     assert str(caught.value).splitlines() == [
         f"mnist: {names} could not be found. Tried, in this order:",
         "  data.dir: not set",
@@ -209,7 +214,7 @@ def test_a_server_without_the_file_is_asked_only_once(server, tmp_path):
     for path in (tmp_path / "served").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"answered 404 for train-images-idx3-ubyte\.gz"):
-        load("mnist", validation_size=20)
+        mnist(validation_size=20)
     assert server.asked.total() == 1
 
 
@@ -218,7 +223,7 @@ def test_a_cache_that_cannot_be_written_is_one_message(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("RATELAB_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="Set RATELAB_CACHE to a folder"):
-        load("mnist", validation_size=20)
+        mnist(validation_size=20)
 
 
 # the user's own folder
@@ -269,11 +274,11 @@ def make_folder(own):
 def test_a_users_folder_that_lacks_a_file_is_refused_although_there_is_another_source(
     server, cache, own, spoil, message
 ):
-    load("mnist", validation_size=20)  # the cache has all of them
+    mnist(validation_size=20)  # the cache has all of them
     server.asked.clear()
     spoil(own)
     with pytest.raises(UserError, match=f"^data.dir: {re.escape(message.format(own=own))}"):
-        load("mnist", directory=own, validation_size=20)
+        mnist(str(own), validation_size=20)
     assert not server.asked
 
 
@@ -285,12 +290,12 @@ def test_the_users_home_may_be_given_as_a_tilde(own, monkeypatch):
 
 def test_a_user_without_a_home_is_one_message():
     with pytest.raises(UserError, match=r"data\.dir: there is no home folder for '~nobody at all/x'"):
-        load("mnist", directory="~nobody at all/x", validation_size=20)
+        mnist("~nobody at all/x", validation_size=20)
 
 
 def test_digits_take_no_folder(tmp_path):
-    with pytest.raises(UserError, match=f"leave data.dir out, got '{tmp_path}'"):
-        load("digits", directory=tmp_path, validation_size=300)
+    with pytest.raises(UserError, match=r"^digits: there is no 'dir'"):
+        fit_arguments(digits, {"dir": str(tmp_path), "validation_size": 300})
 
 
 def test_a_truncated_file_of_the_user_is_refused_and_left_alone(server, own):
@@ -298,7 +303,7 @@ def test_a_truncated_file_of_the_user_is_refused_and_left_alone(server, own):
     short = SMALL[path.name][:-1]
     path.write_bytes(short)
     with pytest.raises(UserError) as caught:
-        load("mnist", directory=own, validation_size=20)
+        mnist(str(own), validation_size=20)
     message = str(caught.value)
     assert f"{path} is not the genuine" in message
     assert f"expected 616 bytes with SHA-256 {hashlib.sha256(SMALL[path.name]).hexdigest()}" in message
@@ -314,13 +319,13 @@ def test_a_truncated_gzip_file_of_the_user_is_refused(own):
     path.unlink()
     (own / f"{path.name}.gz").write_bytes(gzip.compress(SMALL[path.name])[:-10])
     with pytest.raises(UserError, match=r"train-labels-idx1-ubyte\.gz is a damaged gzip file"):
-        load("mnist", directory=own, validation_size=20)
+        mnist(str(own), validation_size=20)
 
 
 @pytest.mark.usefixtures("server")
 def test_a_users_folder_that_is_a_file_is_refused(own):
     with pytest.raises(UserError, match=r"^data\.dir: .* is not a folder"):
-        load("mnist", directory=own / "t10k-labels-idx1-ubyte", validation_size=20)
+        mnist(str(own / "t10k-labels-idx1-ubyte"), validation_size=20)
 
 
 # IDX
@@ -423,7 +428,7 @@ def test_the_public_names_are_sorted_and_there():
     assert all(hasattr(ratelab.data, name) for name in ratelab.data.__all__)
 
 
-@pytest.mark.parametrize("name", datasets.NAMES)
+@pytest.mark.parametrize("name", ["digits", "fashion_mnist", "mnist"])
 def test_every_data_set_has_a_configuration_with_a_comment_above_each_key(name):
     text = (ROOT / "conf" / "data" / f"{name}.yaml").read_text(encoding="utf-8")
     size = 300 if name == "digits" else 5000

@@ -65,9 +65,11 @@ def test_the_tutorials_run_has_27500_steps():
 
 
 def test_the_number_of_training_examples_is_that_of_the_data():
-    loaded = data.load("digits", validation_size=300)
+    loaded = data.digits(validation_size=300)
     assert data.training_examples("ratelab.data.digits") == len(loaded.train) + 300
-    assert data.training_examples("own.data") is None
+    made = data.mnist1d(validation_size=1)
+    assert data.training_examples("ratelab.data.mnist1d") == len(made.train) + 1
+    assert data.training_examples("mine.data") is None
 
 
 def test_lists_ranges_and_globs_give_a_curve_for_each_job():

@@ -72,7 +72,7 @@ class Config(_Strict):
     epochs: Count
     batch_size: Count
     learning_rate: Rate
-    validation_size: Count | None
+    validation_size: Count | Annotated[float, Field(gt=0, lt=1)] | None
     test: bool
     print_schedule: bool
     allow_targets: list[str]

@@ -1,25 +1,26 @@
-"""Data sets that are fetched once, verified always, and batched in an order that only the seed decides."""
+"""Functions that return three splits, verified; and the order of the batches, which only the seed decides."""
 
-from ratelab.data.datasets import (
-    Dataset,
-    Split,
-    as_dataset,
-    digits,
-    fashion_mnist,
-    load,
-    mnist,
-    training_examples,
-)
+from ratelab.data.accepting import as_dataset
+from ratelab.data.arrays import arrays
+from ratelab.data.datasets import Dataset, Split
+from ratelab.data.images import digits, fashion_mnist, mnist
+from ratelab.data.mnist1d import mnist1d
 from ratelab.data.order import epoch_order
+from ratelab.data.sizes import training_examples
+from ratelab.data.table import table
+from ratelab.data.text import text
 
 __all__ = [
     "Dataset",
     "Split",
+    "arrays",
     "as_dataset",
     "digits",
     "epoch_order",
     "fashion_mnist",
-    "load",
     "mnist",
+    "mnist1d",
+    "table",
+    "text",
     "training_examples",
 ]

@@ -70,7 +70,7 @@ def load_data(config: Config) -> Dataset:
 
 
 @functools.lru_cache(maxsize=4)
-def _load_data(target: str, validation_size: int | None) -> Dataset:
+def _load_data(target: str, validation_size: float | None) -> Dataset:
     data = Target.model_validate(json.loads(target))
     function = targets.locate(data.target)
     arguments = {key: value for key, value in data.arguments.items() if key != "validation_size"}

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import Dataset, Split
+from ratelab.data.conversion import to_own_type
 from ratelab.training.background import prefetch
 from ratelab.training.segments import Segment
 
@@ -114,7 +115,8 @@ def _to_tensors(split: Split) -> tuple[Any, Any]:
 
 
 def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.asarray(inputs).reshape(len(inputs), -1)
+    # What a memory map holds is of any type of numbers; `as_dataset` has looked at all of it.
+    return to_own_type(np.asarray(inputs), "inputs").reshape(len(inputs), -1)
 
 
 def _cut_into_chunks(split: Split, batch: int | None = None) -> tuple[Any, Any, Any]:

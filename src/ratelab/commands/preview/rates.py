@@ -80,7 +80,7 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
 def _examples(config: Config) -> int:
     """Return the number of training examples of the run."""
     known = training_examples(config.data.target)
-    if known is None or config.validation_size is None:
+    if known is None or not isinstance(config.validation_size, int):
         return len(load_data(config).train)
     examples = known - config.validation_size
     if examples < 1:

@@ -1,0 +1,149 @@
+"""Columns of a table as numbers: standardised, or one-hot, by what the training split says."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ratelab.validation import UserError, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_CATEGORIES = 1_000  # more are a text or a name, not a category
+FEW_ROWS = 20  # in so few each may well have a category of its own
+
+
+def encode(
+    frame: "pd.DataFrame", train: npt.NDArray[np.intp], categories: Collection[str], name: str
+) -> npt.NDArray[np.float32]:
+    """Return the columns of a table side by side, float32 [rows, columns].
+
+    Numbers and booleans become (x - mean) / deviation, mean and standard deviation being those of the
+    training rows; a column that is constant there keeps its unit. Everything else becomes a column for each
+    category of the training rows, in alphabetical order, 1 where the row has it: another category is 0 in
+    all. A missing number is the mean, a missing category 0 in all.
+
+    Args:
+        frame: without the target.
+        train: which rows train.
+        categories: the columns that are categories although they may be numbers.
+        name: of the table in errors.
+
+    Raises:
+        UserError: naming column, row and value.
+
+    References:
+        scikit-learn: StandardScaler, OneHotEncoder(handle_unknown="ignore").
+    """
+    if not len(frame.columns):
+        raise UserError(f"{name}: there is no column left to learn from, beside the target.")
+    blocks = []
+    for column in frame.columns:
+        values = frame[column]
+        if column not in categories and is_number(values):
+            blocks.append(_standardise(to_numbers(values, name), train, f"{name}: column {column!r}"))
+        else:
+            remedy = None if column in categories else f"name {column!r} in data.categories"
+            refuse_mixture(values, name, remedy)
+            blocks.append(_one_hot(values, train, name))
+    return np.concatenate(blocks, 1).astype(np.float32)
+
+
+def is_number(values: "pd.Series[Any]") -> bool:
+    """Say whether a column holds numbers or booleans."""
+    from pandas.api import types
+
+    return types.is_numeric_dtype(values.dtype) and not types.is_complex_dtype(values.dtype)
+
+
+def is_text(values: "pd.Series[Any]") -> bool:
+    """Say whether a column holds words."""
+    from pandas.api import types
+
+    return types.is_string_dtype(values.dtype) or isinstance(values.dtype, _categorical())
+
+
+def to_numbers(values: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
+    """Return a column of numbers, nan where one is missing.
+
+    Raises:
+        UserError: for a number that is not finite.
+    """
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(~np.isfinite(numbers) & ~values.isna().to_numpy())
+    if wrong.size:
+        raise UserError(f"{place(values, wrong[0], name)} is {numbers[wrong[0]]:g}; give a finite number.")
+    return numbers
+
+
+def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> None:
+    """Raise UserError for what is no category: dates and lists, and words among numbers.
+
+    Args:
+        values: of a column.
+        name: of the table in errors.
+        remedy: how to say that words and numbers alike are names; None: that is said.
+    """
+    import pandas as pd
+
+    if not (is_text(values) or is_number(values)):
+        raise UserError(
+            f"{name}: column {values.name!r} is neither numbers nor words but {values.dtype}; "
+            "make numbers of it, or name it in data.leave_out."
+        )
+    words = values.dropna().astype(str)
+    is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
+    if remedy is None or is_word.all() or not is_word.any():
+        return
+    wrong = int(np.flatnonzero(is_word)[0])
+    raise UserError(
+        f"{place(words, wrong, name)} is {shorten(words.iloc[wrong])}, a text among numbers; mend it, or "
+        f"name it in data.missing_words if it means no value; {remedy} if all are names."
+    )
+
+
+def place(values: "pd.Series[Any]", number: int, name: str) -> str:
+    """Return where a value stands, rows counted from 1 below the line of names."""
+    return f"{name}: column {values.name!r}, row {values.index[number]}"
+
+
+def _standardise(
+    numbers: npt.NDArray[np.float64], train: npt.NDArray[np.intp], what: str
+) -> npt.NDArray[np.float64]:
+    known = numbers[train][~np.isnan(numbers[train])]
+    if not known.size:
+        raise UserError(f"{what} has no value in the training split; name it in data.leave_out.")
+    # The rounding of a mean gives equal numbers a deviation, and would make of it a column of ones.
+    deviation = float(known.std()) if known.min() < known.max() else 1.0
+    scaled = np.nan_to_num((numbers - float(known.mean())) / deviation)
+    return scaled.reshape(-1, 1)
+
+
+def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
+    import pandas as pd
+
+    words = values.astype("string")
+    known = sorted(words.iloc[train].dropna().unique())
+    many = len(known) > MOST_CATEGORIES
+    if many or (len(words) > FEW_ROWS and words.nunique() == len(words)):
+        raise UserError(
+            f"{name}: column {values.name!r} has {words.nunique():,} different texts in {len(words):,} rows, "
+            "which are no categories; name it in data.leave_out."
+        )
+    codes = pd.Categorical(words, categories=known).codes  # -1 for what is not known
+    return np.asarray(codes[:, None] == np.arange(len(known)), np.float64)
+
+
+def _categorical() -> Any:
+    import pandas as pd
+
+    return pd.CategoricalDtype
+
+
+def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.int32]]:
+    """Return what the classes of a target are called, in order, and the class of each row."""
+    different = sorted(values.unique())
+    numbers = {value: number for number, value in enumerate(different)}
+    return [str(value) for value in different], np.array([numbers[value] for value in values], np.int32)

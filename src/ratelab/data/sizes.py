@@ -1,0 +1,76 @@
+"""How many examples the built-in sets have, known without loading them, and what a split may ask for."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from ratelab.validation import UserError
+
+# Before validation takes its part.
+TRAINING_EXAMPLES = {
+    "ratelab.data.digits": 1_500,
+    "ratelab.data.fashion_mnist": 60_000,
+    "ratelab.data.mnist": 60_000,
+    "ratelab.data.mnist1d": 4_000,
+}
+
+PART = 0.15  # of the examples, for validation and for the test, where nothing is said
+
+
+def _check_size(size: int | float) -> int | float:
+    if not (0 < size < 1 or (isinstance(size, int) and size >= 1)):
+        raise PydanticCustomError("size", "must be a number of examples, or a part of them between 0 and 1")
+    return size
+
+
+Size = Annotated[int | float, AfterValidator(_check_size)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def training_examples(target: str) -> int | None:
+    """Return how many examples the training part of a data set has, validation included; nothing is loaded.
+
+    Args:
+        target: the function that returns it, as in `data._target_`.
+
+    Returns:
+        None where only loading it can tell.
+
+    >>> training_examples("ratelab.data.mnist"), training_examples("mine.data")
+    (60000, None)
+    """
+    return TRAINING_EXAMPLES.get(target)
+
+
+def count_of(size: int | float, examples: int, name: str) -> int:
+    """Return how many of the examples a split gets: at least one, and not all.
+
+    Raises:
+        UserError: naming the argument, if that cannot be.
+
+    >>> count_of(0.15, 10, "test_size"), count_of(3, 10, "test_size")
+    (2, 3)
+    """
+    count = size if isinstance(size, int) else max(1, round(size * examples))
+    if count >= examples:
+        raise UserError(
+            f"data.{name} must leave examples for training, at most {examples - 1} of {examples}, got {size}."
+        )
+    return count
+
+
+def counts_of(validation_size: int | float, test_size: int | float, examples: int) -> tuple[int, int]:
+    """Return how many of the examples validate, and how many test.
+
+    Raises:
+        UserError: if nothing is left to train with.
+    """
+    validation = count_of(validation_size, examples, "validation_size")
+    test = count_of(test_size, examples, "test_size")
+    if validation + test >= examples:
+        raise UserError(
+            "data.validation_size and data.test_size must leave examples for training, got "
+            f"{validation_size} and {test_size}: {validation} and {test} of {examples}."
+        )
+    return validation, test

@@ -88,12 +88,12 @@ def set_up_on_import(device: Device) -> Iterator[None]:
             configure(device)
     original = builtins.__import__
 
-    def import_module(name: str, *others: Any) -> Any:
+    def import_module(name: str, *others: Any, **named: Any) -> Any:
         if name.partition(".")[0] in ("keras", "tensorflow"):
             builtins.__import__ = original
             if _configured is None:
                 configure(device)
-        return original(name, *others)
+        return original(name, *others, **named)
 
     # A finder on `sys.meta_path` would be asked in the middle of the import, when it is too late to import
     # the same module in another way.

@@ -43,7 +43,7 @@ def result(group, seed, accuracy=0.5, *, steps=STEPS, run_id="", diverged_step=N
         origin=ORIGIN,
         run_id=run_id,
         status="diverged" if diverged else "finished",
-        test_accuracy=None if diverged else accuracy,
+        test={} if diverged else {"accuracy": accuracy},
         validation=tuple(look for look in looks if not diverged or look.step < diverged_step),
         final_rate=None if diverged else 0.1,
         diverged_step=diverged_step,

@@ -12,8 +12,9 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ratelab.comparison import Result, Study, study
-from ratelab.report import make_report, print_study, schedule_lines
+from ratelab.comparison import Result, Study, find_shared, write_value
+from ratelab.report import make_report, print_results, schedule_lines
+from ratelab.runs.description import outcomes_of
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
@@ -34,14 +35,19 @@ def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[Jo
     """Run prepared jobs as one sweep with one parent run, and print what they say.
 
     Jobs of a program that is not ratelab's own run one after another, in Hydra's way.
+
+    Raises:
+        UserError: if a sweeper that searches goes in the wrong direction; nothing was trained.
     """
     if not jobs.runs:
         save_sweep_config(program)
         return _run_in_turn(program, jobs.composed)
+    if program.is_searched:
+        _check_direction(program, jobs)
     with open_sweep(program, resources, name_sweep(jobs), jobs.varied, len(jobs.runs)) as sweep:
         returns = sweep.run(jobs)
     if program.is_searched:
-        _print_values(program, jobs, returns)
+        _print_values(jobs, returns)
     return returns
 
 
@@ -127,9 +133,7 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
-        found = study(self.results) if self.results else None
-        if found is not None:
-            print_study(self._console, found)
+        found = print_results(self._console, self.results) if self.results else None
         if self._store is None:
             return
         tracker, parent = self._store
@@ -177,22 +181,24 @@ class Sweep:
             self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_values(program: HydraProgram, jobs: Jobs, returns: Sequence[JobReturn]) -> None:
-    """Print what the sweeper that searches is given of each run.
+def _check_direction(program: HydraProgram, jobs: Jobs) -> None:
+    """Raise UserError if the sweeper looks for the smallest value where more is better, or the reverse."""
+    outcome = find_shared(outcomes_of(run).judging for run in jobs.runs)
+    wanted, wrong = ("maximize", "minimize") if outcome.higher_is_better else ("minimize", "maximize")
+    if wrong in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
+        raise UserError(
+            f"hydra.sweeper.direction must be {wanted}, for the value of a run is its {outcome.metric} on "
+            f"the validation split; got {wrong}."
+        )
 
-    Raises:
-        UserError: if it looks for the smallest value, of accuracies.
-    """
+
+def _print_values(jobs: Jobs, returns: Sequence[JobReturn]) -> None:
+    """Print what the sweeper that searches is given of each run."""
     for run, one in zip(jobs.runs, returns, strict=True):
-        if one.status is not JobStatus.COMPLETED or not isinstance(one.return_value, Result):
-            continue
-        if "minimize" in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
-            raise UserError(
-                "hydra.sweeper.direction must be maximize, for the value of a run is its accuracy on the "
-                "validation split; got minimize."
-            )
-        words = " ".join(run.labels.overrides)
-        print(f"validation accuracy {float(one.return_value):.4f}: {words}", flush=True)
+        result = one.return_value if one.status is JobStatus.COMPLETED else None
+        if isinstance(result, Result):
+            value = write_value(result.outcome, float(result))
+            print(f"validation {result.outcome.metric} {value}: {' '.join(run.labels.overrides)}", flush=True)
 
 
 def _fail(parent: Run, error: Exception) -> None:

@@ -12,7 +12,7 @@ _SIGNIFICANT = 4
 _MOST_MORE = 4  # digits behind those; what differs farther behind is hardly more than rounding
 _LARGEST_PLAIN = 1e9  # of larger numbers nobody counts the digits
 
-__all__ = ["FOR_ACCURACY", "Digits", "digits_of", "write_value"]
+__all__ = ["Digits", "digits_of", "write_value"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ratelab.validation import UserError, unknown_key
 Split = Literal["test", "validation"]
 PREFIXES: dict[Split, str] = {"test": "test", "validation": "val"}  # of the metrics in a store
 
-__all__ = ["PREFIXES", "Outcomes", "Split", "choose_metric", "find_shared", "sign_of"]
+__all__ = ["Outcomes", "choose_metric", "find_shared", "sign_of"]
 
 
 class _Direction(BaseModel):

@@ -9,7 +9,7 @@ FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/
 # Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
 MOST_FOR_ALL_PAIRS = 6
 
-__all__ = ["MOST_FOR_ALL_PAIRS", "remarks"]
+__all__ = ["remarks"]
 
 
 def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:

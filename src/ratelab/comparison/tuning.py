@@ -72,7 +72,7 @@ def tune(results: Sequence[Result], worst: float | None = None) -> list[Tuned]:
         worst: what a run without a value counts as; None: what `find_worst` says of these.
 
     Returns:
-        Nothing where no run has a value and the worst there can be is not known.
+        Nothing where no run has a value, and the worst there can be is not known.
 
     Raises:
         UserError: if they are judged by different metrics.
@@ -85,7 +85,7 @@ def tune(results: Sequence[Result], worst: float | None = None) -> list[Tuned]:
     """
     # one for all schedules, so that a run which diverged costs each of them the same
     worst = find_worst(results) if worst is None else worst
-    if worst is None:
+    if worst is None or not results:
         return []
     outcome = find_shared(result.outcome for result in results)
     found: dict[str, dict[float, list[Result]]] = {}

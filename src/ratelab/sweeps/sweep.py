@@ -12,9 +12,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ratelab.comparison import Result, Study, find_shared, write_value
+from ratelab.comparison import Result, Study, write_value
 from ratelab.report import make_report, print_results, schedule_lines
-from ratelab.runs.description import outcomes_of
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
@@ -23,6 +22,7 @@ from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
+from ratelab.tasks import Outcome
 from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss
 from ratelab.validation import UserError
 
@@ -35,19 +35,14 @@ def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[Jo
     """Run prepared jobs as one sweep with one parent run, and print what they say.
 
     Jobs of a program that is not ratelab's own run one after another, in Hydra's way.
-
-    Raises:
-        UserError: if a sweeper that searches goes in the wrong direction; nothing was trained.
     """
     if not jobs.runs:
         save_sweep_config(program)
         return _run_in_turn(program, jobs.composed)
-    if program.is_searched:
-        _check_direction(program, jobs)
     with open_sweep(program, resources, name_sweep(jobs), jobs.varied, len(jobs.runs)) as sweep:
         returns = sweep.run(jobs)
     if program.is_searched:
-        _print_values(jobs, returns)
+        _print_values(program, jobs, returns)
     return returns
 
 
@@ -181,24 +176,27 @@ class Sweep:
             self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _check_direction(program: HydraProgram, jobs: Jobs) -> None:
-    """Raise UserError if the sweeper looks for the smallest value where more is better, or the reverse."""
-    outcome = find_shared(outcomes_of(run).judging for run in jobs.runs)
+def _print_values(program: HydraProgram, jobs: Jobs, returns: Sequence[JobReturn]) -> None:
+    """Print what the sweeper that searches is given of each run.
+
+    Raises:
+        UserError: if it looks for the smallest value where more is better, or the reverse.
+    """
+    for run, one in zip(jobs.runs, returns, strict=True):
+        result = one.return_value if one.status is JobStatus.COMPLETED else None
+        if isinstance(result, Result):
+            _check_direction(program, result.outcome)
+            value = write_value(result.outcome, float(result))
+            print(f"validation {result.outcome.metric} {value}: {' '.join(run.labels.overrides)}", flush=True)
+
+
+def _check_direction(program: HydraProgram, outcome: Outcome) -> None:
     wanted, wrong = ("maximize", "minimize") if outcome.higher_is_better else ("minimize", "maximize")
     if wrong in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
         raise UserError(
             f"hydra.sweeper.direction must be {wanted}, for the value of a run is its {outcome.metric} on "
             f"the validation split; got {wrong}."
         )
-
-
-def _print_values(jobs: Jobs, returns: Sequence[JobReturn]) -> None:
-    """Print what the sweeper that searches is given of each run."""
-    for run, one in zip(jobs.runs, returns, strict=True):
-        result = one.return_value if one.status is JobStatus.COMPLETED else None
-        if isinstance(result, Result):
-            value = write_value(result.outcome, float(result))
-            print(f"validation {result.outcome.metric} {value}: {' '.join(run.labels.overrides)}", flush=True)
 
 
 def _fail(parent: Run, error: Exception) -> None:

@@ -14,7 +14,7 @@ from ratelab.comparison.groups import Group, group
 from ratelab.comparison.outcomes import PREFIXES, Split, find_shared
 from ratelab.comparison.pairs import Pair, compare_pairs, find_reference
 from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS, remarks
-from ratelab.comparison.results import Result
+from ratelab.comparison.results import Result, is_number
 from ratelab.comparison.statistics import Interval
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.validation import UserError, unknown_key
@@ -227,7 +227,7 @@ def _choose_target(groups: Sequence[Group], outcome: Outcome, digits: Digits) ->
         for one in groups
         if any(run.validation for run in one.runs) and not one.count("diverged")
     ]
-    means = [mean for mean in means if np.isfinite(mean)]
+    means = [mean for mean in means if is_number(mean)]
     if not means:
         return None
     factor = 10.0**digits.fewer.decimals

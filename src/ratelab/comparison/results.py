@@ -10,6 +10,10 @@ from ratelab.tasks import ACCURACY, Outcome
 
 Status = Literal["finished", "diverged", "failed", "killed", "running"]
 
+# The square of the largest float32: of what is larger no statistic is a number any more. A store has 1.8e308
+# where a run gave an infinity.
+_LARGEST = 1e77
+
 
 class Measured(NamedTuple):
     """A look at the validation split: after which update, the metric; seconds and examples until then."""
@@ -91,7 +95,7 @@ class Result:
             return None
         in_validation = self.judged_on == "validation"
         found = self.validation[-1].value if in_validation else self.test[self.outcome.metric]
-        return found if math.isfinite(found) else None
+        return found if is_number(found) else None
 
     def counts_as(self, worst: float) -> float:
         """Return its value; where there is none, `worst`, which `find_worst` gives."""
@@ -103,7 +107,7 @@ class Result:
         It is the metric in validation, never that on the test split, with which nothing may be chosen. A run
         that diverged is worse than all others: its accuracy is 0, another metric an infinity.
         """
-        if self.status != "diverged" and math.isfinite(self.validation[-1].value):
+        if self.status != "diverged" and is_number(self.validation[-1].value):
             return self.validation[-1].value
         if self.outcome == ACCURACY:
             return 0.0
@@ -120,6 +124,15 @@ class Result:
 
     def _reaches(self, look: Measured, target: float) -> bool:
         return look.value == target or self.outcome.is_better(look.value, target)
+
+
+def is_number(value: float) -> bool:
+    """Say whether one can calculate with a value.
+
+    >>> is_number(-1e30), is_number(math.nan), is_number(math.inf)
+    (True, False, False)
+    """
+    return abs(value) < _LARGEST
 
 
 def find_worst(results: Sequence[Result]) -> float | None:
@@ -139,7 +152,7 @@ def find_worst(results: Sequence[Result]) -> float | None:
     2.5
     """
     found = [worst for run in results for worst in (run.value, run.outcome.worst) if worst is not None]
-    known = [worst for worst in found if math.isfinite(worst)]
+    known = [worst for worst in found if is_number(worst)]
     if not known:
         return None
     return min(known) if results[0].outcome.higher_is_better else max(known)

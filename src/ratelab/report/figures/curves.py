@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.comparison import Comparison, Group, Result, Study
+from ratelab.comparison.results import is_number
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, read_histories, read_windows
 
@@ -178,7 +179,7 @@ def _looks_by_step(group: Group) -> list[History]:
     found = []
     places = sorted({look.step for run in group.runs for look in run.validation})
     for run in group.runs:
-        looks = [look for look in run.validation if np.isfinite(look.value)]
+        looks = [look for look in run.validation if is_number(look.value)]
         steps = [look.step for look in looks]
         values = [look.value for look in looks]
         if run.status == "diverged":

@@ -84,7 +84,7 @@ def results(values: Numbers) -> Iterator[Result]:
     """Yield finished runs with the accuracies float[schedules, seeds]."""
     for place, row in enumerate(values):
         for seed, accuracy in enumerate(row.tolist()):
-            yield Result(seed, {"schedule": f"s{place}"}, status="finished", test_accuracy=accuracy)
+            yield Result(seed, {"schedule": f"s{place}"}, status="finished", test={"accuracy": accuracy})
 
 
 def false_alarms(n: int, noise: Noise, comparisons: int) -> float:

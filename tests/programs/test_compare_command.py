@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import sys
 from dataclasses import replace
@@ -80,16 +81,41 @@ def test_json_holds_what_the_store_holds(quick):
 
 
 @pytest.mark.parametrize(("words", "start"), [
-    (("--format", "csv"), "comparison,group,n,mean,"),
-    (("--format", "csv", "--table", "pairs"), "comparison,first,second,n,difference,"),
+    (("--format", "csv"), "comparison,metric,group,n,mean,"),
+    (("--format", "csv", "--table", "pairs"), "comparison,metric,first,second,n,difference,"),
     (("--format", "markdown"), "\n**Test accuracy, once, after the last step**\n"),
     (("--by", "schedule", "--baseline", "exponential", "--target", "0.5"), " "),
+    (("--metric", "val_loss", "--target", "2", "--format", "markdown"), "\n**Validation loss, after the last"),
     (("--experiment", "ratelab"), " "),
 ])  # fmt: skip
 def test_every_form_and_choice_works(quick, words, start):
     done = compare(quick.folder, *words)
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(start)
+
+
+def test_another_metric_judges_in_its_own_direction(quick):
+    done = compare(quick.folder, "--metric", "test_loss", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    [comparison] = json.loads(done.out)["comparisons"]
+    assert (comparison["metric"], comparison["higher_is_better"]) == ("test_loss", False)
+    runs = find_runs(quick.store).runs
+    means = {}
+    for group in comparison["groups"]:
+        losses = [run.metrics["test_loss"] for run in runs if run.tags["schedule"] == group["group"]]
+        means[group["group"]] = sum(losses) / 2
+        assert group["mean"] == pytest.approx(means[group["group"]], rel=1e-15)
+        assert group["worst"] == max(losses)
+    assert [group["group"] for group in comparison["groups"]] == sorted(means, key=means.get)
+
+
+def test_a_diverged_run_is_the_worst_in_loss_too(mishaps):
+    _, found = read_study(mishaps.store, metric="test_loss")
+    [pair] = found.comparisons[0].pairs
+    assert pair.verdict == "worse"
+    assert pair.mean > 0
+    # of ten classes: what a model gives that has learned nothing, for every other run was better
+    assert f"diverged, and counted with loss {math.log(10):g}: fixed" in found.comparisons[0].notes[0]
 
 
 def test_runs_can_be_named(quick):
@@ -134,7 +160,11 @@ def test_diverged_killed_and_running_runs_are_each_named(mishaps):
         ),
         (["0123456789abcdef"], "'0123456789abcdef' is not the id of a run in this store."),
         (["--sweep", "a", "--experiment", "b"], "give run ids, --sweep or --experiment, one of them."),
-        (["--target", "1.5"], "1.5 is not in the range 0<x<=1"),
+        (["--target", "1.5"], "--target must be an accuracy, above 0 and at most 1, got 1.5."),
+        (
+            ["--metric", "loss"],
+            "--metric: there is no 'loss'; did you mean 'val_loss'? Known: test_accuracy, test_",
+        ),
     ],
 )
 def test_a_mistake_is_one_message(quick, words, message):

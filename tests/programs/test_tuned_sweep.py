@@ -58,7 +58,7 @@ def test_the_best_rate_is_the_one_with_the_highest_validation_accuracy(results):
         for result in results:
             if result.is_tuning and result.choices["schedule"] == one.name:
                 rate = float(result.settings["learning_rate"])
-                means[rate] = means.get(rate, 0) + result.validation[-1].accuracy / 2
+                means[rate] = means.get(rate, 0) + result.validation[-1].value / 2
         assert one.best == max(means, key=means.get)
         assert one.best > 0.1  # which the grid had to grow for
 

@@ -1,9 +1,12 @@
 """Studies with curves in a store, for the tests of the report."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ratelab.comparison import Measured, Result, study
 from ratelab.schedules import exponential, fixed, tabulate
+from ratelab.tasks import Outcome
 from ratelab.tracking import Recorded, RecordedRun, now_ms
 
 STEPS, EPOCHS = 60, 3
@@ -43,7 +46,7 @@ def result(group, seed, accuracy=0.5, *, steps=STEPS, run_id="", diverged_step=N
         origin=ORIGIN,
         run_id=run_id,
         status="diverged" if diverged else "finished",
-        test_accuracy=None if diverged else accuracy,
+        test={} if diverged else {"accuracy": accuracy},
         validation=tuple(look for look in looks if not diverged or look.step < diverged_step),
         final_rate=None if diverged else 0.1,
         diverged_step=diverged_step,
@@ -78,6 +81,28 @@ def recorded_study(tracker, seeds=6, **options):
                 recorded_run(tracker, name, seed, rates, loss, accuracy=accuracy, diverged_step=diverged)
             )
     return study(runs, **options)
+
+
+RMSE = Outcome("rmse", higher_is_better=False, worst=77.0)
+
+
+def as_regression(found):
+    """The same study with an error of 100 * (1 - accuracy) in the place of the accuracy."""
+
+    def turn(accuracy):
+        return 100 * (1 - accuracy)
+
+    return study(
+        [
+            replace(
+                run,
+                outcome=RMSE,
+                test={"rmse": turn(value) for value in run.test.values()},
+                validation=tuple(look._replace(value=turn(look.value)) for look in run.validation),
+            )
+            for run in found.results
+        ]
+    )
 
 
 def plain_study(groups, seeds=(0, 1, 2), **options):

@@ -1,6 +1,7 @@
 """The fast tier: whatever starts a process or imports TensorFlow fails here, for it belongs to another."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.abc import MetaPathFinder
@@ -8,6 +9,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+
+from support.damaged import write_runs
 
 # MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
 QUESTIONS = {"git", "uname"}
@@ -49,3 +52,16 @@ def pytest_runtest_protocol(item):
             return (yield)
         finally:
             sys.meta_path.remove(finder)
+
+
+@pytest.fixture
+def store(fresh_store, tmp_path):
+    """Make a store that holds these runs."""
+
+    def make(*runs):
+        path = tmp_path / "mlflow.db"
+        shutil.copy(fresh_store, path)
+        write_runs(path, runs)
+        return f"sqlite:///{path}"
+
+    return make

@@ -33,7 +33,7 @@ def run(
         settings={"seed": str(seed)} | {k.replace("__", "."): str(v) for k, v in settings.items()},
         data_digest=data,
         status=status,
-        test_accuracy=accuracy if finished else None,
+        test={"accuracy": accuracy} if finished else {},
         validation=tuple(Measured(*look) for look in looks)
         or (Measured(99, accuracy, 2.0, 2400),) * finished,
         final_rate=0.1 if finished else None,
@@ -63,7 +63,7 @@ def test_a_group_in_numbers():
     [group] = compare(runs("fixed", [0.5, 1.0, 0.75, 0.25])).groups
     assert (group.mean, group.middle, group.worst) == (0.625, 0.625, (0.25, 3))
     assert group.deviation == pytest.approx((5 / 48) ** 0.5)
-    assert (group.seeds, group.accuracy) == ((0, 1, 2, 3), (0.5, 1.0, 0.75, 0.25))
+    assert (group.seeds, group.values) == ((0, 1, 2, 3), (0.5, 1.0, 0.75, 0.25))
     assert (group.diverged, group.final_rate, group.seconds) == (0, 0.1, 2.0)
 
 
@@ -337,7 +337,7 @@ def test_by_averages_the_rest_within_a_seed():
         for rate, accuracy in ((0.1, best), (1.0, best - 0.25))
     ]
     comparison = compare(sweep, by=["schedule"])
-    assert [(group.name, group.accuracy) for group in comparison.groups] == [
+    assert [(group.name, group.values) for group in comparison.groups] == [
         ("fixed", (0.375, 0.375)),
         ("cosine", (0.625, 0.625)),
     ]
@@ -365,7 +365,7 @@ def test_by_refuses_a_key_that_no_run_has():
 
 def test_a_repeated_run_counts_once():
     comparison = compare([run(seed=0, accuracy=0.25), run(seed=0, accuracy=0.5), run(seed=1, accuracy=0.5)])
-    assert comparison.groups[0].accuracy == (0.5, 0.5)
+    assert comparison.groups[0].values == (0.5, 0.5)
     assert "fixed: 1 of its runs repeat others; the newest of each counts" in comparison.notes
 
 

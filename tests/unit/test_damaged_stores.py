@@ -25,19 +25,6 @@ NEXT = replace(good_run(99, "cosine", 0), name="the damaged one")
 SWEEP = TAGS["sweep_id"]
 
 
-@pytest.fixture
-def store(fresh_store, tmp_path):
-    """Make a store that holds these runs."""
-
-    def make(*runs):
-        path = tmp_path / "mlflow.db"
-        shutil.copy(fresh_store, path)
-        write_runs(path, runs)
-        return f"sqlite:///{path}"
-
-    return make
-
-
 def groups_of(study):
     return {group.name: len(group.seeds) for comparison in study.comparisons for group in comparison.groups}
 
@@ -100,6 +87,14 @@ DAMAGE = {
     "divergence": (
         having(replace(NEXT, status="FAILED"), "tags", diverged_step="early"),
         "its diverged_step is 'early', no such number",
+    ),
+    "outcomes": (
+        having(NEXT, "tags", outcomes='{"judge": "accuracy", "metrics": {}}'),
+        "its tag 'outcomes' names 'accuracy', which is not among its metrics",
+    ),
+    "cut outcomes": (
+        having(NEXT, "tags", outcomes='{"judge": "accuracy", "metrics": {"accu... 0123456789ab'),
+        "its tag 'outcomes' is none that ratelab has written",
     ),
     "growing batch": (
         having(having(NEXT, "tags", batch="growing"), "metrics", examples_seen={9: 240.0}),
@@ -179,7 +174,7 @@ CHANGES = st.fixed_dictionaries(
         "status": st.sampled_from(["FINISHED", "FAILED", "KILLED", "RUNNING", "SCHEDULED", "PAUSED"]),
         "started": st.sampled_from([None, 0, -5, 1_700_000_000_500, 10**18]),
         "tags": st.dictionaries(
-            st.sampled_from([*TAGS, "batch", "diverged_step", "kind"]), TEXTS, max_size=3
+            st.sampled_from([*TAGS, "batch", "diverged_step", "kind", "outcomes"]), TEXTS, max_size=3
         ),
         "params": st.dictionaries(st.sampled_from(sorted(NEXT.params)), TEXTS, max_size=3),
         "metrics": st.dictionaries(

@@ -14,14 +14,13 @@ from ratelab.runtime.pace import Pace
 from ratelab.runtime.progress import Bars, Lines, for_terminal
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+LOOK = "val 0.9000"
 CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
-def epoch(steps, seconds=1.0, *, number=1, accuracy=0.9):
+def epoch(steps, seconds=1.0, *, number=1):
     """An epoch of a run; by default not the first one, whose seconds hold the compilation."""
-    return SimpleNamespace(
-        epoch=number, train_loss=range(steps), seconds=seconds, validation={"accuracy": accuracy}
-    )
+    return SimpleNamespace(epoch=number, train_loss=range(steps), seconds=seconds)
 
 
 def alike(runs, steps):
@@ -106,7 +105,7 @@ def test_no_more_than_a_line_every_five_seconds(moves):
         for seconds, worker in moves:
             clock.now += seconds
             before = file.getvalue()
-            reporter.advance(worker, epoch(10))
+            reporter.advance(worker, epoch(10), LOOK)
             if file.getvalue() != before:
                 told.append(clock.now)
     assert len(file.getvalue().splitlines()) == len(told)
@@ -119,7 +118,7 @@ def test_lines_come_as_soon_as_five_seconds_are_over(lines, clock):
     reporter.start(0, "fixed", "softmax", 10_000)
     for _ in range(100):
         clock.now += 0.5
-        reporter.advance(0, epoch(100))
+        reporter.advance(0, epoch(100), LOOK)
     assert len(printed()) == 2 + 10
 
 
@@ -127,9 +126,9 @@ def test_a_line_tells_steps_accuracy_speed_and_the_time_left(lines, clock):
     reporter, printed = lines
     reporter.begin(alike(1, 50_000))
     reporter.start(0, "fixed", "softmax", 50_000)
-    reporter.advance(0, epoch(10_000, 3.0, number=0, accuracy=0.5))
+    reporter.advance(0, epoch(10_000, 3.0, number=0), "val 0.5000")
     clock.now += 5
-    reporter.advance(0, epoch(20_000, 5.0, accuracy=0.91234))
+    reporter.advance(0, epoch(20_000, 5.0), "val 0.9123")
     assert printed()[2:] == ["30,000/50,000 steps, val 0.9123, 4,000 steps/s, 5 s left"]
 
 
@@ -138,10 +137,10 @@ def test_the_first_epoch_is_no_measure_for_it_was_compiled_before(lines, clock):
     reporter.begin(alike(1, 1000))
     reporter.start(0, "fixed", "softmax", 1000)
     clock.now += 60
-    reporter.advance(0, epoch(500, 60.0, number=0))
+    reporter.advance(0, epoch(500, 60.0, number=0), LOOK)
     assert printed()[2:] == ["500/1,000 steps, val 0.9000"]
     clock.now += 10
-    reporter.advance(0, epoch(100, 10.0))
+    reporter.advance(0, epoch(100, 10.0), LOOK)
     assert printed()[3:] == ["600/1,000 steps, val 0.9000, 10 steps/s, 40 s left"]
 
 
@@ -152,9 +151,9 @@ def test_epochs_that_waited_and_come_all_at_once_do_not_look_fast(lines, clock):
     reporter.start(0, "fixed", "softmax", 27_500)
     clock.now += 6
     for number in range(40):
-        reporter.advance(0, epoch(550, 0.125, number=number))
+        reporter.advance(0, epoch(550, 0.125, number=number), LOOK)
     clock.now += 6
-    reporter.advance(0, epoch(550, 0.125))
+    reporter.advance(0, epoch(550, 0.125), LOOK)
     assert printed()[-1] == "22,550/27,500 steps, val 0.9000, 4,400 steps/s, 1 s left"
 
 
@@ -164,9 +163,9 @@ def test_nothing_is_said_of_the_pace_after_a_few_milliseconds(lines, clock):
     reporter.start(0, "fixed", "softmax", 27_500)
     clock.now += 6
     for number in range(2):
-        reporter.advance(0, epoch(550, 0.0005, number=number))
+        reporter.advance(0, epoch(550, 0.0005, number=number), LOOK)
     clock.now += 6
-    reporter.advance(0, epoch(550, 0.0005, number=2))
+    reporter.advance(0, epoch(550, 0.0005, number=2), LOOK)
     assert printed()[2:] == ["550/27,500 steps, val 0.9000", "1,650/27,500 steps, val 0.9000"]
 
 
@@ -176,10 +175,10 @@ def test_the_time_left_is_that_of_the_slowest_worker(lines, clock):
     reporter.start(0, "fixed", "softmax", 1000)
     reporter.start(1, "exponential, staircase", "softmax", 2000)
     for _ in range(10):
-        reporter.advance(0, epoch(100, 1.0))
+        reporter.advance(0, epoch(100, 1.0), LOOK)
     reporter.end(0, 0)
     clock.now += 5
-    reporter.advance(1, epoch(400, 4.0))
+    reporter.advance(1, epoch(400, 4.0), LOOK)
     # 1,600 steps at 100 a second: one worker has them all, though half would be the share of each
     assert printed()[-1] == "1/3 runs, 1,400/3,000 steps, val 0.9000, 100 steps/s, 16 s left"
 
@@ -243,7 +242,7 @@ def test_a_line_says_of_how_many_models_nothing_is_known(lines, clock):
     reporter.begin([("softmax", 1000), ("cnn", 1000)])
     reporter.start(0, "fixed", "softmax", 1000)
     clock.now += 5
-    reporter.advance(0, epoch(500, 1.0))
+    reporter.advance(0, epoch(500, 1.0), LOOK)
     unknown = "time left not known: 1 of 2 kinds of run not measured yet"
     assert printed()[-1] == f"0/2 runs, 500/2,000 steps, val 0.9000, 500 steps/s, {unknown}"
 
@@ -275,11 +274,11 @@ def test_a_run_that_ends_early_does_not_spoil_the_total(lines, clock):
     reporter, printed = lines
     reporter.begin(alike(2, 1000))
     reporter.start(0, "diverges", "softmax", 1000)
-    reporter.advance(0, epoch(100, 1.0))
+    reporter.advance(0, epoch(100, 1.0), LOOK)
     reporter.end(0, 900)
     reporter.start(0, "fixed", "softmax", 1000)
     clock.now += 5
-    reporter.advance(0, epoch(500, 5.0))
+    reporter.advance(0, epoch(500, 5.0), LOOK)
     assert printed()[-1] == "1/2 runs, 600/1,100 steps, val 0.9000, 100 steps/s, 5 s left"
 
 
@@ -289,7 +288,7 @@ def test_no_escape_codes_go_into_a_pipe_and_no_line_is_broken(lines, clock):
     reporter.start(0, "fixed " + "model.activation=relu " * 20, "softmax", 20)
     for _ in range(2):
         clock.now += 6
-        reporter.advance(0, epoch(10))
+        reporter.advance(0, epoch(10), LOOK)
     reporter.close()
     assert len(printed()) == 4
     assert "\x1b" not in "".join(printed())
@@ -301,7 +300,7 @@ def test_a_single_run_has_one_bar_with_its_name_its_accuracy_and_its_speed(bars,
     reporter.start(0, "fixed seed=0", "softmax", 250)
     for number in range(3):
         clock.now += 0.5
-        reporter.advance(0, epoch(50, 0.5, number=number, accuracy=0.5 + number / 8))
+        reporter.advance(0, epoch(50, 0.5, number=number), f"val {0.5 + number / 8:.4f}")
     reporter.end(0, 0)
     reporter.close()
     assert last_bars(printed()) == ["fixed seed=0 | val 0.7500 100 steps/s 0:00:01"]
@@ -329,8 +328,8 @@ def test_a_sweep_has_a_bar_for_all_runs_and_one_for_each_worker(bars, clock):
     reporter.start(1, "cosine seed=1", "softmax", 250)
     for _ in range(3):
         clock.now += 1
-        reporter.advance(0, epoch(50, accuracy=0.75))
-        reporter.advance(1, epoch(25, accuracy=0.5))
+        reporter.advance(0, epoch(50), "val 0.7500")
+        reporter.advance(1, epoch(25), "val 0.5000")
     reporter.end(0, 0)
     reporter.close()
     assert last_bars(printed()) == [
@@ -344,7 +343,7 @@ def test_the_time_left_runs_down_between_two_epochs(bars, clock):
     reporter, printed = bars
     reporter.begin(alike(1, 1000))
     reporter.start(0, "fixed", "softmax", 1000)
-    reporter.advance(0, epoch(100, 10.0))
+    reporter.advance(0, epoch(100, 10.0), LOOK)
     clock.now += 30
     reporter.close()
     assert last_bars(printed())[0].endswith(" 0:01:00")
@@ -355,7 +354,7 @@ def test_names_are_cut_and_numbers_whole_in_eighty_columns(clock):
     reporter = Bars(Console(file=file, force_terminal=True, width=80, get_time=clock, color_system=None))
     reporter.begin(alike(2, 10**6))
     reporter.start(0, "seed=0: " + "exponential schedule.decay_steps=100, " * 4, "softmax", 10**6)
-    reporter.advance(0, epoch(123_456))
+    reporter.advance(0, epoch(123_456), LOOK)
     reporter.close()
     frame = [CONTROL.sub("", one).strip() for one in file.getvalue().split("\r") if "━" in one][-1]
     assert [len(line) <= 80 for line in frame.splitlines()] == [True, True]
@@ -367,7 +366,7 @@ def test_a_worker_that_begins_with_another_stack_keeps_its_bar(bars):
     reporter, printed = bars
     reporter.begin([("softmax", 50), ("cnn", 100)])
     reporter.start(0, "fixed", "softmax", 50)
-    reporter.advance(0, epoch(50))
+    reporter.advance(0, epoch(50), LOOK)
     reporter.end(0, 0)
     reporter.start(0, "exponential", "cnn", 100)
     reporter.close()
@@ -383,7 +382,7 @@ def test_the_bar_for_all_runs_is_full_when_the_last_run_ends_early_or_not(bars, 
     for _ in range(2):
         reporter.start(0, "fixed", "softmax", 50)
         clock.now += 1
-        reporter.advance(0, epoch(50 - missing))
+        reporter.advance(0, epoch(50 - missing), LOOK)
         reporter.end(0, missing)
     reporter.close()
     everything, _ = last_bars(printed())
@@ -395,11 +394,11 @@ def test_a_run_that_ends_early_does_not_make_the_sweep_look_fast(bars):
     reporter, printed = bars
     reporter.begin(alike(2, 100_000))
     reporter.start(0, "diverges", "softmax", 100_000)
-    reporter.advance(0, epoch(1000))
+    reporter.advance(0, epoch(1000), LOOK)
     reporter.end(0, 99_000)
     reporter.start(0, "fixed", "softmax", 100_000)
     for _ in range(3):
-        reporter.advance(0, epoch(1000))
+        reporter.advance(0, epoch(1000), LOOK)
     reporter.close()
     everything, worker = last_bars(printed())
     assert " 1,000 steps/s" in everything

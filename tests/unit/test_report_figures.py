@@ -217,7 +217,7 @@ def test_the_dots_are_the_accuracies_and_diverged_runs_are_named(recorded):
     figure = figures["final-accuracy"]
     for group in made.comparisons[0].groups:
         own = [row for row in table(figure) if row["group"] == group.name]
-        assert tuple(float(row["accuracy"]) for row in own) == group.accuracy
+        assert tuple(float(row["accuracy"]) for row in own) == group.values
         assert {float(row["group_mean"]) for row in own} == {group.mean}
     assert [row["seed"] for row in table(figure) if row["diverged"] != "0"] == ["1"]
     assert "1 of 6 diverged" in " ".join(texts(figure.svg))
@@ -271,7 +271,7 @@ def test_the_base_rates_are_those_that_were_tried(tracker):
     figure = drawn(made, tracker.uri)["base-rates"]
     read = table(figure)
     assert [float(row["accuracy"]) for row in read] == [
-        value for one in made.tuned for values in one.accuracy for value in values
+        value for one in made.tuned for values in one.values for value in values
     ]
     assert {(row["group"], row["learning_rate"], row["edge"]) for row in read if row["best"] == "True"} == {
         ("fixed", "0.1", ""),

@@ -7,7 +7,7 @@ import json
 import pytest
 from rich.console import Console
 
-from ratelab.comparison import study
+from ratelab.comparison import Digits, study
 from ratelab.report import (
     as_csv,
     as_json,
@@ -22,15 +22,30 @@ from ratelab.report.projection import make_tables
 from support.studies import plain_study, result, tuned_study
 
 GROUP_FIELDS = [
-    *("comparison", "group", "n", "mean", "sd", "low", "high", "interval", "iqm", "worst", "worst_seed"),
+    *(
+        "comparison",
+        "metric",
+        "group",
+        "n",
+        "mean",
+        "sd",
+        "low",
+        "high",
+        "interval",
+        "iqm",
+        "worst",
+        "worst_seed",
+    ),
     *("diverged", "final_rate", "seconds", "target", "reached"),
     *("steps_to_target", "seconds_to_target", "examples_to_target"),
 ]
 PAIR_FIELDS = [
-    *("comparison", "first", "second", "n", "difference", "low", "high", "interval", "p", "p_holm"),
+    *("comparison", "metric", "first", "second", "n", "difference", "low", "high", "interval", "p", "p_holm"),
     *("improvement", "effect_size", "verdict", "sentence"),
 ]
-RATE_FIELDS = ["group", "learning_rate", "n", "mean", "diverged", "best", "edge"]
+RATE_FIELDS = ["metric", "group", "learning_rate", "n", "mean", "diverged", "best", "edge"]
+
+ACCURACIES = values.Values(Digits())
 
 
 def tuned_sweep():
@@ -83,14 +98,14 @@ def markdown_cells(made):
         (values.COUNT, (2_750_000.0,), "2,750,000"),
         (values.RUNS, (10, 0), "10"),
         (values.RUNS, (10, 2), "10 (2 diverged)"),
-        (values.ACCURACY, (0.91234,), "0.9123"),
-        (values.ROUGH_ACCURACY, (0.91234,), "0.912"),
-        (values.ACCURACIES, (0.9, 0.92), "0.9000 to 0.9200"),
-        (values.SPAN, (0.9, 0.92), "0.9000-0.9200"),
-        (values.ACCURACY_OF_SEED, (0.9, 3), "0.9000 (3)"),
+        (ACCURACIES.value, (0.91234,), "0.9123"),
+        (ACCURACIES.rough, (0.91234,), "0.912"),
+        (ACCURACIES.interval, (0.9, 0.92), "0.9000 to 0.9200"),
+        (ACCURACIES.span, (0.9, 0.92), "0.9000-0.9200"),
+        (ACCURACIES.of_seed, (0.9, 3), "0.9000 (3)"),
         (values.BOOTSTRAP, ("BCa",), "BCa bootstrap"),
-        (values.DIFFERENCE, (-0.01,), "-0.0100"),
-        (values.DIFFERENCES, (-0.01, 0.02), "-0.0100 to +0.0200"),
+        (ACCURACIES.difference, (-0.01,), "-0.0100"),
+        (ACCURACIES.differences, (-0.01, 0.02), "-0.0100 to +0.0200"),
         (values.P, (0.04321,), "0.043"),
         (values.SHARE, (0.5,), "0.50"),
         (values.EFFECT, (1.128,), "+1.13"),
@@ -143,7 +158,7 @@ def test_the_best_group_comes_first_in_every_table():
 )
 def test_frames_have_the_columns_that_they_promise(make, fields):
     assert list(make(tuned_sweep()).columns) == fields
-    promised = make.__doc__.partition("Columns: ")[2].replace(" (accuracy on the validation split)", "")
+    promised = make.__doc__.partition("Columns: ")[2].replace(" (on the validation split)", "")
     assert " ".join(promised.split()) == f"{', '.join(fields)}."
 
 

@@ -23,7 +23,7 @@ def runs(schedule, accuracies, **settings):
             choices={"schedule": schedule},
             settings={key.replace("__", "."): str(value) for key, value in settings.items()},
             status="diverged" if accuracy is None else "finished",
-            test_accuracy=accuracy,
+            test={} if accuracy is None else {"accuracy": accuracy},
             validation=() if accuracy is None else (Measured(27_499, accuracy, 12.5, 2_750_000),),
             final_rate=0.0055166,
         )

@@ -1,5 +1,6 @@
 """What a run says about itself: every key, what it is found and grouped by, and where it comes from."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import create_autospec
@@ -14,6 +15,10 @@ from ratelab.tracking import Run
 from support.configs import VALUES, planned_run
 
 ORIGIN = Provenance("0123abcd", "diff --git", "numpy==2.0.0\nother==1", "train.py seed=1")
+OUTCOMES = (
+    '{"judge":"accuracy","metrics":{"accuracy":{"higher_is_better":true,"worst":0.0},'
+    f'"loss":{{"higher_is_better":false,"worst":{math.log(10)}}}}}}}'
+)
 SECRET = {**VALUES["tracking"], "uri": "postgresql://me:secret@host/db"}
 
 
@@ -79,6 +84,7 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
         "schedule": "fixed",
         "seed": "5",
         "data_digest": planned.job.data.digest,
+        "outcomes": OUTCOMES,
         "sweep_id": "a-sweep",
         "job": "3",
         **ORIGIN.tags,

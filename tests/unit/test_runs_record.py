@@ -147,7 +147,7 @@ def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
     run_of(tracker).log_keras_model.assert_not_called()
     assert tracker.ended == {NAME: None}
     result = opened.result
-    assert (result.status, result.test_accuracy) == ("finished", 0.875)
+    assert (result.status, result.test) == ("finished", {"loss": 0.5, "accuracy": 0.875})
     assert result.final_rate == float(np.float32(0.1))
 
 
@@ -156,7 +156,7 @@ def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker):
     opened.add(chunk())
     opened.finish(None)
     assert points(run_of(tracker)).keys().isdisjoint({"test_loss", "test_accuracy"})
-    assert (opened.result.status, opened.result.test_accuracy) == ("finished", None)
+    assert (opened.result.status, opened.result.test) == ("finished", {})
 
 
 def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
@@ -322,7 +322,7 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     opened.finish({"loss": 0.5, "accuracy": 0.875}, build)
     run_of(tracker).warn.assert_called_once_with("the model", error)
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
-    assert opened.result.test_accuracy == 0.875
+    assert opened.result.test["accuracy"] == 0.875
 
 
 def test_metrics_that_cannot_be_stored_make_the_run_fail_and_not_finish(tracker):
@@ -356,7 +356,7 @@ def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
         factors = [0.5] * 2000 + [end]
         schedule = {"_target_": "ratelab.schedules.piecewise", "boundaries": [0.5], "factors": factors}
         planned = planned_run(0, schedule=schedule)
-        planned.__dict__["job"] = SimpleNamespace(data=SimpleNamespace(digest="sha256:0"))
+        planned.__dict__["job"] = SimpleNamespace(data=SimpleNamespace(digest="sha256:0", classes=10))
         settings = begun_result(planned).settings
         assert settings == safe_params(description.params(planned))[0]
         texts.append(settings["schedule.factors"])

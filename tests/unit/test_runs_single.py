@@ -114,7 +114,7 @@ def test_what_the_hook_made_is_of_one_run_only(begin, tracker, count):
 def test_a_run_is_trained_recorded_and_told(begin, tracker, training, capsys):
     config = begin("tracking.experiment=mine")
     result = run_single(own_part(config))
-    assert (result.status, result.test_accuracy, result.run_id) == ("finished", 0.875, f"id of {NAME}")
+    assert (result.status, result.test["accuracy"], result.run_id) == ("finished", 0.875, f"id of {NAME}")
     assert [look.step for look in result.validation] == [11, 23]
     assert tracker.ended == {NAME: None}
     [given] = tracker.given

@@ -94,7 +94,7 @@ def recording(workers, tracker, progress, failures):
 def told(progress):
     """What the progress was told, in its order; of an epoch its number."""
     calls = [(call[0], *call.args) for call in progress.method_calls]
-    return [(*call[:-1], call[-1].epoch) if call[0] == "advance" else call for call in calls]
+    return [(*call[:2], call[2].epoch) if call[0] == "advance" else call for call in calls]
 
 
 def recorded_epochs(tracker, number):
@@ -107,7 +107,7 @@ def test_the_results_come_in_whichever_order_they_are_asked_for(recording, track
     events = [STARTED, *epochs(0, 1, 2), ended(2), ended(0), ended(1)]
     with recording(*events) as opened:
         results = {number: opened.await_run(RUNS[number], CFG) for number in (1, 2, 0)}
-    assert {number: result.test_accuracy for number, result in results.items()} == {
+    assert {number: result.test["accuracy"] for number, result in results.items()} == {
         number: number / 8 for number in range(3)
     }
     assert [result.run_id for result in opened.results] == [f"id of {name(number)}" for number in range(3)]
@@ -140,6 +140,8 @@ def test_the_progress_is_told_of_everything(recording, progress):
         *[("advance", WORKER, number) for number in (0, 0, 0, 1, 1, 1, 2, 2, 2)],
         *[("end", WORKER, 0)] * 3,
     ]
+    looks = [call.args[2] for call in progress.advance.call_args_list]
+    assert looks == [f"val {0.5 + of / 8:.4f}" for of in (0, 0, 0, 1, 1, 1, 2, 2, 2)]
 
 
 def test_a_run_that_broke_is_raised_where_it_is_awaited_and_keeps_no_other(recording, tracker, failures):

@@ -182,7 +182,7 @@ def test_the_jobs_run_in_the_order_of_their_stacks_and_return_in_that_of_their_n
 def test_what_the_function_under_hydra_main_returns_is_what_its_job_returns(
     program, resources, jobs, tracker, lines
 ):
-    own = replace(program, task=lambda cfg, run=None: run(cfg).test_accuracy * 64)
+    own = replace(program, task=lambda cfg, run=None: run(cfg).test["accuracy"] * 64)
     assert [one.return_value for one in run_jobs(own, resources, jobs)] == [32.0, 33.0]
 
 

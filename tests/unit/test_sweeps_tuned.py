@@ -49,7 +49,11 @@ class Trained:
             )
         look = Measured(11, accuracy, 1.0, 1200)
         result = replace(
-            begun_result(run), status="finished", validation=(look,), test_accuracy=accuracy, final_rate=0.1
+            begun_result(run),
+            status="finished",
+            validation=(look,),
+            test={"accuracy": accuracy},
+            final_rate=0.1,
         )
         return JobReturn(status=JobStatus.COMPLETED, _return_value=result)
 

@@ -63,7 +63,6 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments that say which runs are compared, and how."""
-    reach = click.FloatRange(0, 1, min_open=True)
     for add in reversed(
         [
             click.argument("run_ids", nargs=-1, metavar="[RUN_ID]..."),
@@ -74,7 +73,11 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
                 "--by", help="Keys that make the groups, as schedule,epochs; default: all that varied."
             ),
             click.option("--baseline", help="Compare every group with this one."),
-            click.option("--target", type=reach, help="Validation accuracy to reach."),
+            click.option(
+                "--metric",
+                help="Judge by this one, test_NAME or val_NAME, as test_loss; default: that of the task.",
+            ),
+            click.option("--target", type=float, help="The value in validation to reach."),
         ]
     ):
         command = add(command)

@@ -1,12 +1,14 @@
 """Results of runs that the store holds, equal to those that the program had when it made them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ratelab.comparison import Study, Unreadable, study
+from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric
 from ratelab.comparison.results import Measured, Result, Status
+from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
 from ratelab.tracking.names import PARAM_LENGTH, safe_params
 from ratelab.validation import UserError
@@ -33,6 +35,7 @@ def read_study(
     by: Sequence[str] | None = None,
     baseline: str | None = None,
     target: float | None = None,
+    metric: str | None = None,
 ) -> tuple[Recorded, Study]:
     """Return recorded runs, those of a sweep, of an experiment or those named, and what they say.
 
@@ -46,61 +49,101 @@ def read_study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
+        metric: as in `load`.
 
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
-    results, unreadable = load(uri, found.runs)
+    results, unreadable = load(uri, found.runs, metric)
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
     return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)
 
 
-def load(uri: str, runs: Sequence[RecordedRun]) -> tuple[list[Result], list[Unreadable]]:
+def load(
+    uri: str, runs: Sequence[RecordedRun], metric: str | None = None
+) -> tuple[list[Result], list[Unreadable]]:
     """Return the results of recorded runs; the store is read once for each metric, not for each run.
 
     Args:
         uri: what `find_store` returned.
         runs: what `find_runs` found there.
+        metric: by which they are judged, as it is recorded: test_<name> or val_<name>; None: by that of
+            their task.
 
     Returns:
         The results, in the order of the runs, and the runs of which none can be made.
+
+    Raises:
+        UserError: if some have no such metric, or the runs are judged by different ones.
     """
-    ids = [run.run_id for run in runs]
-    accuracy, seconds = (read_histories(uri, ids, key) for key in ("val_accuracy", "train_seconds"))
-    grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
-    places = {step for run_id in grown if run_id in accuracy for step in accuracy[run_id].steps.tolist()}
-    examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
-    curves = {
-        run_id: _Curves(accuracy.get(run_id), seconds.get(run_id), examples.get(run_id)) for run_id in ids
-    }
-    results, unreadable = list[Result](), list[Unreadable]()
+    outcomes, reasons = dict[str, Outcomes](), dict[str, str]()
     for run in runs:
         try:
-            results.append(_result(_with_full_params(uri, run), curves[run.run_id]))
-        except (ValueError, ArithmeticError) as error:  # whatever text, or number, another program has left
-            unreadable.append(Unreadable(run.name or run.run_id, str(error)))
-    return results, unreadable
+            _check_origin(run)
+            outcomes[run.run_id] = Outcomes.read(run.tags.get("outcomes"))
+        except ValueError as error:  # whatever text another program has left
+            reasons[run.run_id] = str(error)
+    results = list[Result]()
+    if outcomes:
+        name, split = choose_metric([*outcomes.values()], metric)
+        ours = [run for run in runs if run.run_id in outcomes]
+        curves = _read_curves(uri, ours, f"val_{name}")
+        for run in ours:
+            judge = _Judge(outcomes[run.run_id], name, split)
+            try:
+                results.append(_result(_with_full_params(uri, run), judge, curves[run.run_id]))
+            except (ValueError, ArithmeticError) as error:  # as above, or a number
+                reasons[run.run_id] = str(error)
+    lost = [run for run in runs if run.run_id in reasons]
+    return results, [Unreadable(run.name or run.run_id, reasons[run.run_id]) for run in lost]
 
 
 @dataclass(frozen=True)
 class _Curves:
     """What a store has of a run by step: each None where it has no point."""
 
-    accuracy: History | None
+    metric: History | None
     seconds: History | None
     examples: History | None
 
 
-def _result(run: RecordedRun, curves: _Curves) -> Result:
+def _read_curves(uri: str, runs: Sequence[RecordedRun], metric: str) -> dict[str, _Curves]:
+    """Return the curves of runs, by id."""
+    ids = [run.run_id for run in runs]
+    values, seconds = (read_histories(uri, ids, key) for key in (metric, "train_seconds"))
+    grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
+    places = {step for run_id in grown if run_id in values for step in values[run_id].steps.tolist()}
+    examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
+    return {run_id: _Curves(values.get(run_id), seconds.get(run_id), examples.get(run_id)) for run_id in ids}
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What is measured of a run, and which of it judges on which split."""
+
+    outcomes: Outcomes
+    name: str
+    split: Split
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.outcomes.by_name[self.name]
+
+    def read_test(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return what was measured on the test split, of all that the store has."""
+        keys = {name: f"test_{name}" for name in self.outcomes.by_name}
+        return {name: metrics[key] for name, key in keys.items() if key in metrics}
+
+
+def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     """Return the result of a run.
 
     Raises:
         ValueError: there is none, and this is why.
         ArithmeticError: the same.
     """
-    _check_origin(run)
     groups = {key.partition(".")[0] for key in run.params if "." in key}
     status = _STATUS[run.status]
     diverged = run.tags.get("diverged_step")
@@ -114,8 +157,10 @@ def _result(run: RecordedRun, curves: _Curves) -> Result:
         origin={key: run.tags[key] for key in ORIGIN if key in run.tags},
         run_id=run.run_id,
         status=status,
-        test_accuracy=run.metrics.get("test_accuracy") if finished else None,
-        validation=_validation(run, curves, whole=status in {"finished", "diverged"}),
+        outcome=judge.outcome,
+        split=judge.split,
+        test=judge.read_test(run.metrics) if finished else {},
+        validation=_validation(run, judge.outcome, curves, whole=status in {"finished", "diverged"}),
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=_integer("diverged_step", diverged) if diverged else None,
     )
@@ -158,35 +203,37 @@ def _is_rate(text: str) -> bool:
 
 
 def _check_outcome(result: Result) -> None:
-    """Raise ValueError for a run that counts without an accuracy to count."""
+    """Raise ValueError for a run that counts without a value to count."""
     if result.status != "finished":
         return
-    if result.is_tuning and not result.validation:
-        raise ValueError("it is FINISHED, but has no val_accuracy")
-    if not result.is_tuning and result.test_accuracy is None:
-        raise ValueError("it is FINISHED, but has no test_accuracy")
-    if not 0 <= result.accuracy <= 1:
-        raise ValueError(f"its accuracy is {result.accuracy}")
+    metric, split = result.outcome.metric, result.judged_on
+    lacks_it = not result.validation if split == "validation" else metric not in result.test
+    if lacks_it:
+        raise ValueError(f"it is FINISHED, but has no {PREFIXES[split]}_{metric}")
+    if metric == ACCURACY.metric and not (result.value is not None and 0 <= result.value <= 1):
+        raise ValueError(f"its accuracy is {result.value}")
 
 
-def _validation(run: RecordedRun, curves: _Curves, *, whole: bool) -> tuple[Measured, ...]:
+def _validation(run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: bool) -> tuple[Measured, ...]:
     """Return the looks at the validation split; of a run that does not count, those that are complete.
 
     Raises:
         ValueError: the run counts, and one of its metrics has points that another lacks, or no numbers.
     """
-    if curves.accuracy is None or curves.seconds is None:
+    if curves.metric is None or curves.seconds is None:
         return ()
-    looks, seconds = curves.accuracy, curves.seconds
+    looks, seconds, name = curves.metric, curves.seconds, f"val_{outcome.metric}"
     if not whole:
         looks, seconds = looks.at(seconds.steps.tolist()), seconds.at(looks.steps.tolist())
     if not np.array_equal(looks.steps, seconds.steps):
         counts = f"{len(looks.steps)} points, train_seconds {len(seconds.steps)}"
-        raise ValueError(f"val_accuracy has {counts}, not at the same steps")
-    bounds = (looks.steps, _BEYOND), (looks.values, 1.0), (seconds.values, np.finfo(float).max)
+        raise ValueError(f"{name} has {counts}, not at the same steps")
+    bounds = [(looks.steps, _BEYOND), (seconds.values, np.finfo(float).max)]
+    if outcome.metric == ACCURACY.metric:
+        bounds.append((looks.values, 1.0))
     if not all(_lie_within(values, highest) for values, highest in bounds):
-        raise ValueError("val_accuracy or train_seconds has points that no run gives")
-    seen = _examples_seen(run, looks, curves.examples)
+        raise ValueError(f"{name} or train_seconds has points that no run gives")
+    seen = _examples_seen(run, looks, curves.examples, name)
     columns = (looks.steps, looks.values, seconds.values, seen)
     return tuple(Measured(*look) for look in zip(*(column.tolist() for column in columns), strict=True))
 
@@ -196,13 +243,13 @@ def _lie_within(values: np.ndarray, highest: float) -> bool:
     return bool(((values >= 0) & (values <= highest)).all())
 
 
-def _examples_seen(run: RecordedRun, looks: History, grown: History | None) -> np.ndarray:
+def _examples_seen(run: RecordedRun, looks: History, grown: History | None, name: str) -> np.ndarray:
     """Return how many training examples a run had seen at each look."""
     if grown is None:
         return (looks.steps + 1) * _integer("batch_size", run.params.get("batch_size"), 1)
     grown = grown.at(looks.steps.tolist())
     if not np.array_equal(grown.steps, looks.steps):
-        raise ValueError("examples_seen lacks a step of val_accuracy's")
+        raise ValueError(f"examples_seen lacks a step of {name}'s")
     if not _lie_within(grown.values, _BEYOND**2 / 2):
         raise ValueError("examples_seen has points that no run gives")
     return grown.values.astype(np.int64)

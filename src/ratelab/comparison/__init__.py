@@ -2,9 +2,11 @@
 
 from ratelab.comparison.comparing import Comparison, Summary, compare
 from ratelab.comparison.conclusions import Conclusion
+from ratelab.comparison.digits import Digits, digits_of, write_value
 from ratelab.comparison.groups import Group
+from ratelab.comparison.outcomes import Outcomes, find_shared
 from ratelab.comparison.pairs import Pair
-from ratelab.comparison.results import Measured, Result, Unreadable
+from ratelab.comparison.results import Measured, Result, Unreadable, find_worst
 from ratelab.comparison.statistics import Interval
 from ratelab.comparison.study import Study, study
 from ratelab.comparison.tuning import Tuned, tune
@@ -12,9 +14,11 @@ from ratelab.comparison.tuning import Tuned, tune
 __all__ = [
     "Comparison",
     "Conclusion",
+    "Digits",
     "Group",
     "Interval",
     "Measured",
+    "Outcomes",
     "Pair",
     "Result",
     "Study",
@@ -22,6 +26,10 @@ __all__ = [
     "Tuned",
     "Unreadable",
     "compare",
+    "digits_of",
+    "find_shared",
+    "find_worst",
     "study",
     "tune",
+    "write_value",
 ]

@@ -1,6 +1,7 @@
 """A comparison of groups of runs: a summary of each, a verdict on each pair."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,31 +9,32 @@ import numpy as np
 
 from ratelab.comparison import statistics
 from ratelab.comparison.conclusions import Conclusion, conclusions
+from ratelab.comparison.digits import Digits, digits_of
 from ratelab.comparison.groups import Group, group
+from ratelab.comparison.outcomes import PREFIXES, Split, find_shared
 from ratelab.comparison.pairs import Pair, compare_pairs, find_reference
-from ratelab.comparison.results import Result
+from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS, remarks
+from ratelab.comparison.results import Result, is_number
 from ratelab.comparison.statistics import Interval
-from ratelab.validation import unknown_key
+from ratelab.tasks import ACCURACY, Outcome
+from ratelab.validation import UserError, unknown_key
 
-FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/protocol.md)
-# Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
-MOST_FOR_ALL_PAIRS = 6
 DEFAULT_BASELINE = "fixed"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One group in numbers; accuracy is that on the test split, a diverged run counts as 0.
+    """One group in numbers: the metric that judges, a diverged run as the worst.
 
     Attributes:
         name: of the group.
         seeds: ascending.
-        accuracy: of each seed.
-        mean: of the accuracies.
+        values: of each seed.
+        mean: of the values.
         deviation: their standard deviation; None for one seed.
         interval: 95 %, of the mean; None for one seed.
         middle: their interquartile mean.
-        worst: the lowest one, and its seed.
+        worst: the worst one, and its seed.
         diverged: how many runs.
         final_rate: the last learning rate, None if it differs between runs.
         seconds: of training a run, mean.
@@ -44,7 +46,7 @@ class Summary:
 
     name: str
     seeds: tuple[int, ...]
-    accuracy: tuple[float, ...]
+    values: tuple[float, ...]
     mean: float
     deviation: float | None
     interval: Interval | None
@@ -67,9 +69,12 @@ class Comparison:
         title: what is compared.
         groups: in the order in which they first appear.
         pairs: every pair, or each group with the baseline.
-        target: the validation accuracy that `Summary.steps_to_target` is about; None without results.
+        target: the value in validation that `Summary.steps_to_target` is about; None without results.
         notes: what a reader must know beside.
         members: the runs of each group, in the order of `groups`.
+        outcome: the metric that judges.
+        split: on which it was measured.
+        digits: how its values are written.
     """
 
     title: str
@@ -78,6 +83,20 @@ class Comparison:
     target: float | None
     notes: tuple[str, ...]
     members: tuple[Group, ...]
+    outcome: Outcome
+    split: Split
+    digits: Digits
+
+    @property
+    def metric(self) -> str:
+        """The metric that judges, as it is recorded."""
+        return f"{PREFIXES[self.split]}_{self.outcome.metric}"
+
+    @property
+    def worst(self) -> str:
+        """What diverged runs count as, in words."""
+        found = dict.fromkeys(one.worst for one in self.members if one.count("diverged"))
+        return " or ".join(f"{worst:g}" for worst in found)
 
     @property
     def reference(self) -> str:
@@ -96,7 +115,7 @@ def compare(
     by: Sequence[str] | None = None,
     baseline: str | None = None,
     target: float | None = None,
-    title: str = "Test accuracy",
+    title: str = "",
 ) -> Comparison:
     """Compare groups of runs, paired by seed.
 
@@ -105,30 +124,37 @@ def compare(
         by: config keys that make the groups; None: whatever varies but the seed.
         baseline: the name of the group that every other is compared with; None: all pairs of up to six
             groups, of more each with `fixed` if there is one, else with the first.
-        target: a validation accuracy in (0, 1]; None: the lowest mean of a group at its end, rounded down.
-        title: what is compared.
+        target: a value on the validation split, of an accuracy in (0, 1]; None: the worst mean of a group at
+            its end, rounded so that this group itself reaches it.
+        title: what is compared; by default the split and the metric.
 
     Raises:
-        UserError: as `group`, and for a baseline that is not there.
+        UserError: as `group`, for a baseline that is not there, a target that cannot be, and for runs that
+            are judged by different metrics.
 
-    >>> runs = [Result(seed, {"schedule": s}, status="finished", test_accuracy=a)
+    >>> runs = [Result(seed, {"schedule": s}, status="finished", test={"accuracy": a})
     ...         for s, a in (("fixed", 0.75), ("cosine", 0.5)) for seed in range(6)]
     >>> compare(runs).pairs[0].sentence
     'cosine is worse than fixed: accuracy -0.2500 (95 % interval ...), lower in 6 of 6 seeds, p = 0.031 ...'
     """
+    outcome, split = find_shared(result.outcome for result in results), results[0].judged_on
     groups, notes = group(results, by)
-    target = _choose_target(groups) if target is None else target
+    digits = _choose_digits(outcome, groups)
+    target = _choose_target(groups, outcome, digits) if target is None else _check_target(target, outcome)
     which = _choose_pairs(groups, baseline)
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")
     return Comparison(
-        title=title,
-        groups=tuple(_summarize(one, target) for one in groups),
-        pairs=tuple(compare_pairs(groups, which)),
+        title=title or f"{split.capitalize()} {outcome.metric}",
+        groups=tuple(_summarize(one, outcome, target) for one in groups),
+        pairs=tuple(compare_pairs(groups, which, outcome, digits)),
         target=target,
-        notes=(*notes, *_remarks(groups)),
+        notes=(*notes, *remarks(groups, outcome)),
         members=tuple(groups),
+        outcome=outcome,
+        split=split,
+        digits=digits,
     )
 
 
@@ -144,24 +170,40 @@ def _choose_pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[i
     return [(other, place) for other in range(len(groups)) if other != place]
 
 
-def _summarize(one: Group, target: float | None) -> Summary:
+def _choose_digits(outcome: Outcome, groups: Sequence[Group]) -> Digits:
+    """Return how values are written: so that those of the group with the narrowest spread show theirs."""
+    values = [list(one.values.values()) for one in groups]
+    spreads = [float(np.std(own, ddof=1)) for own in values if len(set(own)) > 1]
+    return digits_of(outcome, itertools.chain(*values), min(spreads, default=0.0))
+
+
+def _check_target(target: float, outcome: Outcome) -> float:
+    """Return the target; raise UserError if no run can reach it."""
+    if outcome.metric == ACCURACY.metric and not 0 < target <= 1:
+        raise UserError(f"--target must be an accuracy, above 0 and at most 1, got {target:g}.")
+    if not math.isfinite(target):
+        raise UserError(f"--target must be a number, got {target:g}.")
+    return target
+
+
+def _summarize(one: Group, outcome: Outcome, target: float | None) -> Summary:
     """Return a group in numbers; a run that never reached the target took infinitely long to reach it."""
-    runs, accuracy = one.runs, np.array(list(one.accuracy.values()))
+    runs, values = one.runs, np.array(list(one.values.values()))
     seeds = tuple(one.by_seed)
     # a diverged run ended somewhere in the middle, so its last rate is not that of the schedule
     rates = {run.final_rate for run in runs if run.status == "finished"}
     looks = [None if target is None else run.first_look_at(target) for run in runs]
-    worst = int(accuracy.argmin())
+    worst = int(values.argmin() if outcome.higher_is_better else values.argmax())
     return Summary(
         name=one.name,
         seeds=seeds,
-        accuracy=tuple(accuracy.tolist()),
-        mean=float(accuracy.mean()),
-        deviation=float(accuracy.std(ddof=1)) if len(seeds) > 1 else None,
-        interval=statistics.mean_interval(accuracy),
-        middle=statistics.interquartile_mean(accuracy),
-        worst=(float(accuracy[worst]), seeds[worst]),
-        diverged=sum(run.status == "diverged" for run in runs),
+        values=tuple(values.tolist()),
+        mean=float(values.mean()),
+        deviation=float(values.std(ddof=1)) if len(seeds) > 1 else None,
+        interval=statistics.mean_interval(values),
+        middle=statistics.interquartile_mean(values),
+        worst=(float(values[worst]), seeds[worst]),
+        diverged=one.count("diverged"),
         final_rate=rates.pop() if len(rates) == 1 else None,
         seconds=float(np.mean([run.seconds for run in runs])),
         reached=sum(look is not None for look in looks),
@@ -177,46 +219,19 @@ def _median(values: Sequence[float]) -> float | None:
     return middle if np.isfinite(middle) else None
 
 
-def _choose_target(groups: Sequence[Group]) -> float | None:
-    """Return the lowest mean final validation accuracy of a group, rounded down to three digits."""
+def _choose_target(groups: Sequence[Group], outcome: Outcome, digits: Digits) -> float | None:
+    """Return the worst mean final validation value of a group, of accuracies rounded to three digits."""
     # a group with a diverged run says nothing of how good its runs can be
     means = [
-        np.mean([run.validation[-1].accuracy for run in one.runs if run.validation])
+        np.mean([run.validation[-1].value for run in one.runs if run.validation])
         for one in groups
-        if any(run.validation for run in one.runs) and not any(run.status == "diverged" for run in one.runs)
+        if any(run.validation for run in one.runs) and not one.count("diverged")
     ]
-    # down, so that the lowest group itself reaches it
-    return float(np.floor(min(means) * 1000) / 1000) if means else None
-
-
-def _remarks(groups: Sequence[Group]) -> list[str]:
-    """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds."""
-    remarks = []
-    diverged = {one.name: sum(run.status == "diverged" for run in one.runs) for one in groups}
-    if any(diverged.values()):
-        counts = ", ".join(f"{name}: {n}" for name, n in diverged.items() if n)
-        remarks.append(f"diverged, and counted with accuracy 0: {counts}")
-    # finished ones: that a diverged run is shorter is said already
-    lengths = {
-        run.validation[-1].step + 1
-        for one in groups
-        for run in one.runs
-        if run.status == "finished" and run.validation
-    }
-    if len(lengths) > 1:
-        remarks.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
-    if len({tuple(one.by_seed) for one in groups}) > 1:
-        remarks.append(
-            f"the groups have different seeds ({_counts(groups)}); a pair uses those that both have"
-        )
-    if any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
-        remarks.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
-    return remarks
-
-
-def _counts(groups: Sequence[Group]) -> str:
-    """Return how many seeds each group has, of many groups the range."""
-    counts = [len(one.by_seed) for one in groups]
-    if len(groups) > MOST_FOR_ALL_PAIRS:
-        return f"{min(counts)} to {max(counts)} of them"
-    return ", ".join(f"{one.name} {count}" for one, count in zip(groups, counts, strict=True))
+    means = [mean for mean in means if is_number(mean)]
+    if not means:
+        return None
+    factor = 10.0**digits.fewer.decimals
+    # towards what is worse, so that the worst group itself reaches it
+    if outcome.higher_is_better:
+        return float(np.floor(min(means) * factor) / factor)
+    return float(np.ceil(max(means) * factor) / factor)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison.results import Result
+from ratelab.comparison.results import Result, Status, find_worst
 from ratelab.runtime.clipping import clip_apart
 from ratelab.validation import UserError, unknown_key
 
@@ -23,21 +23,30 @@ class Group:
         name: the schedule, and whatever else makes the group different from others.
         by_seed: the runs of each seed, seeds ascending.
         setting: what must be the same in two groups for their seeds to be pairs: data and model.
+        worst: what a run of it counts as that diverged, or gave no number.
     """
 
     name: str
     by_seed: Mapping[int, tuple[Result, ...]]
     setting: Mapping[str, str]
+    worst: float
 
     @property
     def runs(self) -> list[Result]:
         """All runs, by seed."""
         return [run for runs in self.by_seed.values() for run in runs]
 
+    def count(self, status: Status) -> int:
+        """Return how many of its runs ended in this way."""
+        return sum(run.status == status for run in self.runs)
+
     @property
-    def accuracy(self) -> dict[int, float]:
-        """The accuracy of each seed, the mean over its runs."""
-        return {seed: sum(run.accuracy for run in runs) / len(runs) for seed, runs in self.by_seed.items()}
+    def values(self) -> dict[int, float]:
+        """The value of each seed, the mean over its runs."""
+        return {
+            seed: sum(run.counts_as(self.worst) for run in runs) / len(runs)
+            for seed, runs in self.by_seed.items()
+        }
 
 
 def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[list[Group], list[str]]:
@@ -52,8 +61,8 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
         The groups, and notes on what was averaged over and which runs were not counted twice.
 
     Raises:
-        UserError: for a key that no run has, and where runs of one group are of different data or models, or
-            a seed lacks some of the runs that are to be averaged.
+        UserError: for a key that no run has, where runs of one group are of different data or models, or a
+            seed lacks some of the runs that are to be averaged, and where nothing says what a run counts as.
     """
     varied = keys_that_vary(results)
     keys = varied if by is None else _check_keys(by, results)
@@ -63,10 +72,11 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
     for name, result in zip(names, results, strict=True):
         placed.setdefault(name, []).append(result)
     notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
-    groups = []
+    groups, worst = [], _worst_by_setting(results)
     for name, members in placed.items():
         by_seed, repeated = _replicates(name, members, rest, keys)
-        groups.append(Group(name, by_seed, _setting(members[0])))
+        setting = _setting(members[0])
+        groups.append(Group(name, by_seed, setting, worst[frozenset(setting.items())]))
         if repeated:
             notes.append(f"{name}: {repeated} of its runs repeat others; the newest of each counts")
     return groups, notes
@@ -188,6 +198,20 @@ def _replicates(
             )
         by_seed[seed] = tuple(newest[seed, place] for place in sorted(wanted))
     return by_seed, len(members) - len(newest)
+
+
+def _worst_by_setting(results: Sequence[Result]) -> dict[frozenset[tuple[str, str]], float]:
+    """Return what runs without a value count as: on other data the same metric may have another size."""
+    if (overall := find_worst(results)) is None:
+        raise UserError(
+            f"no run has a value of {results[0].outcome.metric}, and the worst there can be is not known: "
+            "there is nothing to compare. Lower learning_rate if they diverged, or give another --metric."
+        )
+    alike: dict[frozenset[tuple[str, str]], list[Result]] = {}
+    for result in results:
+        alike.setdefault(frozenset(_setting(result).items()), []).append(result)
+    found = {setting: find_worst(runs) for setting, runs in alike.items()}
+    return {setting: overall if worst is None else worst for setting, worst in found.items()}
 
 
 def _setting(result: Result) -> dict[str, str]:

@@ -7,10 +7,14 @@ from typing import Literal
 import numpy as np
 
 from ratelab.comparison import statistics
+from ratelab.comparison.digits import FOR_ACCURACY, Digits
 from ratelab.comparison.groups import Group
+from ratelab.comparison.outcomes import sign_of
 from ratelab.comparison.statistics import Interval
+from ratelab.tasks import ACCURACY, Outcome
 
 LEVEL = 1 - statistics.CONFIDENCE
+_EXACT = 8  # decimals behind those that are shown: what differs farther behind is rounding
 
 Verdict = Literal["better", "worse", "no difference shown", "no conclusion", "not compared"]
 
@@ -23,7 +27,7 @@ class Pair:
         first: the name of a group.
         second: the name of the group that it is compared with.
         seeds: those that both have.
-        differences: of the accuracies, one for each seed.
+        differences: of the values, one for each seed.
         mean: of the differences; None without a common seed.
         interval: 95 %, of the mean difference; not corrected for the number of pairs.
         p: of the sign-flip test; None where there is no test.
@@ -32,6 +36,8 @@ class Pair:
         effect: the mean difference in units of its standard deviation.
         verdict: on the first.
         sentence: the same in words.
+        outcome: the metric that judges.
+        digits: how its values are written.
     """
 
     first: str
@@ -46,16 +52,25 @@ class Pair:
     effect: float | None = None
     verdict: Verdict = "not compared"
     sentence: str = ""
+    outcome: Outcome = ACCURACY
+    digits: Digits = FOR_ACCURACY
 
 
-def compare_pairs(groups: Sequence[Group], which: Sequence[tuple[int, int]]) -> list[Pair]:
+def compare_pairs(
+    groups: Sequence[Group], which: Sequence[tuple[int, int]], outcome: Outcome, digits: Digits
+) -> list[Pair]:
     """Compare pairs of groups over the seeds that both have; p-values are corrected for their number.
 
     Args:
         groups: of one comparison.
         which: the places of the first and the second group of each pair.
+        outcome: the metric that judges.
+        digits: how its values are written.
     """
-    pairs = [_measure(groups[first], groups[second]) for first, second in which]
+    pairs = [
+        _measure(groups[first], groups[second], Pair("", "", outcome=outcome, digits=digits))
+        for first, second in which
+    ]
     # Holm counts the tests that were made: pairs that could not be tested cost the others nothing
     tested = [pair for pair in pairs if pair.p is not None]
     corrected = iter(statistics.holm([pair.p for pair in tested if pair.p is not None]))
@@ -75,25 +90,24 @@ def find_reference(pairs: Sequence[Pair]) -> str:
     return seconds.pop() if len(pairs) > 2 and len(seconds) == 1 else ""
 
 
-def _measure(first: Group, second: Group) -> Pair:
+def _measure(first: Group, second: Group, empty: Pair) -> Pair:
     """Return the numbers of a pair, without correction and verdict; none where there is nothing to pair."""
+    named = replace(empty, first=first.name, second=second.name)
     if first.setting != second.setting:
-        return Pair(first.name, second.name)
-    ours, theirs = first.accuracy, second.accuracy
+        return named
+    ours, theirs = first.values, second.values
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
     if not seeds:
-        return Pair(first.name, second.name)
-    # accuracies are counts over a few thousand examples: what differs in the 12th digit is rounding
-    differences = np.round([ours[seed] - theirs[seed] for seed in seeds], 12)
-    return Pair(
-        first=first.name,
-        second=second.name,
+        return named
+    differences = np.round([ours[seed] - theirs[seed] for seed in seeds], named.digits.decimals + _EXACT)
+    return replace(
+        named,
         seeds=seeds,
         differences=tuple(differences.tolist()),
         mean=float(differences.mean()),
         interval=statistics.difference_interval(differences),
         p=statistics.sign_flip_test(differences) if len(seeds) > 1 else None,
-        improvement=statistics.probability_of_improvement(differences),
+        improvement=statistics.probability_of_improvement(sign_of(named.outcome) * differences),
         effect=statistics.effect_size(differences),
     )
 
@@ -117,7 +131,8 @@ def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
         return replace(pair, verdict="no difference shown", sentence=_sentence_on_equality(pair))
     # both, for test and interval are two methods, and a verdict must not depend on which of them was asked
     if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
-        verdict: Verdict = "better" if pair.interval.low > 0 else "worse"
+        is_higher = pair.interval.low > 0
+        verdict: Verdict = "better" if is_higher == pair.outcome.higher_is_better else "worse"
         return replace(pair, verdict=verdict, sentence=_sentence_on_difference(pair, verdict))
     # "no difference shown" would blame the schedules for what no result of so few seeds could have shown
     if statistics.smallest_p(len(pair.seeds)) * tests > LEVEL:
@@ -128,24 +143,24 @@ def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
 def _sentence_on_one_seed(pair: Pair) -> str:
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
-        f"{write_difference(pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
+        f"{_write(pair, pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
     )
 
 
 def _sentence_on_difference(pair: Pair, verdict: str) -> str:
-    wins = sum(d > 0 if verdict == "better" else d < 0 for d in pair.differences)
-    higher = "higher" if verdict == "better" else "lower"
+    is_higher = (verdict == "better") == pair.outcome.higher_is_better
+    alike = sum(d > 0 if is_higher else d < 0 for d in pair.differences)
     return (
-        f"{pair.first} is {verdict} than {pair.second}: accuracy {write_difference(pair.mean)} "
-        f"({_interval(pair)}), {higher} in {wins} of {len(pair.seeds)} seeds, {_p(pair)}."
+        f"{pair.first} is {verdict} than {pair.second}: {_mean(pair)} ({_interval(pair)}), "
+        f"{'higher' if is_higher else 'lower'} in {alike} of {len(pair.seeds)} seeds, {_p(pair)}."
     )
 
 
 def _sentence_on_shortage(pair: Pair, tests: int) -> str:
     count = len(pair.seeds)
     return (
-        f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: accuracy "
-        f"{write_difference(pair.mean)}, but {shortage(count, tests)}"
+        f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: {_mean(pair)}, "
+        f"but {shortage(count, tests)}"
     )
 
 
@@ -166,9 +181,9 @@ def _sentence_on_no_difference(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - there are two seeds at least
     largest = max(abs(pair.interval.low), abs(pair.interval.high))
     return (
-        f"no difference shown between {pair.first} and {pair.second}: accuracy {write_difference(pair.mean)} "
-        f"({_interval(pair)}), {_p(pair)}; differences up to {largest:.4f} are compatible with "
-        f"these {len(pair.seeds)} seeds."
+        f"no difference shown between {pair.first} and {pair.second}: {_mean(pair)} ({_interval(pair)}), "
+        f"{_p(pair)}; differences up to {pair.digits.write(largest)} are compatible with these "
+        f"{len(pair.seeds)} seeds."
     )
 
 
@@ -178,23 +193,23 @@ def _sentence_on_equality(pair: Pair) -> str:
     )
 
 
+def _write(pair: Pair, difference: float) -> str:
+    return pair.digits.write(difference, "+")
+
+
+def _mean(pair: Pair) -> str:
+    assert pair.mean is not None  # noqa: S101 - as above
+    return f"{pair.outcome.metric} {_write(pair, pair.mean)}"
+
+
 def _interval(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - as above
-    return f"95 % interval {write_difference(pair.interval.low)} to {write_difference(pair.interval.high)}"
+    return f"95 % interval {_write(pair, pair.interval.low)} to {_write(pair, pair.interval.high)}"
 
 
 def _p(pair: Pair) -> str:
     assert pair.corrected is not None  # noqa: S101 - as above
     return f"p = {write_p(pair.corrected)} after Holm"
-
-
-def write_difference(value: float | None) -> str:
-    """Return a difference of accuracies for reading.
-
-    >>> write_difference(0.01234), write_difference(-0.5), write_difference(None)
-    ('+0.0123', '-0.5000', '-')
-    """
-    return "-" if value is None else f"{value:+.4f}"
 
 
 def write_p(value: float) -> str:

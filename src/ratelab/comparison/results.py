@@ -1,20 +1,25 @@
 """How one run ended: all that a comparison asks of it, whether it comes from memory or from the store."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from ratelab.comparison.outcomes import Split
+from ratelab.tasks import ACCURACY, Outcome
+
 Status = Literal["finished", "diverged", "failed", "killed", "running"]
 
-# A run that diverged stays in its group: to leave it out would reward schedules for rates that are too large.
-DIVERGED_ACCURACY = 0.0
+# The square of the largest float32: of what is larger no statistic is a number any more. A store has 1.8e308
+# where a run gave an infinity.
+_LARGEST = 1e77
 
 
 class Measured(NamedTuple):
-    """A look at the validation split: after which update, its accuracy; seconds and examples until then."""
+    """A look at the validation split: after which update, the metric; seconds and examples until then."""
 
     step: int
-    accuracy: float
+    value: float
     seconds: float
     examples: int
 
@@ -39,8 +44,11 @@ class Result:
         origin: tags that say what made the run: commit, local changes, command, versions.
         run_id: MLflow's, "" where nothing is tracked.
         status: a diverged run is an outcome of the experiment, a failed one is an error of the program.
-        test_accuracy: None unless it finished, and where the test split was not looked at.
-        validation: one entry an epoch.
+        outcome: the metric that judges it.
+        split: on which it is judged; a tuning run on the validation split in any case.
+        test: what was measured on the test split, by the names of the metrics; empty unless it finished, and
+            where the split was not looked at.
+        validation: one entry an epoch, of the metric that judges.
         final_rate: the last learning rate applied.
         diverged_step: the update whose loss was not finite.
     """
@@ -52,7 +60,9 @@ class Result:
     origin: Mapping[str, str] = field(default_factory=dict)
     run_id: str = ""
     status: Status = "failed"
-    test_accuracy: float | None = None
+    outcome: Outcome = ACCURACY
+    split: Split = "test"
+    test: Mapping[str, float] = field(default_factory=dict)
     validation: tuple[Measured, ...] = ()
     final_rate: float | None = None
     diverged_step: int | None = None
@@ -74,23 +84,34 @@ class Result:
         return self.status in {"finished", "diverged"}
 
     @property
-    def accuracy(self) -> float:
-        """What it counts as: on the test split, of a tuning run on the validation split; diverged, 0."""
-        if self.status == "diverged":
-            return DIVERGED_ACCURACY
-        if self.is_tuning:
-            return self.validation[-1].accuracy
-        assert self.test_accuracy is not None  # noqa: S101 - of every run that finished
-        return self.test_accuracy
+    def judged_on(self) -> Split:
+        """The split that its value comes from."""
+        return "validation" if self.is_tuning else self.split
+
+    @property
+    def value(self) -> float | None:
+        """The metric that judges it; None if it did not finish, or gave what is no number."""
+        if self.status != "finished":
+            return None
+        in_validation = self.judged_on == "validation"
+        found = self.validation[-1].value if in_validation else self.test[self.outcome.metric]
+        return found if is_number(found) else None
+
+    def counts_as(self, worst: float) -> float:
+        """Return its value; where there is none, `worst`, which `find_worst` gives."""
+        return worst if self.value is None else self.value
 
     def __float__(self) -> float:
-        """Return what a sweeper that searches, as Optuna's, is to maximise: the accuracy in validation.
+        """Return what a sweeper that searches, as Optuna's, is to make as good as it can.
 
-        Never that on the test split, with which nothing may be chosen. Of a run that diverged it is 0.
+        It is the metric in validation, never that on the test split, with which nothing may be chosen. A run
+        that diverged is worse than all others: its accuracy is 0, another metric an infinity.
         """
-        if self.status == "diverged":
-            return DIVERGED_ACCURACY
-        return self.validation[-1].accuracy
+        if self.status != "diverged" and is_number(self.validation[-1].value):
+            return self.validation[-1].value
+        if self.outcome == ACCURACY:
+            return 0.0
+        return -math.inf if self.outcome.higher_is_better else math.inf
 
     @property
     def description(self) -> dict[str, str]:
@@ -98,5 +119,40 @@ class Result:
         return {**self.choices, **self.settings, "data digest": self.data_digest}
 
     def first_look_at(self, target: float) -> Measured | None:
-        """Return the first look at the validation split that showed `target` or more."""
-        return next((look for look in self.validation if look.accuracy >= target), None)
+        """Return the first look at the validation split that showed `target` or better."""
+        return next((look for look in self.validation if self._reaches(look, target)), None)
+
+    def _reaches(self, look: Measured, target: float) -> bool:
+        return look.value == target or self.outcome.is_better(look.value, target)
+
+
+def is_number(value: float) -> bool:
+    """Say whether one can calculate with a value.
+
+    >>> is_number(-1e30), is_number(math.nan), is_number(math.inf)
+    (True, False, False)
+    """
+    return abs(value) < _LARGEST
+
+
+def find_worst(results: Sequence[Result]) -> float | None:
+    """Return what a run without a value counts as: the worst that the metric may be, or that any of them is.
+
+    A run that diverged stays in its group: to leave it out would reward schedules for rates that are too
+    large. No run that finished is worse than it.
+
+    Args:
+        results: the runs that it is compared with, itself among them, all judged by one metric.
+
+    Returns:
+        None where no run has a value, and what the metric is at worst is not known.
+
+    >>> rmse = Outcome("rmse", higher_is_better=False, worst=1.0)
+    >>> find_worst([Result(0, {}, status="finished", outcome=rmse, test={"rmse": 2.5})])
+    2.5
+    """
+    found = [worst for run in results for worst in (run.value, run.outcome.worst) if worst is not None]
+    known = [worst for worst in found if is_number(worst)]
+    if not known:
+        return None
+    return min(known) if results[0].outcome.higher_is_better else max(known)

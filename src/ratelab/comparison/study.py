@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
-from ratelab.comparison.results import Result, Unreadable
+from ratelab.comparison.results import Result, Unreadable, find_worst
 from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
 
-ALL = "Test accuracy, once, after the last step"
 MOST_NAMED = 5  # of the runs left out for one reason; of more, the number
 
 
@@ -56,11 +55,12 @@ def study(
     outcomes = [result for result in results if result.is_outcome]
     tuned = tune([result for result in outcomes if result.is_tuning])
     final = [result for result in outcomes if not result.is_tuning]
-    sections = _sections(final, tuned) if tuned else [(ALL, final)]
+    sections = _sections(final, tuned) if tuned else _only_section(final)
     comparisons = [
         compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, title=title)
         for title, runs in sections
-        if runs  # a tuned sweep that was stopped while tuning has none
+        # a tuned sweep that was stopped while tuning has none, and runs that all diverged may say nothing
+        if find_worst(runs) is not None
     ]
     notes = [
         *_notes_on_unreadable_runs(unreadable),
@@ -69,6 +69,16 @@ def study(
         *_notes_on_origins(results),
     ]
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results), tuple(unreadable))
+
+
+def _title(runs: Sequence[Result], more: str) -> str:
+    """Return a title with the split and the metric that judge."""
+    return f"{runs[0].judged_on.capitalize()} {runs[0].outcome.metric}, {more}" if runs else ""
+
+
+def _only_section(final: list[Result]) -> list[tuple[str, list[Result]]]:
+    on_test = not final or final[0].judged_on == "test"
+    return [(_title(final, "once, after the last step" if on_test else "after the last step"), final)]
 
 
 def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
@@ -84,8 +94,8 @@ def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str
     for common in sorted(shared):
         runs = [run for rate, run in zip(rates, final, strict=True) if rate == common]
         if runs != at_best:  # where all are best at one rate, the same table would stand there twice
-            sections.append((f"Test accuracy, the same base rate {common:g}", runs))
-    title = "Test accuracy, each at its best base rate"
+            sections.append((_title(final, f"the same base rate {common:g}"), runs))
+    title = _title(final, "each at its best base rate")
     agreed = {float(run.settings[RATE]) for run in at_best}
     return [*sections, (f"{title}, {agreed.pop():g} for all" if len(agreed) == 1 else title, at_best)]
 

@@ -3,7 +3,7 @@
 from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.report.html import make_report
 from ratelab.report.markdown import as_markdown
-from ratelab.report.terminal import print_study, schedule_lines
+from ratelab.report.terminal import print_results, print_study, schedule_lines
 
 __all__ = [
     "as_csv",
@@ -12,6 +12,7 @@ __all__ = [
     "groups_frame",
     "make_report",
     "pairs_frame",
+    "print_results",
     "print_study",
     "schedule_lines",
     "tuning_frame",

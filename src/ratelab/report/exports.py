@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def groups_frame(study: Study) -> "pd.DataFrame":
     """Return a row for each group of each comparison.
 
-    Columns: comparison, group, n, mean, sd, low, high, interval, iqm, worst, worst_seed, diverged,
+    Columns: comparison, metric, group, n, mean, sd, low, high, interval, iqm, worst, worst_seed, diverged,
     final_rate, seconds, target, reached, steps_to_target, seconds_to_target, examples_to_target.
     """
     return _frame(row for section in make_tables(study).sections for row in section.groups.rows)
@@ -24,7 +24,7 @@ def groups_frame(study: Study) -> "pd.DataFrame":
 def pairs_frame(study: Study) -> "pd.DataFrame":
     """Return a row for each pair of each comparison.
 
-    Columns: comparison, first, second, n, difference, low, high, interval, p, p_holm, improvement,
+    Columns: comparison, metric, first, second, n, difference, low, high, interval, p, p_holm, improvement,
     effect_size, verdict, sentence.
     """
     return _frame(row for section in make_tables(study).sections for row in section.pairs.rows)
@@ -33,7 +33,7 @@ def pairs_frame(study: Study) -> "pd.DataFrame":
 def tuning_frame(study: Study) -> "pd.DataFrame":
     """Return a row for each schedule and base rate that was tried.
 
-    Columns: group, learning_rate, n, mean (accuracy on the validation split), diverged, best, edge.
+    Columns: metric, group, learning_rate, n, mean (on the validation split), diverged, best, edge.
     """
     return _frame(make_tables(study).tried)
 
@@ -51,6 +51,8 @@ def as_json(study: Study) -> str:
     comparisons: list[Mapping[str, Any]] = [
         {
             "title": section.title,
+            "metric": section.metric,
+            "higher_is_better": section.higher_is_better,
             "target": section.target,
             "groups": section.groups.rows,
             "pairs": section.pairs.rows,

@@ -3,21 +3,34 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned
+from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned, digits_of
+from ratelab.comparison.outcomes import PREFIXES, sign_of
 from ratelab.report import values
 from ratelab.report.tables import Column, Row, Section, Table, Tables
-from ratelab.report.values import Form
+from ratelab.report.values import Form, Values
 
 
 def make_tables(study: Study) -> Tables:
     """Return the tables of a study and the words around them."""
-    tuned = sorted(study.tuned, key=lambda one: -max(one.means))
+    tuned = sorted(study.tuned, key=lambda one: -sign_of(one.outcome) * one.means[one.place])
     return Tables(
         sections=tuple(_make_section(_rank(comparison)) for comparison in study.comparisons),
         tuning=_make_tuning(tuned) if tuned else None,
         tried=tuple(row for one in tuned for row in _rate_rows(one)),
         notes=study.notes,
+        lack=_describe_lack(study),
     )
+
+
+def _describe_lack(study: Study) -> str:
+    """Return what to say where there are no verdicts yet; else an empty text."""
+    if study.comparisons:
+        return ""
+    if study.tuned:
+        return "only the tuning runs have ended yet: nothing was judged on the test split"
+    if any(result.is_outcome for result in study.results):
+        return "no run gave a value that counts: there is nothing to compare"
+    return "no run has ended yet: there is nothing to compare"
 
 
 def _rank(comparison: Comparison) -> Comparison:
@@ -25,7 +38,8 @@ def _rank(comparison: Comparison) -> Comparison:
 
     Figures keep the order in which groups appear, so that a schedule has one colour in all of them.
     """
-    groups = sorted(comparison.groups, key=lambda group: -group.mean)
+    sign = sign_of(comparison.outcome)
+    groups = sorted(comparison.groups, key=lambda group: -sign * group.mean)
     places = {group.name: place for place, group in enumerate(groups)}
     pairs = sorted(comparison.pairs, key=lambda pair: sorted((places[pair.first], places[pair.second])))
     return replace(comparison, groups=tuple(groups), pairs=tuple(pairs))
@@ -36,9 +50,11 @@ def _make_section(comparison: Comparison) -> Section:
     rows = tuple(_group_row(comparison, group) for group in comparison.groups)
     return Section(
         title=comparison.title,
+        metric=comparison.metric,
+        higher_is_better=comparison.outcome.higher_is_better,
         target=comparison.target,
         groups=_make_groups(comparison, rows),
-        costs=_make_costs(comparison.target, rows),
+        costs=_make_costs(comparison, rows),
         pairs=_make_pairs(comparison),
         reference=comparison.reference,
         conclusions=tuple(comparison.conclusions),
@@ -48,25 +64,27 @@ def _make_section(comparison: Comparison) -> Section:
 
 def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     methods = sorted({group.interval.method for group in comparison.groups if group.interval is not None})
+    own = Values(comparison.digits)
     columns = (
         _column("group", "schedule", values.TEXT, "group"),
         _column("seeds", "", values.COUNT, "n"),
         _column("", "runs", values.RUNS, "n", "diverged"),
-        _column("mean", "mean", values.ACCURACY, "mean"),
-        _column("95 % interval", "", values.ACCURACIES, "low", "high"),
-        _column("", "95 % interval", values.SPAN, "low", "high"),
+        _column("mean", "mean", own.value, "mean"),
+        _column("95 % interval", "", own.interval, "low", "high"),
+        _column("", "95 % interval", own.span, "low", "high"),
         _column("method", "", values.BOOTSTRAP, "interval"),
-        _column("sd", "sd", values.ACCURACY, "sd"),
-        _column("IQM", "IQM", values.ACCURACY, "iqm"),
-        _column("worst (seed)", "worst (seed)", values.ACCURACY_OF_SEED, "worst", "worst_seed"),
+        _column("sd", "sd", own.value, "sd"),
+        _column("IQM", "IQM", own.value, "iqm"),
+        _column("worst (seed)", "worst (seed)", own.of_seed, "worst", "worst_seed"),
         _column("diverged", "", values.COUNT, "diverged"),
     )
     legend = f"95 % interval of the mean: {' or '.join(methods)} bootstrap" if methods else ""
     return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, legend)
 
 
-def _make_costs(target: float | None, rows: tuple[Row, ...]) -> Table:
+def _make_costs(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     """Return what a run of each group costs, after how soon it was as good as the target if there is one."""
+    target, metric = comparison.target, comparison.outcome.metric
     group = _column("group", "schedule", values.TEXT, "group")
     costs = (
         _column("seconds a run", "s a run", values.SECONDS, "seconds"),
@@ -82,8 +100,8 @@ def _make_costs(target: float | None, rows: tuple[Row, ...]) -> Table:
         _column("examples", "examples", values.COUNT, "examples_to_target"),
         _column("seconds", "seconds", values.SECONDS, "seconds_to_target"),
     )
-    title = f"Until {target:g} is reached on the validation split (medians)"
-    caption += f" Target: accuracy {target:g} on the validation split; what it takes to reach it: medians."
+    title = f"Until {target:.10g} is reached on the validation split (medians)"
+    caption += f" Target: {metric} {target:.10g} on the validation split; what it takes to reach it: medians."
     return Table(title, caption, rows, (group, *to_target, *costs))
 
 
@@ -91,6 +109,7 @@ def _group_row(comparison: Comparison, group: Summary) -> Row:
     worst, seed = group.worst
     return {
         "comparison": comparison.title,
+        "metric": comparison.metric,
         "group": group.name,
         "n": len(group.seeds),
         "mean": group.mean,
@@ -112,17 +131,18 @@ def _group_row(comparison: Comparison, group: Summary) -> Row:
 
 def _make_pairs(comparison: Comparison) -> Table:
     """Return a row for each pair; a second group that all share is named once, above the narrow table."""
-    reference = comparison.reference
+    reference, own = comparison.reference, Values(comparison.digits)
+    better = ">" if comparison.outcome.higher_is_better else "<"
     columns = (
         _column("first", "schedule" if reference else "first", values.TEXT, "first"),
         _column("second", "" if reference else "second", values.TEXT, "second"),
         _column("seeds", "n", values.COUNT, "n"),
-        _column("difference", "mean", values.DIFFERENCE, "difference"),
-        _column("95 % interval", "95 % interval", values.DIFFERENCES, "low", "high"),
+        _column("difference", "mean", own.difference, "difference"),
+        _column("95 % interval", "95 % interval", own.differences, "low", "high"),
         _column("method", "", values.WORD, "interval"),
         _column("p", "", values.P, "p"),
         _column("p (Holm)", "Holm p", values.P, "p_holm"),
-        _column("P(first is better)", "P(>)", values.SHARE, "improvement"),
+        _column("P(first is better)", f"P({better})", values.SHARE, "improvement"),
         _column("effect size", "effect", values.EFFECT, "effect_size"),
         _column("verdict", "", values.TEXT, "verdict"),
     )
@@ -135,6 +155,7 @@ def _make_pairs(comparison: Comparison) -> Table:
 def _pair_row(comparison: Comparison, pair: Pair) -> Row:
     return {
         "comparison": comparison.title,
+        "metric": comparison.metric,
         "first": pair.first,
         "second": pair.second,
         "n": len(pair.seeds),
@@ -158,6 +179,8 @@ def _interval_values(interval: Interval | None) -> Row:
 def _make_tuning(tuned: Sequence[Tuned]) -> Table:
     """Return a row for each schedule with a column for each base rate that any of them was tried at."""
     rates = sorted({rate for one in tuned for rate in one.rates})
+    first, means = tuned[0], [mean for one in tuned for mean in one.means]
+    own, metric = Values(digits_of(first.outcome, means)), first.outcome.metric
     columns = [
         _column("group", "schedule", values.TEXT, "group"),
         _column("runs", "runs", values.COUNT, "runs"),
@@ -167,14 +190,14 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
         _column("diverged", "", values.COUNT, "diverged"),
     ]
     for rate in rates:  # whose text names the value in a row, for a row has one for each
-        columns.append(_column(values.BASE_RATE.write(rate), "", values.ACCURACY, str(rate)))
-        columns.append(_column("", values.RATE.write(rate), values.ROUGH_ACCURACY, str(rate)))
+        columns.append(_column(values.BASE_RATE.write(rate), "", own.value, str(rate)))
+        columns.append(_column("", values.RATE.write(rate), own.rough, str(rate)))
     caption = (
-        "Mean accuracy on the validation split at each base rate, of tuning runs, which never saw the test "
-        "split; the best of each schedule is marked. A diverged run counts as 0."
+        f"Mean {metric} on the validation split at each base rate, of tuning runs, which never saw the test "
+        f"split; the best of each schedule is marked. A diverged run counts as {first.worst:g}."
     )
     return Table(
-        title="Base rates: mean accuracy on the validation split, of runs that never saw the test split",
+        title=f"Base rates: mean {metric} on the validation split, of runs that never saw the test split",
         caption=caption,
         rows=tuple(_schedule_row(one, rates) for one in tuned),
         columns=tuple(columns),
@@ -199,9 +222,10 @@ def _rate_rows(one: Tuned) -> Iterator[Row]:
     for place, rate in enumerate(one.rates):
         is_best = place == one.place
         yield {
+            "metric": f"{PREFIXES['validation']}_{one.outcome.metric}",
             "group": one.name,
             "learning_rate": rate,
-            "n": len(one.accuracy[place]),
+            "n": len(one.values[place]),
             "mean": one.means[place],
             "diverged": one.diverged[place],
             "best": is_best,

@@ -77,7 +77,9 @@ class Section:
 
     Attributes:
         title: what is compared.
-        target: the validation accuracy that `costs` is about; None if there is none.
+        metric: what judges, as it is recorded.
+        higher_is_better: whether more of it is better.
+        target: the value on the validation split that `costs` is about; None if there is none.
         groups: how good each group is.
         costs: what a run of each group costs, and how soon it was as good as the target.
         pairs: how groups differ; no rows for one group.
@@ -87,6 +89,8 @@ class Section:
     """
 
     title: str
+    metric: str
+    higher_is_better: bool
     target: float | None
     groups: Table
     costs: Table
@@ -112,21 +116,14 @@ class Tables:
 
     Attributes:
         sections: its comparisons.
-        tuning: a row for each schedule, with its accuracy at each base rate; None where nothing was tuned.
+        tuning: a row for each schedule, with its value at each base rate; None where nothing was tuned.
         tried: the same with a row for each base rate of each schedule, for CSV and JSON.
         notes: on all runs.
+        lack: what to say where there are no verdicts yet; else empty.
     """
 
     sections: tuple[Section, ...]
     tuning: Table | None
     tried: tuple[Row, ...]
     notes: tuple[str, ...]
-
-    @property
-    def lack(self) -> str:
-        """What to say where there are no verdicts yet; else empty."""
-        if self.sections:
-            return ""
-        if self.tuning:
-            return "only the tuning runs have ended yet: nothing was judged on the test split"
-        return "no run has ended yet: there is nothing to compare"
+    lack: str

@@ -11,21 +11,33 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ratelab.comparison import Conclusion, Study
+from ratelab.comparison import Conclusion, Result, Study, study
 from ratelab.report import values
 from ratelab.report.projection import make_tables
 from ratelab.report.tables import Column, Row, Section, Table, Tables
 from ratelab.report.widths import Width, cut, fit, is_wide_enough, measure, wrap
+from ratelab.validation import UserError
 
 COLORS = {"better": "green", "worse": "red"}
 
-__all__ = ["print_study", "schedule_lines"]
+__all__ = ["print_results", "print_study", "schedule_lines"]
 
 
-def print_study(console: Console, study: Study) -> None:
+def print_study(console: Console, found: Study) -> None:
     """Print the tables of every comparison, its verdicts and what must be known beside them."""
-    for renderable in _parts(make_tables(study), console.width):
+    for renderable in _parts(make_tables(found), console.width):
         console.print(renderable, highlight=False)
+
+
+def print_results(console: Console, results: Sequence[Result]) -> Study | None:
+    """Compare runs and print the study; return None where they cannot be compared, and say why not."""
+    try:
+        found = study(results)
+    except UserError as error:  # that the runs were made is no mistake
+        console.print(f"not compared: {error}", highlight=False, markup=False, soft_wrap=True)
+        return None
+    print_study(console, found)
+    return found
 
 
 def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ratelab.comparison.pairs import write_difference, write_p
+from ratelab.comparison import Digits
+from ratelab.comparison.pairs import write_p
 
 NONE = "-"  # for what there is not
 
@@ -26,8 +28,8 @@ class Form:
     def write(self, *values: Any) -> str:
         """Return the text of a cell with these values, a dash where one of them is None.
 
-        >>> ACCURACIES.write(0.91, 0.925), COUNT.write(27_500), SECONDS.write(None)
-        ('0.9100 to 0.9250', '27,500', '-')
+        >>> RUNS.write(10, 1), COUNT.write(27_500), SECONDS.write(None)
+        ('10 (1 diverged)', '27,500', '-')
         """
         return NONE if None in values else self.text(*values)
 
@@ -44,22 +46,43 @@ def _write_edge(edge: str) -> str:
     return f"yes, the {edge}" if edge else "no"
 
 
-def _write_differences(low: float, high: float) -> str:
-    return f"{write_difference(low)} to {write_difference(high)}"
+class Values:
+    """The forms of what is measured in one metric, and of differences of it.
+
+    Args:
+        digits: how its values are written.
+
+    Attributes:
+        value: one of them.
+        rough: one where a row has many, a digit shorter.
+        interval: the ends of an interval.
+        span: the same where room is scarce.
+        of_seed: a value, and the seed that it is of.
+        difference: of two of them.
+        differences: the ends of an interval of differences.
+
+    >>> Values(Digits(2)).interval.write(53.2, 54.0), Values(Digits(2)).difference.write(-0.8)
+    ('53.20 to 54.00', '-0.80')
+    """
+
+    def __init__(self, digits: Digits) -> None:
+        def write_interval(low: float, high: float, between: str = " to ", sign: str = "") -> str:
+            return f"{digits.write(low, sign)}{between}{digits.write(high, sign)}"
+
+        self.value = Form(digits.write)
+        self.rough = Form(digits.fewer.write, may_break=True)
+        self.interval = Form(write_interval)
+        self.span = Form(partial(write_interval, between="-"))
+        self.of_seed = Form(lambda value, seed: f"{digits.write(value)} ({seed})")
+        self.difference = Form(partial(digits.write, sign="+"))
+        self.differences = Form(partial(write_interval, sign="+"))
 
 
 TEXT = Form(str, is_words=True)  # words that may fold
 WORD = Form("{}".format)  # words that stay on their line
 COUNT = Form("{:,.0f}".format)
 RUNS = Form(_write_runs)
-ACCURACY = Form("{:.4f}".format)  # the last digit is one example of MNIST's test split
-ROUGH_ACCURACY = Form("{:.3f}".format, may_break=True)  # where a row has one for each base rate
-ACCURACIES = Form("{:.4f} to {:.4f}".format)  # the ends of an interval
-SPAN = Form("{:.4f}-{:.4f}".format)  # the same where room is scarce
-ACCURACY_OF_SEED = Form("{:.4f} ({})".format)
 BOOTSTRAP = Form("{} bootstrap".format)
-DIFFERENCE = Form(write_difference)
-DIFFERENCES = Form(_write_differences)
 P = Form(write_p)
 SHARE = Form("{:.2f}".format)
 EFFECT = Form("{:+.2f}".format)

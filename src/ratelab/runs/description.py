@@ -6,13 +6,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ratelab.comparison import Outcomes
 from ratelab.config.schema import PATHS
 from ratelab.config.secrets import with_sources_of_secrets
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
-__all__ = ["log_files", "params", "tags"]
+__all__ = ["log_files", "outcomes_of", "params", "tags"]
 
 
 def params(planned: PlannedRun) -> dict[str, Any]:
@@ -21,7 +22,10 @@ def params(planned: PlannedRun) -> dict[str, Any]:
 
 
 def tags(planned: PlannedRun) -> dict[str, str]:
-    """Return what runs are found and grouped by: options, seed, digests, the sweep, where it comes from."""
+    """Return what runs are found, grouped and judged by, and where this one comes from.
+
+    That is options, seed, digests, the sweep, and the metrics with their directions.
+    """
     config, labels = planned.config, planned.labels
     described = _public(planned)
     del described["tracking"]
@@ -36,9 +40,16 @@ def tags(planned: PlannedRun) -> dict[str, str]:
         # that of the data is of its content, below
         **{f"{name}_digest": provenance.digest(values) for name, values in groups.items()},
         "data_digest": planned.job.data.digest,
+        "outcomes": outcomes_of(planned).write(),
         **swept,
         **provenance.collect().tags,
     }
+
+
+def outcomes_of(planned: PlannedRun) -> Outcomes:
+    """Return what is measured of a run, and what judges it."""
+    task = planned.job.task
+    return Outcomes(task.judge, task.outcomes)
 
 
 def log_files(run: Run, planned: PlannedRun) -> None:

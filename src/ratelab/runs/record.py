@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ratelab.comparison import Measured, Result
+from ratelab.comparison import Measured, Result, write_value
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
@@ -20,7 +20,7 @@ from ratelab.training import Chunk
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["RunRecord", "begun_result"]
+__all__ = ["RunRecord", "begun_result", "describe_look"]
 
 
 class RunRecord:
@@ -87,9 +87,8 @@ class RunRecord:
         for key, value in look.items():
             metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
         self._examples += int(chunk.batch_size.sum())
-        self._looks.append(
-            Measured(int(chunk.steps[-1]), chunk.validation["accuracy"], self._seconds, self._examples)
-        )
+        value = chunk.validation[self._ended.outcome.metric]
+        self._looks.append(Measured(int(chunk.steps[-1]), value, self._seconds, self._examples))
 
     def finish(
         self,
@@ -112,7 +111,7 @@ class RunRecord:
         self._ended = replace(
             self._ended,
             status="finished",
-            test_accuracy=None if test is None else test["accuracy"],
+            test={} if test is None else dict(test),
             final_rate=float(last.learning_rate[-1]),
         )
 
@@ -161,4 +160,14 @@ def begun_result(planned: PlannedRun) -> Result:
         settings=safe_params(description.params(planned))[0],  # as the store has them
         data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
+        outcome=description.outcomes_of(planned).judging,
     )
+
+
+def describe_look(planned: PlannedRun, chunk: Chunk) -> str:
+    """Return what judges the run, as it was after an epoch, in a word or two.
+
+    It is on the validation split.
+    """
+    outcome = description.outcomes_of(planned).judging
+    return f"val {write_value(outcome, chunk.validation[outcome.metric])}"

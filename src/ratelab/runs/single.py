@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
-from ratelab.comparison import Result
+from ratelab.comparison import Result, write_value
 from ratelab.report import schedule_lines
 from ratelab.runs.planned import PlannedRun, prepare_run
-from ratelab.runs.record import RunRecord
+from ratelab.runs.record import RunRecord, describe_look
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.progress import for_terminal
@@ -51,8 +51,8 @@ def run_single(cfg: DictConfig) -> Result:
             f"{planned.labels.group}: the loss was not finite at step {result.diverged_step}; "
             "the run is marked FAILED. Lower learning_rate."
         )
-    split = "test" if planned.config.test else "validation"
-    console.print(f"{split} accuracy {result.accuracy:.4f}, {result.seconds:.2f} s", highlight=False)
+    value = f"{result.outcome.metric} {write_value(result.outcome, result.value)}"
+    console.print(f"{result.judged_on} {value}, {result.seconds:.2f} s", highlight=False, markup=False)
     return result
 
 
@@ -80,7 +80,7 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
         for (chunk,) in epochs:
             assert chunk is not None  # noqa: S101 - the only run of its stack
             record.add(chunk)
-            progress.advance(0, chunk)
+            progress.advance(0, chunk, describe_look(planned, chunk))
         record.finish(training.test()[0], training.model if _wants_model(planned) else None)
     return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
 

@@ -97,7 +97,7 @@ def set_up_on_import(device: Device) -> Iterator[None]:
 
     # A finder on `sys.meta_path` would be asked in the middle of the import, when it is too late to import
     # the same module in another way.
-    builtins.__import__ = import_module  # type: ignore[assignment] # it hands all on
+    builtins.__import__ = import_module  # it hands all on
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """How far training is, how fast each kind of program is, and how long what is left will take."""
 
 import time
-from collections.abc import Hashable, Mapping, Sequence, Sized
+from collections.abc import Hashable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,10 +26,6 @@ class Epoch(Protocol):
     @property
     def seconds(self) -> float:
         """Of training, as the worker measured them; in a stack, the run's equal part."""
-
-    @property
-    def validation(self) -> Mapping[str, float]:
-        """What was measured on the validation split, after it."""
 
 
 @dataclass

@@ -30,8 +30,8 @@ class Reporter(Protocol):
     def start(self, worker: int, name: str, kind: Hashable, steps: int) -> None:
         """Say that a worker begins with a run or a stack of runs of one kind, `steps` updates in all."""
 
-    def advance(self, worker: int, epoch: Epoch) -> None:
-        """Say that a run of a worker came an epoch further."""
+    def advance(self, worker: int, epoch: Epoch, look: str) -> None:
+        """Say that a run of a worker came an epoch further, and what it is like now, in a word or two."""
 
     def end(self, worker: int, missing: int) -> None:
         """Say that a run of a worker ended, `missing` updates early."""
@@ -49,7 +49,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=name),  # names hold brackets
             BarColumn(None, table_column=Column(ratio=1)),
-            TextColumn("{task.fields[accuracy]}", justify="right"),
+            TextColumn("{task.fields[look]}", justify="right", markup=False),
             TextColumn("{task.fields[speed]}", justify="right"),
             _TimeLeft(),
             console=console,
@@ -58,7 +58,7 @@ class Bars:
         )
         self._progress.start()
         self._pace = Pace([])
-        self._all = self._progress.add_task("", total=None, speed="starting", accuracy="", end=None)
+        self._all = self._progress.add_task("", total=None, speed="starting", look="", end=None)
         self._workers: dict[int, TaskID] = {}
 
     def begin(self, runs: Sequence[tuple[Hashable, int]]) -> None:
@@ -73,19 +73,18 @@ class Bars:
         if self._pace.runs == 1:
             self._progress.update(self._all, description=name)
             return
-        fields = {"accuracy": "", **self._describe_pace(worker)}
+        fields = {"look": "", **self._describe_pace(worker)}
         if worker not in self._workers:
             self._workers[worker] = self._progress.add_task("", **fields)
         words = f"{worker + 1}: {name}"
         self._progress.reset(self._workers[worker], total=steps, description=words, **fields)
 
-    def advance(self, worker: int, epoch: Epoch) -> None:
+    def advance(self, worker: int, epoch: Epoch, look: str) -> None:
         """Move the bars."""
         self._pace.advance(worker, epoch)
         self._move(worker, advance=len(epoch.train_loss))
         # In a sweep at the bar of its worker: those of many runs make no number for all.
-        task = self._workers.get(worker, self._all)
-        self._progress.update(task, accuracy=_write_accuracy(epoch.validation["accuracy"]))
+        self._progress.update(self._workers.get(worker, self._all), look=look)
 
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
@@ -143,18 +142,13 @@ class Lines:
         if self._pace.runs == 1:
             self._print(name)
 
-    def advance(self, worker: int, epoch: Epoch) -> None:
-        """Print runs, steps, accuracy, speed and time left if the last line is old enough."""
+    def advance(self, worker: int, epoch: Epoch, look: str) -> None:
+        """Print runs, steps, the look, speed and time left if the last line is old enough."""
         self._pace.advance(worker, epoch)
         if time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last = time.monotonic()
-        words = [
-            *self._describe_work(),
-            _write_accuracy(epoch.validation["accuracy"]),
-            *self._describe_pace(),
-        ]
-        self._print(", ".join(words))
+        self._print(", ".join([*self._describe_work(), look, *self._describe_pace()]))
 
     def end(self, worker: int, missing: int) -> None:
         """Count the run; what it leaves out will not be waited for."""
@@ -196,10 +190,6 @@ class _TimeLeft(ProgressColumn):
 
 def _write_speed(speed: float | None) -> str:
     return "- steps/s" if speed is None else f"{speed:,.0f} steps/s"
-
-
-def _write_accuracy(accuracy: float) -> str:
-    return f"val {accuracy:.4f}"
 
 
 def _write_seconds(seconds: float) -> str:

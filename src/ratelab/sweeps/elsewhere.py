@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from hydra.core.utils import JobReturn, JobStatus
 from rich.console import Console
 
-from ratelab.comparison import Result, study
-from ratelab.report import print_study
+from ratelab.comparison import Result
+from ratelab.report import print_results
 from ratelab.runtime.passwords import without_password
 from ratelab.sweeps.jobs import HydraProgram, Jobs
 from ratelab.tracking import find_runs
@@ -41,7 +41,7 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
     if results:
-        print_study(console, study(results))
+        print_results(console, results)
     if results and uri:
         words = shlex.join(["--sweep", program.sweep_id, "--uri", without_password(uri)])
         for command in ("ui", "report"):

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from ratelab.comparison import Result
 from ratelab.runs.planned import PlannedRun
-from ratelab.runs.record import RunRecord, begun_result
+from ratelab.runs.record import RunRecord, begun_result, describe_look
 from ratelab.runtime import devices
 from ratelab.runtime.endings import clean_up
 from ratelab.runtime.progress import Reporter
@@ -140,7 +140,8 @@ class Recorder:
     def _add(self, event: Epoch, record: RunRecord) -> None:
         """Record an epoch, unless it comes again from a stack that is trained once more."""
         if event.chunk.epoch == record.epochs:
-            self._progress.advance(event.worker, event.chunk)
+            look = describe_look(self._runs[event.number], event.chunk)
+            self._progress.advance(event.worker, event.chunk, look)
             record.add(event.chunk)
 
     def _open(self, event: Started) -> None:

@@ -12,8 +12,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ratelab.comparison import Result, Study, study
-from ratelab.report import make_report, print_study, schedule_lines
+from ratelab.comparison import Result, Study, write_value
+from ratelab.report import make_report, print_results, schedule_lines
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
@@ -22,6 +22,7 @@ from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
+from ratelab.tasks import Outcome
 from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss
 from ratelab.validation import UserError
 
@@ -127,9 +128,7 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
-        found = study(self.results) if self.results else None
-        if found is not None:
-            print_study(self._console, found)
+        found = print_results(self._console, self.results) if self.results else None
         if self._store is None:
             return
         tracker, parent = self._store
@@ -181,18 +180,23 @@ def _print_values(program: HydraProgram, jobs: Jobs, returns: Sequence[JobReturn
     """Print what the sweeper that searches is given of each run.
 
     Raises:
-        UserError: if it looks for the smallest value, of accuracies.
+        UserError: if it looks for the smallest value where more is better, or the reverse.
     """
     for run, one in zip(jobs.runs, returns, strict=True):
-        if one.status is not JobStatus.COMPLETED or not isinstance(one.return_value, Result):
-            continue
-        if "minimize" in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
-            raise UserError(
-                "hydra.sweeper.direction must be maximize, for the value of a run is its accuracy on the "
-                "validation split; got minimize."
-            )
-        words = " ".join(run.labels.overrides)
-        print(f"validation accuracy {float(one.return_value):.4f}: {words}", flush=True)
+        result = one.return_value if one.status is JobStatus.COMPLETED else None
+        if isinstance(result, Result):
+            _check_direction(program, result.outcome)
+            value = write_value(result.outcome, float(result))
+            print(f"validation {result.outcome.metric} {value}: {' '.join(run.labels.overrides)}", flush=True)
+
+
+def _check_direction(program: HydraProgram, outcome: Outcome) -> None:
+    wanted, wrong = ("maximize", "minimize") if outcome.higher_is_better else ("minimize", "maximize")
+    if wrong in str(OmegaConf.select(program.config, "hydra.sweeper.direction")):
+        raise UserError(
+            f"hydra.sweeper.direction must be {wanted}, for the value of a run is its {outcome.metric} on "
+            f"the validation split; got {wrong}."
+        )
 
 
 def _fail(parent: Run, error: Exception) -> None:

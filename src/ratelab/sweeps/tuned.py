@@ -9,9 +9,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ratelab.comparison import Result, Tuned, tune
+from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.composing import override_key
 from ratelab.config.hydra_internals import refuse_number
+from ratelab.runs.description import outcomes_of
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
@@ -75,6 +76,7 @@ def sweep_tuned(
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
+    find_shared(outcomes_of(run).judging for run in trials.runs)  # else nothing could be chosen by it
     prepare_jobs(program, trials)
     # How many runs there will be is known only when no grid grows any more.
     name, varied = f"tuned {name_sweep(judged)}", judged.varied | {"learning_rate"}
@@ -191,7 +193,10 @@ def _best_of_arms(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tun
             # what failed has an exception as its value
             if one.status == JobStatus.COMPLETED and one.return_value.is_outcome:
                 found[place // size].append(one.return_value)
-    return [tune(results)[0] if results else None for results in found]
+    # beside the runs of all arms, as the study of the sweep does: it must find the same rates the best
+    worst = find_worst([result for results in found for result in results])
+    chosen = [tune(results, worst) for results in found]
+    return [own[0] if own else None for own in chosen]
 
 
 def _brief(rate: float) -> float:

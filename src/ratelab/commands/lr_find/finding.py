@@ -14,9 +14,11 @@ from ratelab.report.figures.figure import csv_text
 from ratelab.runs import description
 from ratelab.runs.job_of import batches_of
 from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.runs.record import describe_look
 from ratelab.runtime import devices, provenance
 from ratelab.runtime.progress import for_terminal
 from ratelab.tracking import Run, now_ms, open_tracker, prepare_store
+from ratelab.training import Chunk
 from ratelab.validation import UserError
 
 SEEDS = "seed=0,1,2,3,4"
@@ -78,12 +80,16 @@ def find(question: Question, console: Console) -> Answer:
     batches = batches_of(first.config, len(first.job.data.train), question.steps)
     devices.configure(first.config.device)
     progress = for_terminal(console)
+
+    def tell(chunk: Chunk) -> None:
+        progress.advance(0, chunk, describe_look(first, chunk))
+
     try:
         steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' * (len(jobs) > 1)}"
         progress.begin([(first.pace, steps)])
         progress.start(0, f"range test, {seeds}", first.pace, steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)
-        test = range_test(jobs, batches, rates, lambda chunk: progress.advance(0, chunk))
+        test = range_test(jobs, batches, rates, tell)
     finally:
         progress.close()
     return Answer(first, test, loss_curve(test.rates, test.losses), suggestions(test))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ratelab.comparison.comparing import DEFAULT_BASELINE
 from ratelab.report.figures import palette
 from ratelab.report.figures.svg import WIDTH
+from ratelab.tasks import ACCURACY, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,6 +106,12 @@ def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -
     canvas.text(0.565, 0.08 / height, x, ha="center", va="bottom", fontsize=9)
     canvas.text(0.015, 0.5, y, ha="left", va="center", rotation=90, fontsize=9)
     return canvas
+
+
+def name_values(outcome: Outcome) -> str:
+    """Return what an axis says of the values of a metric, with their unit if it is known."""
+    is_accuracy = outcome.metric == ACCURACY.metric
+    return f"{outcome.metric} (fraction correct)" if is_accuracy else outcome.metric
 
 
 def new_canvas(height: float, *, measured: bool = True) -> "Canvas":

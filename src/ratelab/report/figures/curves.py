@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.comparison import Comparison, Group, Result, Study
-from ratelab.comparison.results import DIVERGED_ACCURACY
+from ratelab.comparison.results import is_number
+from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, read_histories, read_windows
 
 WINDOWS = 200  # of the training loss
@@ -45,7 +46,8 @@ class Curve:
         rates: the learning rate of every step, of one run; empty where the store has none.
         seed: of that run.
         loss: of training, over the first steps of windows.
-        accuracy: on the validation split, over steps; a diverged run counts as 0 from then on.
+        metric: that judges, on the validation split, over steps; a diverged run counts as the worst from
+            then on.
         by_examples: the same over the number of training examples seen.
         diverged: for each run that did, the step.
     """
@@ -54,7 +56,7 @@ class Curve:
     rates: History
     seed: int
     loss: Band
-    accuracy: Band
+    metric: Band
     by_examples: Band
     diverged: tuple[int, ...]
 
@@ -66,10 +68,14 @@ class Curves:
     Attributes:
         groups: in its order.
         width: how many steps a window of the training loss has.
+        outcome: the metric that judges.
+        worst: what diverged runs count as, in words.
     """
 
     groups: tuple[Curve, ...]
     width: int
+    outcome: Outcome = ACCURACY
+    worst: str = ""
 
 
 def read_curves(uri: str, study: Study) -> list[Curves]:
@@ -130,12 +136,12 @@ def _make_curves(
                 rates=rates[shown.run_id],
                 seed=shown.seed,
                 loss=band([loss[run.run_id] for run in runs if run.run_id in loss]),
-                accuracy=band(_accuracies_by_step(runs)),
-                by_examples=band(_accuracies_by_examples(runs)),
+                metric=band(_looks_by_step(group)),
+                by_examples=band(_looks_by_examples(group)),
                 diverged=tuple(_steps(run) - 1 for run in runs if run.status == "diverged"),
             )
         )
-    return Curves(tuple(groups), width)
+    return Curves(tuple(groups), width, comparison.outcome, comparison.worst)
 
 
 def _pick_run(group: Group) -> Result:
@@ -168,24 +174,26 @@ def band(histories: Sequence[History]) -> Band:
     return Band(np.array(places, float), *columns)
 
 
-def _accuracies_by_step(runs: Sequence[Result]) -> list[History]:
-    """Return the validation accuracies of each run; after it diverged, 0 wherever others were measured."""
+def _looks_by_step(group: Group) -> list[History]:
+    """Return the validation of each run; after it diverged, the worst wherever others were measured."""
     found = []
-    places = sorted({look.step for run in runs for look in run.validation})
-    for run in runs:
-        steps = [look.step for look in run.validation]
-        values = [look.accuracy for look in run.validation]
+    places = sorted({look.step for run in group.runs for look in run.validation})
+    for run in group.runs:
+        looks = [look for look in run.validation if is_number(look.value)]
+        steps = [look.step for look in looks]
+        values = [look.value for look in looks]
         if run.status == "diverged":
             later = [step for step in places if step > max([-1, *steps])]
-            steps, values = steps + later, values + [DIVERGED_ACCURACY] * len(later)
+            steps, values = steps + later, values + [group.worst] * len(later)
         found.append(History(np.array(steps, np.int64), np.array(values, float)))
     return found
 
 
-def _accuracies_by_examples(runs: Sequence[Result]) -> list[History]:
+def _looks_by_examples(group: Group) -> list[History]:
     """Return the same with the number of training examples seen until then in the place of steps."""
-    seen = {look.step: look.examples for run in runs for look in run.validation}  # batches are not random
+    # batches are not random: at one step all runs of a group have seen as many
+    seen = {look.step: look.examples for run in group.runs for look in run.validation}
     return [
         History(np.array([seen[step] for step in own.steps.tolist()], np.int64), own.values)
-        for own in _accuracies_by_step(runs)
+        for own in _looks_by_step(group)
     ]

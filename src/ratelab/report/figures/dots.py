@@ -1,4 +1,4 @@
-"""Figures with a dot for each seed: final accuracies, paired differences, the choice of base rates."""
+"""Figures with a dot for each seed: final values, paired differences, the choice of base rates."""
 
 import textwrap
 from collections.abc import Sequence
@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratelab.comparison import Comparison, Group, Interval, Pair, Summary, Tuned
+from ratelab.comparison import Comparison, Digits, Group, Interval, Pair, Summary, Tuned
 from ratelab.report.figures import palette
 from ratelab.report.figures.axes import (
     Look,
     describe_reference,
     draw_lines,
+    name_values,
     new_canvas,
     visible_axes,
     write_plain_numbers,
 )
 from ratelab.report.figures.figure import Figure, csv_text, finish
-from ratelab.report.values import ACCURACY, BASE_RATE
+from ratelab.report.values import BASE_RATE
+from ratelab.tasks import ACCURACY, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,41 +47,40 @@ class _Row:
     interval: Interval | None
 
 
-def draw_accuracy(comparison: Comparison, slug: str) -> Figure:
-    """Return the figure of the final accuracy of every seed."""
-    rows = [_accuracy_row(*both) for both in zip(comparison.groups, comparison.members, strict=True)]
-    # "Test accuracy" of "Test accuracy, once, after the last step"
-    title = f"{comparison.title.partition(',')[0]} of every seed"
-    canvas = _rows_figure(title, "accuracy (fraction correct)", rows, zero=False)
+def draw_final(comparison: Comparison, slug: str) -> Figure:
+    """Return the figure of the final value of every seed."""
+    outcome, both = comparison.outcome, zip(comparison.groups, comparison.members, strict=True)
+    rows = [_final_row(group, members, comparison.digits) for group, members in both]
+    title = f"{comparison.split.capitalize()} {outcome.metric} of every seed"
+    canvas = _rows_figure(title, name_values(outcome), rows, outcome, zero=False)
     caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
     if any(group.diverged for group in comparison.groups):
-        caption += (
-            " A cross at the edge is a run that diverged; it counts as 0, the axis does not reach there."
-        )
+        caption += f" A cross at the edge is a run that diverged; it counts as {comparison.worst}"
+        caption += ", the axis does not reach there." if outcome.metric == ACCURACY.metric else "."
     table = [
         [
             group.name,
             seed,
-            accuracy,
+            value,
             _count_diverged(members, seed),
             group.mean,
             *_cells(group.interval),
         ]
         for group, members in zip(comparison.groups, comparison.members, strict=True)
-        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+        for seed, value in zip(group.seeds, group.values, strict=True)
     ]
-    headings = ["group", "seed", "accuracy", "diverged", "group_mean", "group_low", "group_high"]
+    headings = ["group", "seed", outcome.metric, "diverged", "group_mean", "group_low", "group_high"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
 
 
-def _accuracy_row(group: Summary, members: Group) -> _Row:
+def _final_row(group: Summary, members: Group, digits: Digits) -> _Row:
     dots = tuple(
-        None if _count_diverged(members, seed) else accuracy
-        for seed, accuracy in zip(group.seeds, group.accuracy, strict=True)
+        None if _count_diverged(members, seed) else value
+        for seed, value in zip(group.seeds, group.values, strict=True)
     )
     label = group.name
     if group.diverged:
-        mean = ACCURACY.write(group.mean)
+        mean = digits.write(group.mean)
         label += f": × {group.diverged} of {len(members.runs)} diverged, mean {mean}"  # noqa: RUF001
     return _Row(label, dots, group.mean, group.interval)
 
@@ -104,12 +105,16 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
         _Row(_label(p, reference), p.differences, p.mean, p.interval) for p in pairs if p.mean is not None
     ]
     title = "Paired differences, seed by seed"
-    canvas = _rows_figure(title, "difference of accuracies (fraction correct)", rows, zero=True)
+    outcome = comparison.outcome
+    is_accuracy = outcome.metric == ACCURACY.metric
+    what = "difference of accuracies (fraction correct)" if is_accuracy else f"difference of {outcome.metric}"
+    canvas = _rows_figure(title, what, rows, outcome, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
     first = f"the group named minus {reference}" if reference else "the first minus the second"
     caption = (
         f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % "
-        f"interval{f' ({methods})' if methods else ''}. Right of the line the first is better. "
+        f"interval{f' ({methods})' if methods else ''}. "
+        f"{'Right' if outcome.higher_is_better else 'Left'} of the line the first is better. "
         "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
     )
     table = [
@@ -132,7 +137,7 @@ def _cells(interval: Interval | None) -> tuple[float | None, float | None]:
     return (interval.low, interval.high) if interval else (None, None)
 
 
-def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Canvas":
+def _rows_figure(title: str, x: str, rows: Sequence[_Row], outcome: Outcome, *, zero: bool) -> "Canvas":
     """Return a row for each group or pair: its name, below it the dots, mean and interval."""
     labels = [textwrap.fill(row.label, _ROW_LETTERS) for row in rows]
     heights = [1.0 + 0.3 * label.count("\n") for label in labels]
@@ -144,6 +149,7 @@ def _rows_figure(title: str, x: str, rows: Sequence[_Row], *, zero: bool) -> "Ca
         axes.axhline(top + height, color=palette.GRID.stand_in, linewidth=0.7)
         _write(axes, label, top + 0.06)
         _draw_row(axes, row, middle, number, limits)
+        _draw_crosses(axes, row, middle, number, outcome)
         top += height
     axes.set(title=title, xlabel=x, ylim=(top, 0), yticks=[])
     axes.set_xlim(*limits)
@@ -164,11 +170,7 @@ def _write(axes: "Axes", label: str, top: float) -> None:
 def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple[float, float]) -> None:
     """Draw dots, crosses, mean and interval around the height `middle`, in the colour of the row's number."""
     color, count = palette.series(number), len(row.dots)
-    # seeds one below the other, from end to end of the row's height: equal dots do not hide each other
-    spread = np.linspace(-_LANE, _LANE, count) if count > 1 else np.zeros(1)
-    lanes = (middle + spread).tolist()
-    shown = [(dot, lane) for dot, lane in zip(row.dots, lanes, strict=True) if dot is not None]
-    crosses = [lane for dot, lane in zip(row.dots, lanes, strict=True) if dot is None]
+    shown = [(dot, lane) for dot, lane in zip(row.dots, _lanes(row, middle), strict=True) if dot is not None]
     if shown:
         x, y = zip(*shown, strict=True)
         axes.plot(x, y, "o", color=color, markersize=3.6, markeredgewidth=0, alpha=0.75, zorder=2)
@@ -178,18 +180,30 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple
     # a mean that diverged runs drag out of the axes would stand at their edge as if it were there
     if count > 1 and limits[0] < row.mean < limits[1]:
         axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
+
+
+def _lanes(row: _Row, middle: float) -> list[float]:
+    """Return the height of each seed, from end to end of the row's: equal dots do not hide each other."""
+    count = len(row.dots)
+    spread = np.linspace(-_LANE, _LANE, count) if count > 1 else np.zeros(1)
+    return [float(lane) for lane in middle + spread]
+
+
+def _draw_crosses(axes: "Axes", row: _Row, middle: float, number: int, outcome: Outcome) -> None:
+    """Draw a cross for each run that diverged, on the side where values are bad."""
+    crosses = [lane for dot, lane in zip(row.dots, _lanes(row, middle), strict=True) if dot is None]
     if crosses:
-        edge = axes.get_yaxis_transform()
-        # at the edge of the axes and not at 0, where its accuracy would be
-        x_edge = [0.012] * len(crosses)
-        axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=edge, zorder=3)
+        # at the edge of the axes and not at what it counts as, as at an accuracy of 0
+        x_edge = [0.012 if outcome.higher_is_better else 0.988] * len(crosses)
+        across, color = axes.get_yaxis_transform(), palette.series(number)
+        axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=across, zorder=3)
 
 
 def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
     """Return the ends of the x axis: all dots, and means and intervals unless a diverged run is in them."""
     values = [dot for row in rows for dot in row.dots if dot is not None]
     for row in rows:
-        # a diverged run, which counts as 0, drags mean and interval far below everything that is worth seeing
+        # a diverged run, which counts as the worst, drags mean and interval far from all that is worth seeing
         if None in row.dots:
             continue
         values.append(row.mean)
@@ -202,21 +216,22 @@ def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
 
 
 def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
-    """Return the figure of each schedule's validation accuracy against its base rate."""
+    """Return the figure of each schedule's value in validation against its base rate."""
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         _draw_tuned(axes, tuned[number], look)
 
-    title = "Validation accuracy by base rate"
+    outcome = tuned[0].outcome
+    title = f"Validation {outcome.metric} by base rate"
     names = [_describe_best(one) for one in tuned]
-    canvas = draw_lines(title, "base learning rate", "accuracy (fraction correct)", names, draw)
+    canvas = draw_lines(title, "base learning rate", name_values(outcome), names, draw)
     for axes in visible_axes(canvas):
         axes.set_xscale("log")  # as the grid of rates is spaced
         write_plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
         "marks the best rate of each schedule, a square one that it is an edge of the grid: a better one may "
-        "lie beyond. A diverged run, a cross, counts as 0."
+        f"lie beyond. A diverged run, a cross, counts as {tuned[0].worst:g}."
     )
     caption += describe_reference([one.name for one in tuned])
     table = [
@@ -224,16 +239,16 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
             one.name,
             rate,
             number,
-            accuracy,
+            value,
             one.means[place],
             place == one.place,
             one.at_edge if place == one.place else "",
         ]
         for one in tuned
         for place, rate in enumerate(one.rates)
-        for number, accuracy in enumerate(one.accuracy[place], 1)
+        for number, value in enumerate(one.values[place], 1)
     ]
-    headings = ["group", "learning_rate", "run", "accuracy", "mean", "best", "edge"]
+    headings = ["group", "learning_rate", "run", outcome.metric, "mean", "best", "edge"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
 
 
@@ -246,9 +261,9 @@ def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
     axes.plot(one.rates, one.means, **look.line(1))
     if not look.marker:
         return
-    for rate, values, diverged in zip(one.rates, one.accuracy, one.diverged, strict=True):
-        crossed = sorted(values)[:diverged]  # a diverged run counts as 0, and nothing is less
-        dots = sorted(values)[diverged:]
+    for rate, values, diverged in zip(one.rates, one.values, one.diverged, strict=True):
+        worst_first = sorted(values, reverse=not one.outcome.higher_is_better)
+        crossed, dots = worst_first[:diverged], worst_first[diverged:]  # nothing is worse than a diverged run
         dot: dict[str, Any] = {"color": look.color, "alpha": 0.5}
         axes.plot([rate] * len(dots), dots, "o", markersize=2.6, markeredgewidth=0, **dot)
         axes.plot([rate] * len(crossed), crossed, "x", markersize=4.5, **dot)

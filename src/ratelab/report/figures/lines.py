@@ -1,4 +1,4 @@
-"""Figures over the steps of training: learning rates, training loss, validation accuracy."""
+"""Figures over the steps of training: learning rates, training loss, the metric in validation."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,13 @@ from ratelab.report.figures.axes import (
     Look,
     describe_reference,
     draw_lines,
+    name_values,
     visible_axes,
     write_plain_numbers,
 )
 from ratelab.report.figures.curves import Band, Curve, Curves, find_changes
 from ratelab.report.figures.figure import Figure, csv_text, finish
+from ratelab.tasks import ACCURACY, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,7 +160,8 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
 
     title = "Training loss, smoothed"
     names = [one.name for one in groups]
-    canvas = draw_lines(title, "step (updates, from 0)", "cross-entropy (nats)", names, draw)
+    what = "cross-entropy (nats)" if curves.outcome.metric == ACCURACY.metric else "loss"
+    canvas = draw_lines(title, "step (updates, from 0)", what, names, draw)
     # losses on their way to infinity would press all others into a line
     kept = [curve for curve in groups if not curve.diverged] or groups
     low, high = min(c.loss.low.min() for c in kept), max(c.loss.high.max() for c in kept)
@@ -190,31 +193,36 @@ def _loss_csv(groups: Sequence[Curve], width: int) -> str:
 
 
 def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure | None:
-    """Return the figure of the accuracy on the validation split, None where it would show nothing.
+    """Return the figure of the metric that judges on the validation split, None where it would show nothing.
 
     That is where it was never measured, and of the figure by examples where it is that by steps.
     """
-    groups = [curve for curve in curves.groups if len(curve.accuracy.x)]
+    groups = [curve for curve in curves.groups if len(curve.metric.x)]
     if not groups or (by_examples and _share_one_batch_size(groups)):
         return None
-    bands = [curve.by_examples if by_examples else curve.accuracy for curve in groups]
+    bands = [curve.by_examples if by_examples else curve.metric for curve in groups]
+    outcome, names = curves.outcome, [curve.name for curve in groups]
 
     def draw(axes: "Axes", number: int, look: Look) -> None:
         _draw_band(axes, bands[number], look, 0)
 
-    title = f"Validation accuracy by {'training examples seen' if by_examples else 'steps'}"
+    title = f"Validation {outcome.metric} by {'training examples seen' if by_examples else 'steps'}"
     x = "training examples seen" if by_examples else "step (updates, from 0)"
-    canvas = draw_lines(title, x, "accuracy (fraction correct)", [curve.name for curve in groups], draw)
-    bottom = _bottom(bands)  # the same in all panels, which share their axis
+    canvas = draw_lines(title, x, name_values(outcome), names, draw)
+    end = _find_end(bands, outcome)  # the same in all panels, which share their axis
     for axes in visible_axes(canvas):
-        axes.set_ylim(bottom=bottom)
+        if outcome.higher_is_better:
+            axes.set_ylim(bottom=end)
+        else:
+            axes.set_ylim(top=end)
         write_plain_numbers(axes, x="large" if by_examples else "count")
     what = "An example counts each time that it is seen. " if by_examples else "Measured after each epoch. "
-    caption = what + _BAND + describe_reference([curve.name for curve in groups])
-    if any(band.low.min() < bottom for band in bands):
-        caption += " The axis leaves out what is below all that is reached after a tenth of the run."
+    caption = what + _BAND + describe_reference(names)
+    if any(outcome.is_better(end, value) for band in bands for value in (band.low.min(), band.high.max())):
+        beyond = "below" if outcome.higher_is_better else "above"
+        caption += f" The axis leaves out what is {beyond} all that is reached after a tenth of the run."
     if any(curve.diverged for curve in groups):
-        caption += " A run that diverged counts as 0 from then on."
+        caption += f" A run that diverged counts as {curves.worst} from then on."
     rows = [
         [curve.name, int(at), *numbers]
         for curve, band in zip(groups, bands, strict=True)
@@ -226,17 +234,21 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
 
 def _share_one_batch_size(groups: Sequence[Curve]) -> bool:
     """Say whether every update of every group had equally many examples."""
-    if any(len(curve.by_examples.x) != len(curve.accuracy.x) for curve in groups):
+    if any(len(curve.by_examples.x) != len(curve.metric.x) for curve in groups):
         return False
-    sizes = [curve.by_examples.x / (curve.accuracy.x + 1) for curve in groups]
+    sizes = [curve.by_examples.x / (curve.metric.x + 1) for curve in groups]
     return len(np.unique(np.concatenate(sizes))) == 1
 
 
-def _bottom(bands: Sequence[Band]) -> float:
-    """Return where an axis of accuracies begins: the start of a run would press all the rest into a line."""
-    lowest = min(float(band.low[len(band.low) // 10 :].min()) for band in bands)
-    highest = max(float(band.high.max()) for band in bands)
-    return lowest - 0.05 * (highest - lowest)
+def _find_end(bands: Sequence[Band], outcome: Outcome) -> float:
+    """Return where the axis ends on its bad side: the start of a run would press all the rest into a line."""
+    if outcome.higher_is_better:
+        worst = min(float(band.low[len(band.low) // 10 :].min()) for band in bands)
+        best = max(float(band.high.max()) for band in bands)
+    else:
+        worst = max(float(band.high[len(band.high) // 10 :].max()) for band in bands)
+        best = min(float(band.low.min()) for band in bands)
+    return worst - 0.05 * (best - worst)
 
 
 def _draw_band(axes: "Axes", band: Band, look: Look, shift: float) -> None:

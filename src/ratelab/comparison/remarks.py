@@ -1,0 +1,62 @@
+"""What readers of a comparison must know beside its numbers."""
+
+from collections.abc import Callable, Sequence
+
+from ratelab.comparison.groups import Group
+from ratelab.tasks import Outcome
+
+FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/protocol.md)
+# Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
+MOST_FOR_ALL_PAIRS = 6
+
+__all__ = ["remarks"]
+
+
+def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
+    """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds.
+
+    Args:
+        groups: of one comparison.
+        outcome: the metric that judges.
+    """
+    metric = outcome.metric
+    found = [
+        *_note_worst(groups, "diverged", metric, lambda one: one.count("diverged")),
+        *_note_worst(groups, "gave no number", metric, _count_without_number),
+    ]
+    # finished ones: that a diverged run is shorter is said already
+    lengths = {
+        run.validation[-1].step + 1
+        for one in groups
+        for run in one.runs
+        if run.status == "finished" and run.validation
+    }
+    if len(lengths) > 1:
+        found.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
+    if len({tuple(one.by_seed) for one in groups}) > 1:
+        found.append(f"the groups have different seeds ({_counts(groups)}); a pair uses those that both have")
+    if any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
+        found.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
+    return found
+
+
+def _note_worst(groups: Sequence[Group], why: str, metric: str, count: Callable[[Group], int]) -> list[str]:
+    """Return a note for each value that some runs count as, with how many there are in each group."""
+    counts: dict[float, list[str]] = {}
+    for one in groups:
+        if count(one):
+            counts.setdefault(one.worst, []).append(f"{one.name}: {count(one)}")
+    return [f"{why}, and counted with {metric} {worst:g}: {', '.join(own)}" for worst, own in counts.items()]
+
+
+def _count_without_number(one: Group) -> int:
+    """Return how many runs finished, but with what is no number."""
+    return sum(run.status == "finished" and run.value is None for run in one.runs)
+
+
+def _counts(groups: Sequence[Group]) -> str:
+    """Return how many seeds each group has, of many groups the range."""
+    counts = [len(one.by_seed) for one in groups]
+    if len(groups) > MOST_FOR_ALL_PAIRS:
+        return f"{min(counts)} to {max(counts)} of them"
+    return ", ".join(f"{one.name} {count}" for one, count in zip(groups, counts, strict=True))

@@ -84,7 +84,7 @@ class Program:
         self._trial = Trial(self._network, job.data)
         self._trial.check_model()
         check_repeats(build, model)
-        loop = Loop(self._network, job.optimizer, size, self.xla)
+        loop = Loop(self._network, job.optimizer.for_weights(self._network.weights), size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
         self._data = DeviceData(job.data) if data is None else data

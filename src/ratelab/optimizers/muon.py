@@ -1,0 +1,224 @@
+"""Muon: matrices move by their momentum made orthogonal, all other weights by AdamW."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from ratelab.optimizers.adam import update_adam
+from ratelab.optimizers.decay import DecayOn, choose_decayed, shrink
+from ratelab.optimizers.rule import Momenta, Optimizer, Slots, Tensors, Weight
+from ratelab.validation import Count, Fraction, Positive, Rate, UserError, checked, shorten
+
+Coefficient = Annotated[float, Field(allow_inf_nan=False)]
+MOST_NAMED = 6  # weights in a message
+
+__all__ = ["muon"]
+
+
+@checked
+def muon(
+    *,
+    momentum: Fraction = 0.95,
+    nesterov: bool = True,
+    weight_decay: Rate = 0.004,
+    decay_on: DecayOn = "all",
+    rms_rate: Positive | None = 0.2,
+    ns_steps: Count = 5,
+    muon_a: Coefficient = 3.4445,
+    muon_b: Coefficient = -4.775,
+    muon_c: Coefficient = 2.0315,
+    exclude_output: bool = False,
+    exclude_embeddings: bool = True,
+    exclude_layers: Sequence[str] = (),
+    adam_lr_ratio: Positive = 1.0,
+    adam_beta_1: Fraction = 0.9,
+    adam_beta_2: Fraction = 0.999,
+    adam_weight_decay: Rate = 0.004,
+    epsilon: Positive = 1e-7,
+) -> Optimizer:
+    """Muon: m <- momentum m + g, w <- w - rate rms_rate sqrt(longer side of w) O(g + momentum m).
+
+    O(x) is close to the orthogonal matrix nearest to x: x / |x|, then `ns_steps` times
+    x <- a x + (b A + c A A) x with A = x x^T. Weights with another number of axes than two, and those that
+    are excluded, move by `adamw` at adam_lr_ratio times the rate. Before either, w <- w (1 - rate decay).
+
+    Its authors leave embeddings and the output layer to AdamW. Keras cannot know which layer is the last, so
+    its default is here, too, to treat that like the others: `exclude_output` is what they recommend.
+
+    Args:
+        momentum: in [0, 1).
+        nesterov: look ahead, as above; else O(m).
+        weight_decay: of the matrices, multiplied by the rate of the step; >= 0.
+        decay_on: as for `adamw`, for both decays.
+        rms_rate: how long a step is, in the root mean square of its numbers; None: w moves by rate O(...).
+        ns_steps: iterations; > 0.
+        muon_a: a, finite.
+        muon_b: b, finite.
+        muon_c: c, finite.
+        exclude_output: leave the last matrix of the model to AdamW, in the order of its layers.
+        exclude_embeddings: leave what has "embedding" in its path to AdamW.
+        exclude_layers: leave what one of these patterns is found in to AdamW; each is searched in the path
+            of a weight, "dense/kernel". Give layers names for that: Keras counts those that have none.
+        adam_lr_ratio: the rate of AdamW over that of the matrices; > 0.
+        adam_beta_1: beta_1 of AdamW.
+        adam_beta_2: beta_2 of AdamW.
+        adam_weight_decay: of AdamW.
+        epsilon: of AdamW.
+
+    Returns:
+        The update rule, with two slots, of which matrices use one.
+
+    Raises:
+        UserError: if an argument is out of its bounds, and later, for a pattern that no weight has.
+
+    References:
+        Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv 2502.16982;
+        keras.optimizers.Muon.
+
+    >>> muon().hyperparameters["momentum"]
+    0.95
+    """
+    for pattern in exclude_layers:
+        _check_pattern(pattern)
+    named = [*exclude_layers, *(["(?i)embedding"] if exclude_embeddings else [])]
+    choose = choose_decayed(decay_on)
+
+    def by_weight(weights: Sequence[Weight]) -> dict[str, Any]:
+        _refuse_unused(exclude_layers, weights)
+        orthogonal = _choose_orthogonal(weights, named, exclude_output)
+        return {"orthogonal": orthogonal} | dict(choose(weights) if choose else {})
+
+    def direct(gradient: Any, mean: Any, momentum: Any) -> Any:
+        """Return the direction of a matrix: orthogonal, and as long as `rms_rate` wants it."""
+        ahead = gradient + momentum * mean if nesterov else mean
+        longer = math.sqrt(max(gradient.shape)) * rms_rate if rms_rate is not None else 1.0
+        return longer * _make_orthogonal(ahead, ns_steps, (muon_a, muon_b, muon_c))
+
+    numbers = {
+        "weight_decay": weight_decay,
+        "adam_lr_ratio": adam_lr_ratio,
+        "adam_weight_decay": adam_weight_decay,
+        "adam_beta_1": adam_beta_1,
+        "adam_beta_2": adam_beta_2,
+        # In double precision, as in `adam`.
+        "adam_gain_1": 1 - adam_beta_1,
+        "adam_gain_2": 1 - adam_beta_2,
+        "epsilon": epsilon,
+    }
+    return Optimizer(
+        2,
+        partial(_update, direct),
+        numbers | {"momentum": momentum, "loss": 1 - momentum},
+        numbers_of_momenta=_numbers_of_momenta,
+        by_weight=by_weight,
+    )
+
+
+def _numbers_of_momenta(momenta: Momenta) -> dict[str, Momenta]:
+    return {"momentum": momenta, "loss": 1 - momenta.astype(np.float64)}
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"muon: exclude_layers must be regular expressions, got {shorten(pattern)}: {error}."
+        ) from None
+
+
+def _refuse_unused(patterns: Sequence[str], weights: Sequence[Weight]) -> None:
+    """Raise UserError for a pattern that is in no path: the layer that it means would not be excluded."""
+    paths = [weight.path for weight in weights]
+    for pattern in patterns:
+        if not any(re.search(pattern, path) for path in paths):
+            known = ", ".join(paths[:MOST_NAMED]) + (", ..." if len(paths) > MOST_NAMED else "")
+            raise UserError(
+                f"muon: exclude_layers must be in the path of a weight, got {shorten(pattern)}; "
+                f"the model has {known}."
+            )
+
+
+def _choose_orthogonal(weights: Sequence[Weight], named: Sequence[str], exclude_output: bool) -> list[bool]:
+    """Say of each weight whether its step is made orthogonal."""
+    matrices = [weight for weight in weights if len(weight.shape) == 2]
+    left_out = matrices[-1:] if exclude_output else []
+    return [
+        weight in matrices
+        and weight not in left_out
+        and not any(re.search(pattern, weight.path) for pattern in named)
+        for weight in weights
+    ]
+
+
+def _update(
+    direct: Callable[..., Any],
+    step: Any,
+    rate: Any,
+    weights: Tensors,
+    gradients: Tensors,
+    slots: Slots,
+    *,
+    orthogonal: Sequence[bool],
+    decayed: Sequence[bool] | None = None,
+    momentum: Any,
+    loss: Any,
+    weight_decay: Any,
+    adam_lr_ratio: Any,
+    adam_weight_decay: Any,
+    adam_beta_1: Any,
+    adam_beta_2: Any,
+    adam_gain_1: Any,
+    adam_gain_2: Any,
+    epsilon: Any,
+) -> tuple[Tensors, Slots]:
+    """Update the weights; the slots are the means m, of matrices and others, and v, of the others."""
+    decays = [weight_decay if own else adam_weight_decay for own in orthogonal]
+    weights = shrink(weights, rate, decays, decayed)
+    moved, (means, squares) = update_adam(
+        step,
+        rate * adam_lr_ratio,
+        _without(orthogonal, weights),
+        _without(orthogonal, gradients),
+        [_without(orthogonal, slot) for slot in slots],
+        beta_1=adam_beta_1,
+        beta_2=adam_beta_2,
+        gain_1=adam_gain_1,
+        gain_2=adam_gain_2,
+        epsilon=epsilon,
+    )
+    by_adam = iter(zip(moved, means, squares, strict=True))
+    after = []
+    for own, w, g, m, v in zip(orthogonal, weights, gradients, *slots, strict=True):
+        if own:
+            mean = m + (g - m * loss)
+            after.append((w - rate * direct(g, mean, momentum), mean, v))
+        else:
+            after.append(next(by_adam))
+    moved, means, squares = ([one[place] for one in after] for place in range(3))
+    return moved, [means, squares]
+
+
+def _without(orthogonal: Sequence[bool], tensors: Tensors) -> Tensors:
+    """Return what AdamW moves."""
+    return [tensor for tensor, own in zip(tensors, orthogonal, strict=True) if not own]
+
+
+def _make_orthogonal(matrix: Any, steps: int, coefficients: tuple[float, float, float]) -> Any:
+    """Bring all singular values of a matrix near to 1, by Newton and Schulz' iteration of degree five."""
+    import tensorflow as tf
+
+    a, b, c = coefficients
+    # The products are those of the shorter side, whichever way the matrix is held.
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = tf.transpose(matrix) if tall else matrix
+    x = x / (tf.norm(x) + 1e-7)
+    for _ in range(steps):
+        square = tf.matmul(x, x, transpose_b=True)
+        x = a * x + tf.matmul(b * square + c * tf.matmul(square, square), x)
+    return tf.transpose(x) if tall else x

@@ -146,13 +146,12 @@ def _refuse_unused(patterns: Sequence[str], weights: Sequence[Weight]) -> None:
 
 def _choose_orthogonal(weights: Sequence[Weight], named: Sequence[str], exclude_output: bool) -> list[bool]:
     """Say of each weight whether its step is made orthogonal."""
-    matrices = [weight for weight in weights if len(weight.shape) == 2]
-    left_out = matrices[-1:] if exclude_output else []
+    chosen = [len(weight.shape) == 2 for weight in weights]
+    if exclude_output and True in chosen:
+        chosen[len(chosen) - 1 - chosen[::-1].index(True)] = False
     return [
-        weight in matrices
-        and weight not in left_out
-        and not any(re.search(pattern, weight.path) for pattern in named)
-        for weight in weights
+        yes and not any(re.search(pattern, weight.path) for pattern in named)
+        for yes, weight in zip(chosen, weights, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ from ratelab.config.command_line import read_words
 from ratelab.config.schema import (
     Config,
     Data,
+    OptimizerTarget,
     Target,
     Tracking,
     Warmup,
@@ -16,6 +17,7 @@ __all__ = [
     "Config",
     "Data",
     "Device",
+    "OptimizerTarget",
     "Target",
     "Tracking",
     "Warmup",

@@ -10,8 +10,18 @@ from pydantic_core import PydanticCustomError
 
 from ratelab import schedules
 from ratelab.config.targets import check_targets, locate, schedule_builders
+from ratelab.optimizers.of_keras import refuse_keras
 from ratelab.runtime.devices import Device
-from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
+from ratelab.validation import (
+    Count,
+    Fraction,
+    Positive,
+    Rate,
+    UserError,
+    check_arguments,
+    explain,
+    unknown_key,
+)
 
 SEED_LIMIT = 2**32
 MANY = 3  # keys that nobody takes away by hand
@@ -46,6 +56,12 @@ class Target(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """The arguments as written in the configuration."""
         return dict(self.model_extra or {})
+
+
+class OptimizerTarget(Target):
+    """An optimizer, and what stands in front of any: the longest that the gradients of a step may be."""
+
+    clip_norm: Positive | None = None
 
 
 class Data(_Strict):
@@ -86,7 +102,7 @@ class Config(_Strict):
     schedule: Target
     warmup: Warmup
     model: Target
-    optimizer: Target
+    optimizer: OptimizerTarget
     batch: Target
     data: Data
     device: Device
@@ -106,6 +122,7 @@ def read(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error) from None
+    refuse_keras(config.optimizer.target)
     check_targets(dict(values), config.allow_targets)
     _check_own_target("model", config.model, {"input_shape", "classes"})
     _check_own_target("optimizer", config.optimizer, set())

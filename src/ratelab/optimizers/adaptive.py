@@ -1,5 +1,6 @@
 """Optimizers that divide by the root of what the squares of the gradients were: before and beside Adam."""
 
+from functools import partial
 from typing import Any
 
 from ratelab.optimizers.decay import DecayOn, decay_first
@@ -44,40 +45,14 @@ def rmsprop(
     >>> rmsprop().slots, rmsprop(momentum=0.9, centered=True).slots
     (1, 3)
     """
-
-    def update(
-        _step: Any,
-        rate: Any,
-        weights: Tensors,
-        gradients: Tensors,
-        slots: Slots,
-        *,
-        rho: Any,
-        gain: Any,
-        epsilon: Any,
-        momentum: Any = None,
-    ) -> tuple[Tensors, Slots]:
-        import tensorflow as tf
-
-        kept = iter(slots)
-        squares = [rho * v + gain * tf.square(g) for v, g in zip(next(kept), gradients, strict=True)]
-        after, under = [squares], squares
-        if centered:
-            means = [rho * a + gain * g for a, g in zip(next(kept), gradients, strict=True)]
-            after, under = [squares, means], _less_square(squares, means)
-        moves = [rate * g / tf.sqrt(v + epsilon) for g, v in zip(gradients, under, strict=True)]
-        if momentum is not None:
-            moves = [momentum * b + move for b, move in zip(next(kept), moves, strict=True)]
-            after = [*after, moves]
-        return [w - move for w, move in zip(weights, moves, strict=True)], after
-
     numbers = {"rho": rho, "gain": 1 - rho, "epsilon": epsilon}
-    slots = 1 + centered
+    update = partial(_rmsprop_update, centered)
     # Without momentum there is no slot to carry, as in `sgd`.
-    if not momentum:
-        return decay_first(Optimizer(slots, update, numbers), weight_decay, decay_on)
-    numbers["momentum"] = momentum
-    rule = Optimizer(slots + 1, update, numbers, numbers_of_momenta=lambda m: {"momentum": m})
+    if momentum:
+        numbers["momentum"] = momentum
+        rule = Optimizer(2 + centered, update, numbers, None, lambda m: {"momentum": m})
+    else:
+        rule = Optimizer(1 + centered, update, numbers)
     return decay_first(rule, weight_decay, decay_on)
 
 
@@ -161,6 +136,34 @@ def nadam(
         start=lambda weights: [zeros(weights), zeros(weights), _empty_product()],
     )
     return decay_first(rule, weight_decay, decay_on)
+
+
+def _rmsprop_update(
+    centered: bool,
+    _step: Any,
+    rate: Any,
+    weights: Tensors,
+    gradients: Tensors,
+    slots: Slots,
+    *,
+    rho: Any,
+    gain: Any,
+    epsilon: Any,
+    momentum: Any = None,
+) -> tuple[Tensors, Slots]:
+    """Update the weights; the slots are v, then a if `centered`, then b where there is a momentum."""
+    import tensorflow as tf
+
+    squares = [rho * v + gain * tf.square(g) for v, g in zip(slots[0], gradients, strict=True)]
+    after, below = [squares], squares
+    if centered:
+        means = [rho * a + gain * g for a, g in zip(slots[1], gradients, strict=True)]
+        after, below = [squares, means], _less_square(squares, means)
+    moves = [rate * g / tf.sqrt(v + epsilon) for g, v in zip(gradients, below, strict=True)]
+    if momentum is not None:
+        moves = [momentum * b + move for b, move in zip(slots[-1], moves, strict=True)]
+        after.append(moves)
+    return [w - move for w, move in zip(weights, moves, strict=True)], after
 
 
 def _less_square(squares: Tensors, means: Tensors) -> Tensors:

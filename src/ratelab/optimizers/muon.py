@@ -1,8 +1,16 @@
-"""Muon: matrices move by their momentum made orthogonal, all other weights by AdamW."""
+"""Muon: matrices move by their momentum made orthogonal, all other weights by AdamW.
+
+O(x) is near to the orthogonal matrix that is nearest to x: x / |x|, then `ns_steps` times
+x <- a x + (b A + c A A) x, where A = x x^T.
+
+Its authors leave embeddings and the output layer to AdamW. The optimizer of Keras cannot know which layer is
+the last, so by default it treats that one like the others, and so does this; they recommend `exclude_output`.
+"""
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -43,27 +51,21 @@ def muon(
 ) -> Optimizer:
     """Muon: m <- momentum m + g, w <- w - rate rms_rate sqrt(longer side of w) O(g + momentum m).
 
-    O(x) is close to the orthogonal matrix nearest to x: x / |x|, then `ns_steps` times
-    x <- a x + (b A + c A A) x with A = x x^T. Weights with another number of axes than two, and those that
-    are excluded, move by `adamw` at adam_lr_ratio times the rate. Before either, w <- w (1 - rate decay).
-
-    Its authors leave embeddings and the output layer to AdamW. Keras cannot know which layer is the last, so
-    its default is here, too, to treat that like the others: `exclude_output` is what they recommend.
+    What has not two axes, or is excluded, moves by AdamW. Before either, w <- w (1 - rate decay).
 
     Args:
         momentum: in [0, 1).
         nesterov: look ahead, as above; else O(m).
         weight_decay: of the matrices, multiplied by the rate of the step; >= 0.
         decay_on: as for `adamw`, for both decays.
-        rms_rate: how long a step is, in the root mean square of its numbers; None: w moves by rate O(...).
+        rms_rate: how long a step is, the root mean square of its numbers; None: w moves by rate O(...).
         ns_steps: iterations; > 0.
-        muon_a: a, finite.
-        muon_b: b, finite.
-        muon_c: c, finite.
-        exclude_output: leave the last matrix of the model to AdamW, in the order of its layers.
+        muon_a: a of O, finite.
+        muon_b: b of O, finite.
+        muon_c: c of O, finite.
+        exclude_output: leave the last matrix of the model, in the order of its layers, to AdamW.
         exclude_embeddings: leave what has "embedding" in its path to AdamW.
-        exclude_layers: leave what one of these patterns is found in to AdamW; each is searched in the path
-            of a weight, "dense/kernel". Give layers names for that: Keras counts those that have none.
+        exclude_layers: patterns; leave to AdamW what one of them is found in the path of, "dense/kernel".
         adam_lr_ratio: the rate of AdamW over that of the matrices; > 0.
         adam_beta_1: beta_1 of AdamW.
         adam_beta_2: beta_2 of AdamW.
@@ -77,49 +79,70 @@ def muon(
         UserError: if an argument is out of its bounds, and later, for a pattern that no weight has.
 
     References:
-        Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv 2502.16982;
-        keras.optimizers.Muon.
+        Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv 2502.16982.
 
-    >>> muon().hyperparameters["momentum"]
-    0.95
+    >>> muon().slots
+    2
     """
     for pattern in exclude_layers:
         _check_pattern(pattern)
-    named = [*exclude_layers, *(["(?i)embedding"] if exclude_embeddings else [])]
-    choose = choose_decayed(decay_on)
+    directions = _Directions(nesterov, rms_rate, ns_steps, (muon_a, muon_b, muon_c))
+    chosen = _Chosen(exclude_output, exclude_embeddings, exclude_layers, decay_on)
+    adam = _adam_numbers(adam_lr_ratio, adam_beta_1, adam_beta_2, adam_weight_decay, epsilon)
+    numbers = adam | {"momentum": momentum, "loss": 1 - momentum, "weight_decay": weight_decay}
+    return Optimizer(2, partial(_update, directions), numbers, None, _follow, by_weight=chosen.arguments)
 
-    def by_weight(weights: Sequence[Weight]) -> dict[str, Any]:
-        _refuse_unused(exclude_layers, weights)
-        orthogonal = _choose_orthogonal(weights, named, exclude_output)
+
+@dataclass(frozen=True)
+class _Directions:
+    """How a matrix moves: the settings of `muon` that are a part of the program."""
+
+    nesterov: bool
+    rms_rate: float | None
+    steps: int
+    coefficients: tuple[float, float, float]
+
+    def of(self, gradient: Any, mean: Any, momentum: Any) -> Any:
+        """Return the direction: orthogonal, and as long as `rms_rate` wants it."""
+        ahead = gradient + momentum * mean if self.nesterov else mean
+        direction = _make_orthogonal(ahead, self.steps, self.coefficients)
+        if self.rms_rate is None:
+            return direction
+        return math.sqrt(max(gradient.shape)) * self.rms_rate * direction
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Which weights move as matrices, and which of them shrink."""
+
+    exclude_output: bool
+    exclude_embeddings: bool
+    exclude_layers: Sequence[str]
+    decay_on: DecayOn
+
+    def arguments(self, weights: Sequence[Weight]) -> dict[str, Any]:
+        """Return what `_update` is told about each weight."""
+        _refuse_unused(self.exclude_layers, weights)
+        named = [*self.exclude_layers, *(["(?i)embedding"] if self.exclude_embeddings else [])]
+        choose = choose_decayed(self.decay_on)
+        orthogonal = _choose_orthogonal(weights, named, self.exclude_output)
         return {"orthogonal": orthogonal} | dict(choose(weights) if choose else {})
 
-    def direct(gradient: Any, mean: Any, momentum: Any) -> Any:
-        """Return the direction of a matrix: orthogonal, and as long as `rms_rate` wants it."""
-        ahead = gradient + momentum * mean if nesterov else mean
-        longer = math.sqrt(max(gradient.shape)) * rms_rate if rms_rate is not None else 1.0
-        return longer * _make_orthogonal(ahead, ns_steps, (muon_a, muon_b, muon_c))
 
-    numbers = {
-        "weight_decay": weight_decay,
-        "adam_lr_ratio": adam_lr_ratio,
-        "adam_weight_decay": adam_weight_decay,
-        "adam_beta_1": adam_beta_1,
-        "adam_beta_2": adam_beta_2,
-        # In double precision, as in `adam`.
-        "adam_gain_1": 1 - adam_beta_1,
-        "adam_gain_2": 1 - adam_beta_2,
-        "epsilon": epsilon,
-    }
-    return Optimizer(
-        2,
-        partial(_update, direct),
-        numbers | {"momentum": momentum, "loss": 1 - momentum},
-        numbers_of_momenta=_numbers_of_momenta,
-        by_weight=by_weight,
-    )
+def _adam_numbers(
+    ratio: float, beta_1: float, beta_2: float, weight_decay: float, epsilon: float
+) -> dict[str, float]:
+    """Return the hyperparameters of the weights that are no matrices."""
+    numbers = {"adam_lr_ratio": ratio, "adam_weight_decay": weight_decay, "epsilon": epsilon}
+    numbers |= {"adam_beta_1": beta_1, "adam_beta_2": beta_2}
+    return numbers | {
+        "adam_gain_1": 1 - beta_1,
+        "adam_gain_2": 1 - beta_2,
+    }  # in double precision, as in `adam`
 
 
-def _numbers_of_momenta(momenta: Momenta) -> dict[str, Momenta]:
+def _follow(momenta: Momenta) -> dict[str, Momenta]:
+    """Let the momentum of the matrices be that of the schedule."""
     return {"momentum": momenta, "loss": 1 - momenta.astype(np.float64)}
 
 
@@ -156,7 +179,7 @@ def _choose_orthogonal(weights: Sequence[Weight], named: Sequence[str], exclude_
 
 
 def _update(
-    direct: Callable[..., Any],
+    directions: _Directions,
     step: Any,
     rate: Any,
     weights: Tensors,
@@ -196,7 +219,7 @@ def _update(
     for own, w, g, m, v in zip(orthogonal, weights, gradients, *slots, strict=True):
         if own:
             mean = m + (g - m * loss)
-            after.append((w - rate * direct(g, mean, momentum), mean, v))
+            after.append((w - rate * directions.of(g, mean, momentum), mean, v))
         else:
             after.append(next(by_adam))
     moved, means, squares = ([one[place] for one in after] for place in range(3))

@@ -1,38 +1,76 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ratelab import optimizers
+from ratelab.optimizers.decay import clip_gradients
+from ratelab.optimizers.rule import Weight
 from ratelab.validation import UserError
 
 STEPS = 60
 
 
-def keras_path(optimizer, weights, gradients, rates):
-    """Apply Keras' optimizer with the rate set before each step."""
+# Of every kind that an optimizer tells apart, tall, wide and square; the last matrix is the output.
+MODEL = {
+    "embedding/embeddings": (6, 4),
+    "wide/kernel": (4, 7),
+    "wide/bias": (7,),
+    "norm/gamma": (7,),
+    "tall/kernel": (7, 3),
+    "query/bias": (2, 3),
+    "query/kernel": (3, 2, 3),
+    "square/kernel": (5, 5),
+    "output/kernel": (3, 2),
+}
+
+
+def keras_path(tf, optimizer, weights, gradients, rates, undecayed=()):
+    """Apply Keras' optimizer with the rate set before each step; all weights after each, in one row."""
     import keras
 
-    variable = keras.Variable(weights)
-    optimizer.build([variable])
+    variables = []
+    for path, value in weights.items():
+        layer, _, name = path.rpartition("/")
+        with keras.name_scope(layer):
+            variables.append(keras.Variable(value, name=name))
+    assert [variable.path for variable in variables] == list(weights)
+    if undecayed:
+        optimizer.exclude_from_weight_decay(
+            var_list=[variable for variable in variables if variable.path in undecayed]
+        )
+    optimizer.build(variables)
+    apply = tf.function(lambda given: optimizer.apply(given, variables))
     path = []
-    for gradient, rate in zip(gradients, rates, strict=True):
+    for step, rate in enumerate(rates):
         optimizer.learning_rate = rate
-        optimizer.apply([gradient], [variable])
-        path.append(variable.numpy().copy())
+        apply([tf.constant(gradient[step]) for gradient in gradients.values()])
+        path.append(np.concatenate([variable.numpy().ravel() for variable in variables]))
     return np.array(path)
 
 
 def our_path(tf, optimizer, weights, gradients, rates):
-    state = [tf.constant(weights)]
-    slots = [[tf.zeros_like(state[0])] for _ in range(optimizer.slots)]
+    state = [tf.constant(value) for value in weights.values()]
+    slots = optimizer.first_slots(state)
+    optimizer = optimizer.for_weights([Weight(path, value.shape) for path, value in weights.items()])
+    numbers = {name: tf.constant(value) for name, value in optimizer.hyperparameters.items()}
+    update = tf.function(partial(optimizer.update, **numbers))
     path = []
-    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True)):
-        numbers = {name: tf.constant(value) for name, value in optimizer.hyperparameters.items()}
-        state, slots = optimizer.update(tf.constant(step), rate, state, [gradient], slots, **numbers)
-        path.append(state[0].numpy())
+    for step, rate in enumerate(rates):
+        given = [tf.constant(gradient[step]) for gradient in gradients.values()]
+        state, slots = update(tf.constant(step), tf.constant(rate), state, given, slots)
+        path.append(np.concatenate([value.numpy().ravel() for value in state]))
     return np.array(path)
+
+
+def start_of(shapes):
+    """Weights and gradients of any size, and rates that change."""
+    rng = np.random.default_rng(0)
+    weights = {path: rng.normal(size=shape).astype(np.float32) for path, shape in shapes.items()}
+    gradients = {path: rng.normal(size=(STEPS, *shape)).astype(np.float32) for path, shape in shapes.items()}
+    return weights, gradients, (0.1 * 0.97 ** np.arange(STEPS)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -45,24 +83,120 @@ def our_path(tf, optimizer, weights, gradients, rates):
         ("adam", "Adam", {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-5}),
         ("adamw", "AdamW", {}),
         ("adamw", "AdamW", {"weight_decay": 0.1}),
+        ("rmsprop", "RMSprop", {}),
+        ("rmsprop", "RMSprop", {"rho": 0.8, "epsilon": 1e-4, "weight_decay": 0.1}),
+        ("rmsprop", "RMSprop", {"momentum": 0.8}),
+        ("rmsprop", "RMSprop", {"centered": True}),
+        ("rmsprop", "RMSprop", {"centered": True, "momentum": 0.9}),
+        ("adagrad", "Adagrad", {}),
+        ("adagrad", "Adagrad", {"initial_accumulator_value": 0.0, "epsilon": 1e-3, "weight_decay": 0.1}),
+        ("nadam", "Nadam", {}),
+        ("nadam", "Nadam", {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-5, "weight_decay": 0.1}),
+        ("lion", "Lion", {}),
+        ("lion", "Lion", {"beta_1": 0.8, "beta_2": 0.9, "weight_decay": 0.1}),
+        ("muon", "Muon", {}),
+        ("muon", "Muon", {"momentum": 0.8, "nesterov": False, "weight_decay": 0.1}),
+        ("muon", "Muon", {"rms_rate": None, "ns_steps": 3, "muon_a": 2.0, "muon_b": -1.5, "muon_c": 0.5}),
+        ("muon", "Muon", {"exclude_embeddings": False, "exclude_layers": ["^wide", "out.*kernel"]}),
+        (
+            "muon",
+            "Muon",
+            {
+                "adam_lr_ratio": 0.3,
+                "adam_beta_1": 0.8,
+                "adam_beta_2": 0.99,
+                "adam_weight_decay": 0.2,
+                "epsilon": 1e-5,
+            },
+        ),
     ],
 )
 def test_every_step_equals_keras_under_a_rate_that_changes(tensorflow, ours, theirs, arguments):
     import keras
 
-    rng = np.random.default_rng(0)
-    weights = rng.normal(size=(4, 3)).astype(np.float32)
-    gradients = rng.normal(size=(STEPS, 4, 3)).astype(np.float32)
-    rates = (0.1 * 0.97 ** np.arange(STEPS)).astype(np.float32)
-    expected = keras_path(getattr(keras.optimizers, theirs)(**arguments), weights, gradients, rates)
-    actual = our_path(tensorflow, getattr(optimizers, ours)(**arguments), weights, gradients, rates)
+    run = start_of(MODEL)
+    expected = keras_path(tensorflow, getattr(keras.optimizers, theirs)(**arguments), *run)
+    actual = our_path(tensorflow, getattr(optimizers, ours)(**arguments), *run)
     np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)  # float32, another order of operations
 
 
 def test_plain_sgd_is_exact(tensorflow):
-    weights, gradients = np.float32([[1.0, -2.0]]), np.float32([[[0.5, 0.25]], [[1.0, -1.0]]])
+    weights, gradients = {"w": np.float32([1.0, -2.0])}, {"w": np.float32([[0.5, 0.25], [1.0, -1.0]])}
     path = our_path(tensorflow, optimizers.sgd(), weights, gradients, np.float32([0.5, 0.25]))
-    np.testing.assert_array_equal(path, np.float32([[[0.75, -2.125]], [[0.5, -1.875]]]))
+    np.testing.assert_array_equal(path, np.float32([[0.75, -2.125], [0.5, -1.875]]))
+
+
+DECAYING = ["AdamW", "RMSprop", "Adagrad", "Nadam", "Lion", "Muon"]
+
+
+@pytest.mark.parametrize("theirs", DECAYING)
+def test_a_decay_on_matrices_equals_keras_with_biases_and_norms_excluded(tensorflow, theirs):
+    import keras
+
+    run = start_of(MODEL)
+    undecayed = ["wide/bias", "norm/gamma", "query/bias"]
+    expected = keras_path(tensorflow, getattr(keras.optimizers, theirs)(weight_decay=0.3), *run, undecayed)
+    ours = getattr(optimizers, theirs.lower())(weight_decay=0.3, decay_on="matrices")
+    np.testing.assert_allclose(our_path(tensorflow, ours, *run), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_a_schedule_free_decay_on_matrices_leaves_the_others_as_without_a_decay(tensorflow):
+    run = start_of(MODEL)
+    decayed, masked, without = (
+        our_path(tensorflow, optimizers.schedule_free_adamw(**arguments), *run)
+        for arguments in ({"weight_decay": 0.3}, {"weight_decay": 0.3, "decay_on": "matrices"}, {})
+    )
+    kept = ["wide/bias", "norm/gamma", "query/bias"]
+    of_kept = np.concatenate([np.full(np.prod(shape), path in kept) for path, shape in MODEL.items()])
+    np.testing.assert_array_equal(masked[:, of_kept], without[:, of_kept])
+    np.testing.assert_array_equal(masked[:, ~of_kept], decayed[:, ~of_kept])
+    assert not np.isclose(masked[-1, ~of_kept], without[-1, ~of_kept]).any()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "clip_norm"),
+    # The gradients of a step are about 10 long.
+    [("SGD", 9.0), ("SGD", 1e3), *((theirs, 0.5) for theirs in ["SGD", "Adam", *DECAYING])],
+)
+def test_a_clipped_step_equals_keras_with_a_global_norm(tensorflow, theirs, clip_norm):
+    import keras
+
+    run = start_of(MODEL)
+    expected = keras_path(tensorflow, getattr(keras.optimizers, theirs)(global_clipnorm=clip_norm), *run)
+    ours = clip_gradients(getattr(optimizers, theirs.lower())(), clip_norm)
+    np.testing.assert_allclose(our_path(tensorflow, ours, *run), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_muon_moves_a_matrix_that_is_held_turned_as_keras_moves_it_unturned(tensorflow):
+    import keras
+
+    shapes = {path: MODEL[path] for path in ("wide/kernel", "tall/kernel", "square/kernel")}
+    weights, gradients, rates = start_of(shapes)
+    expected = keras_path(tensorflow, keras.optimizers.Muon(), weights, gradients, rates)
+    turned = {path: value.T for path, value in weights.items()}
+    over = {path: value.transpose(0, 2, 1) for path, value in gradients.items()}
+    actual = our_path(tensorflow, optimizers.muon(), turned, over, rates)
+    ends = np.cumsum([value.size for value in weights.values()])
+    parts = zip(np.split(actual, ends[:-1], axis=1), turned.values(), strict=True)
+    back = [part.reshape(STEPS, *value.shape).transpose(0, 2, 1).reshape(STEPS, -1) for part, value in parts]
+    # Of the square one the other products are taken, and the iteration magnifies what rounding leaves.
+    np.testing.assert_allclose(np.concatenate(back, axis=1), expected, rtol=2e-4, atol=2e-5)
+
+
+def test_muon_leaves_the_last_matrix_to_adamw_where_the_output_is_excluded(tensorflow):
+    import keras
+
+    run = start_of(MODEL)
+    expected = keras_path(tensorflow, keras.optimizers.Muon(exclude_layers=["output"]), *run)
+    actual = our_path(tensorflow, optimizers.muon(exclude_output=True), *run)
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
+    assert not np.allclose(actual, our_path(tensorflow, optimizers.muon(), *run))
+
+
+def test_muon_refuses_a_pattern_that_no_weight_has():
+    weights = [Weight(path, shape) for path, shape in MODEL.items()]
+    with pytest.raises(UserError, match=r"exclude_layers must be in the path .* got 'head'; .*wide/kernel"):
+        optimizers.muon(exclude_layers=["head"]).for_weights(weights)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +209,16 @@ def test_plain_sgd_is_exact(tensorflow):
             lambda: optimizers.adamw(weight_decay=-1.0),
             "weight_decay must be greater than or equal to 0, got -1.0",
         ),
+        (lambda: optimizers.rmsprop(rho=1.0), "rmsprop: rho must be less than 1, got 1.0"),
+        (
+            lambda: optimizers.adagrad(initial_accumulator_value=-1.0),
+            "adagrad: initial_accumulator_value must be greater than or equal to 0, got -1.0",
+        ),
+        (lambda: optimizers.nadam(beta_2=1.0), "nadam: beta_2 must be less than 1, got 1.0"),
+        (lambda: optimizers.lion(beta_1=0.0), "lion: beta_1 must be greater than 0, got 0.0"),
+        (lambda: optimizers.muon(ns_steps=0), "muon: ns_steps must be greater than 0, got 0"),
+        (lambda: optimizers.muon(exclude_layers=["("]), r"exclude_layers must be regular expr.* got '\('"),
+        (lambda: optimizers.lion(decay_on="biases"), "decay_on must be 'all' or 'matrices', got 'biases'"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
@@ -178,6 +322,10 @@ def test_every_average_equals_that_of_the_schedulefree_package_with_its_warm_up(
         (optimizers.sgd(momentum=0.9), {"momentum": [0.95, 0.85]}),
         (optimizers.adam(), {"beta_1": [0.95, 0.85], "gain_1": [1 - 0.95, 1 - 0.85]}),
         (optimizers.adamw(), {"beta_1": [0.95, 0.85], "gain_1": [1 - 0.95, 1 - 0.85]}),
+        (optimizers.rmsprop(momentum=0.9), {"momentum": [0.95, 0.85]}),
+        (optimizers.nadam(), {"beta_1": [0.95, 0.85]}),
+        (optimizers.lion(weight_decay=0.1), {"beta_1": [0.95, 0.85]}),
+        (optimizers.muon(), {"momentum": [0.95, 0.85], "loss": [1 - 0.95, 1 - 0.85]}),
         (optimizers.schedule_free_sgd(), {"momentum": [0.95, 0.85]}),
         (optimizers.schedule_free_adamw(), {"beta_1": [0.95, 0.85]}),
     ],
@@ -189,4 +337,5 @@ def test_momenta_become_the_hyperparameters_that_hold_them(optimizer, numbers):
 
 
 def test_an_optimizer_without_momentum_has_nothing_that_follows_momenta():
-    assert optimizers.sgd().numbers_of_momenta is None
+    rules = optimizers.sgd(), optimizers.rmsprop(), optimizers.adagrad()
+    assert [rule.numbers_of_momenta for rule in rules] == [None, None, None]

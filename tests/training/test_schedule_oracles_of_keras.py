@@ -76,6 +76,32 @@ def test_keras_has_the_same_rate_at_every_step(tensorflow, name, ours, options):
     same_to_float32(ours(BASE, steps=STEPS, **options), mended(expected, options))
 
 
+@pytest.mark.parametrize("floor", [0.125, 0.5])
+@pytest.mark.parametrize(
+    ("ours", "name", "options"),
+    [
+        (schedules.cosine, "CosineDecay", lambda floor: {"alpha": floor}),
+        (
+            schedules.linear_to_zero,
+            "PolynomialDecay",
+            lambda floor: {"end_learning_rate": BASE * floor, "power": 1.0},
+        ),
+        (
+            schedules.polynomial,
+            "PolynomialDecay",
+            lambda floor: {"end_learning_rate": BASE * floor, "power": 2.0},
+        ),
+    ],
+)
+def test_a_floor_is_what_keras_names_alpha_or_the_end(tensorflow, ours, name, options, floor):
+    import keras
+
+    base = tensorflow.constant(BASE, tensorflow.float64)
+    oracle = getattr(keras.optimizers.schedules, name)(base, decay_steps=STEPS, **options(floor))
+    expected = oracle(tensorflow.range(STEPS, dtype=tensorflow.float64)).numpy()
+    same_to_float32(ours(BASE, STEPS, floor=floor), expected)
+
+
 def test_keras_piecewise_has_the_same_rate_at_every_step(tensorflow):
     import keras
 

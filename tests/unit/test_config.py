@@ -173,6 +173,8 @@ def test_a_file_of_a_group_has_every_key_each_with_a_comment_above_it(path):
     else:
         function = locate(OmegaConf.load(path)["_target_"])
         expected = {"_target_", *inspect.signature(function).parameters} - SUPPLIED
+        if path.parent.name == "optimizer":
+            expected.add("clip_norm")  # of every optimizer, whatever its function takes
     assert set(keys) == expected
     assert [key for key, commented in keys.items() if not commented] == []
 
@@ -544,6 +546,40 @@ def test_the_schedules_of_keras_may_be_named():
         "+schedule.initial_learning_rate=0.1",
         "+schedule.decay_steps=50",
     )
+
+
+@pytest.mark.parametrize(
+    "ours", sorted(set(GROUPS["optimizer"]) - {"schedule_free_adamw", "schedule_free_sgd"})
+)
+@pytest.mark.parametrize("allowed", ["[]", "[keras]"])
+def test_an_optimizer_of_keras_is_refused_with_the_name_of_ours(ours, allowed):
+    theirs = {"adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}.get(ours, ours.title())
+    target = f"optimizer._target_=keras.optimizers.{theirs}"
+    assert refusal(target, f"allow_targets={allowed}") == (
+        f"{target}: an optimizer of Keras cannot run in the compiled loop, which its state in variables "
+        f"would tie to one run; use optimizer={ours}, which has its formula and its defaults."
+    )
+
+
+@pytest.mark.parametrize("target", ["keras.optimizers.Adadelta", "tensorflow.keras.optimizers.Ftrl"])
+def test_an_optimizer_of_keras_that_is_not_here_is_refused_with_the_names_of_ours(target):
+    names = ", ".join(GROUPS["optimizer"])
+    assert f"; ours are {names}; docs/your_own.md" in refusal(f"optimizer._target_={target}")
+
+
+@pytest.mark.parametrize("optimizer", GROUPS["optimizer"])
+def test_every_optimizer_clips_where_it_is_told_to(optimizer):
+    assert read(f"optimizer={optimizer}").optimizer.clip_norm is None
+    clipping = read(f"optimizer={optimizer}", "optimizer.clip_norm=0.5").optimizer
+    assert (clipping.clip_norm, "clip_norm" in clipping.arguments) == (0.5, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [("0", "greater than 0, got 0"), ("-1.0", "greater"), ("x", "number"), ("inf", "finite")],
+)
+def test_a_gradient_is_not_clipped_to_what_is_no_length(value, rule):
+    assert re.search(f"optimizer.clip_norm must be .*{rule}", refusal(f"optimizer.clip_norm={value}"))
 
 
 # The user's own functions

@@ -1,5 +1,6 @@
 """Functions of the user's, planned as in a run: what they may return, and what is said of their errors."""
 
+import importlib
 import re
 import signal
 import sys
@@ -534,3 +535,20 @@ def test_a_model_whose_module_is_not_there_is_refused_before_anything_is_importe
 def test_a_function_without_a_signature_is_refused():
     with pytest.raises(UserError, match="type: its arguments cannot be read"):
         call(type, {}, {})
+
+
+def test_a_gradient_is_clipped_for_an_optimizer_of_ones_own_too(own):
+    rule = planned("optimizer", "optimizer", clip_norm=0.5).optimizer
+    assert rule.hyperparameters == {"clip_norm": 0.5}
+
+
+def test_an_optimizer_object_of_keras_is_refused_with_the_name_of_ours(own, monkeypatch):
+    """By its class alone: here one that says that it is of Keras'."""
+    kind = type("Lion", (), {"__module__": "keras.src.optimizers.lion"})
+    made = type("Mine", (kind,), {"__module__": "own_code"})()
+    monkeypatch.setattr(importlib.import_module("own_code"), "optimizer", lambda: made)
+    said = refusal("optimizer", "optimizer")
+    assert said.startswith(
+        "optimizer: own_code.optimizer returned keras.optimizers.Lion: an optimizer of Keras"
+    )
+    assert said.endswith("use optimizer=lion, which has its formula and its defaults.")

@@ -76,6 +76,8 @@ def test_torch_one_cycle_whose_peak_is_between_two_steps():
 def test_torch_warm_restarts_have_the_same_rate_at_every_step(t_mul):
     ours = schedules.cosine_restarts(BASE, STEPS, first_decay_steps=100, t_mul=float(t_mul), alpha=0.1)
     same_to_float32(ours, STORED[f"restarts_{t_mul}"])
+    lifted = schedules.cosine_restarts(BASE, STEPS, first_decay_steps=100, t_mul=float(t_mul), floor=0.1)
+    same_to_float32(lifted, STORED[f"restarts_{t_mul}"])
 
 
 def test_torch_linear_lr_in_front_of_exponential_lr():
@@ -133,6 +135,16 @@ def test_wsd_equals_the_formula_of_the_paper(cooldown, f):
     """Haegele et al., section 3: f(n, N, N_decay) for n > N - N_decay."""
     ours = schedules.wsd(BASE, STEPS, cooldown_steps=0.3, cooldown=cooldown)
     same_to_float32(ours, [BASE * (f((n - 700) / 300) if n > 700 else 1) for n in range(STEPS)])
+
+
+@pytest.mark.parametrize("cooldown", ["linear", "1-sqrt", "cosine"])
+def test_a_floor_of_wsd_equals_min_lr_ratio_of_transformers(cooldown):
+    """get_wsd_schedule: factor * (1 - min_lr_ratio) + min_lr_ratio in the cool-down, 1 before it."""
+    f = {"linear": lambda u: 1 - u, "1-sqrt": lambda u: 1 - math.sqrt(u)}.get(
+        cooldown, lambda u: 0.5 * (1 + math.cos(math.pi * u))
+    )
+    ours = schedules.wsd(BASE, STEPS, cooldown_steps=0.3, cooldown=cooldown, floor=0.2)
+    same_to_float32(ours, [BASE * (0.8 * f(max(n - 700, 0) / 300) + 0.2) for n in range(STEPS)])
 
 
 def test_warm_up_equals_the_formula():

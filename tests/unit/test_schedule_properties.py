@@ -147,6 +147,57 @@ def test_most_schedules_leave_the_momentum_alone():
     assert momentum_of(schedules.one_cycle(0.1, 100, cycle_momentum=False)) is None
 
 
+FLOORED = [name for name in PURE if "floor" in OPTIONS[name]["schedule"]]
+
+
+def with_floor(name, floor):
+    """The schedule of a file in conf/ with a floor, as a function of its base rate and its length."""
+    options = {**OPTIONS[name]["schedule"], "floor": floor}
+    function = locate(options.pop("_target_"))
+    return lambda learning_rate, steps: function(learning_rate, steps, **options)
+
+
+def test_every_schedule_that_ends_at_zero_has_a_floor():
+    """But for one_cycle, whose last rate has a key of its own, and would have its first one lifted."""
+    ending = [name for name in PURE if build(name)(1.0, 1000)(np.array(1000)) < 0.01]
+    restarting = ["cosine_restarts"]  # at its end it begins anew
+    assert sorted([*ending, *restarting]) == sorted([*FLOORED, "one_cycle"])
+
+
+@pytest.mark.parametrize("name", FLOORED)
+@given(rate=rates, steps=lengths, floor=st.floats(0, 0.999))
+def test_a_floor_draws_the_whole_course_together(name, rate, steps, floor):
+    t = np.arange(steps + 1)
+    usual, lifted = build(name)(rate, steps)(t), with_floor(name, floor)(rate, steps)(t)
+    np.testing.assert_allclose(lifted, floor * rate + (1 - floor) * usual, rtol=1e-12)
+    np.testing.assert_array_equal(lifted[usual == rate], rate)
+    np.testing.assert_array_equal(lifted[usual == 0], floor * rate)
+    assert (lifted >= floor * rate * (1 - 1e-12)).all()
+
+
+@pytest.mark.parametrize("name", FLOORED)
+def test_a_floor_of_zero_changes_no_bit(name):
+    usual = build(name)(0.1, 1000)(np.arange(1000))
+    options = {key: value for key, value in OPTIONS[name]["schedule"].items() if key != "floor"}
+    without = locate(options.pop("_target_"))(0.1, 1000, **options)(np.arange(1000))
+    assert usual.tobytes() == without.tobytes()
+
+
+@pytest.mark.parametrize("name", FLOORED)
+def test_a_warm_up_climbs_to_a_schedule_with_a_floor_and_a_part_keeps_its_own(name):
+    made = with_floor(name, 0.25)
+    alone = made(1.0, 80)(np.arange(80))
+    warm = schedules.warmup(1.0, 100, schedule=made, warmup_steps=20)(np.arange(100))
+    np.testing.assert_array_equal(warm[20:], alone)
+    np.testing.assert_allclose(warm[:20], alone[0] * np.arange(20) / 20)
+
+    def tenth(learning_rate, steps):
+        return schedules.scale(learning_rate, steps, schedule=made, factor=0.1)
+
+    both = schedules.join(1.0, 100, schedules=[schedules.fixed, tenth], boundaries=[20])(np.arange(100))
+    np.testing.assert_array_equal(both[20:], 0.1 * alone)
+
+
 @pytest.mark.parametrize("name", sorted(set(PURE) - {"exponential", "staircase"}))
 def test_the_files_say_the_defaults_of_the_functions(name):
     options = OmegaConf.to_container(OmegaConf.load(FILES[name]))
@@ -306,6 +357,8 @@ LINE = schedules.linear_to_zero
             lambda: schedules.cosine_restarts(0.1, 10, first_decay_steps=0.01),
             "first_decay_steps must be one step or more of 10, got 0.01",
         ),
+        (lambda: LINE(0.1, 10, floor=1.0), "linear_to_zero: floor must be less than 1, got 1.0"),
+        (lambda: schedules.wsd(0.1, 10, floor=-0.1), "floor must be greater than or equal to 0, got -0.1"),
         (lambda: schedules.rex(0.1, 10, d=1.0), "rex: d must be less than 1, got 1.0"),
         (lambda: schedules.cyclic(0.1, 10, mode="square"), "mode must be 'triangular', .*, got 'square'"),
         (lambda: schedules.one_cycle(0.1, 10, pct_start=1.0), "pct_start must be less than 1, got 1.0"),

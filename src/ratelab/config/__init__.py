@@ -3,6 +3,7 @@
 from ratelab.config.command_line import read_words
 from ratelab.config.schema import (
     Config,
+    OptimizerTarget,
     Target,
     Tracking,
     Warmup,
@@ -14,6 +15,7 @@ from ratelab.runtime.devices import Device
 __all__ = [
     "Config",
     "Device",
+    "OptimizerTarget",
     "Target",
     "Tracking",
     "Warmup",

@@ -10,8 +10,18 @@ from pydantic_core import PydanticCustomError
 
 from ratelab import schedules
 from ratelab.config.targets import check_targets, locate, schedule_builders
+from ratelab.optimizers.of_keras import refuse_keras
 from ratelab.runtime.devices import Device
-from ratelab.validation import Count, Fraction, Rate, UserError, check_arguments, explain, unknown_key
+from ratelab.validation import (
+    Count,
+    Fraction,
+    Positive,
+    Rate,
+    UserError,
+    check_arguments,
+    explain,
+    unknown_key,
+)
 
 SEED_LIMIT = 2**32
 PATHS = ("dir", "file")  # arguments of a function of data that are files; relative ones are made absolute
@@ -49,6 +59,12 @@ class Target(BaseModel):
         return dict(self.model_extra or {})
 
 
+class OptimizerTarget(Target):
+    """An optimizer, and what stands in front of any: the longest that the gradients of a step may be."""
+
+    clip_norm: Positive | None = None
+
+
 class Tracking(_Strict):
     """Where the runs are recorded; see conf/tracking."""
 
@@ -79,7 +95,7 @@ class Config(_Strict):
     schedule: Target
     warmup: Warmup
     model: Target
-    optimizer: Target
+    optimizer: OptimizerTarget
     batch: Target
     data: Target
     task: Target
@@ -100,6 +116,7 @@ def read(values: Mapping[str, Any]) -> Config:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error) from None
+    refuse_keras(config.optimizer.target)
     check_targets(dict(values), config.allow_targets)
     for key in PATHS:
         _check_data_path(key, config.data.arguments.get(key))

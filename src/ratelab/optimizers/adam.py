@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ratelab.optimizers.decay import DecayOn, decay_first
 from ratelab.optimizers.rule import Momenta, Optimizer, Slots, Tensors
 from ratelab.validation import Fraction, Positive, Rate, checked
 
-__all__ = ["adam", "adamw"]
+__all__ = ["adam", "adamw", "update_adam"]
 
 
 @checked
@@ -32,13 +33,17 @@ def adam(*, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999, epsilon: Positive 
     >>> adam().slots
     2
     """
-    return adamw(weight_decay=0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    # 1 - beta is taken in double precision, as Keras does: from the float32 of 0.999 it is off by 1e-5.
+    numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
+    return Optimizer(2, update_adam, numbers, numbers_of_momenta=_betas)
 
 
 @checked
 def adamw(
     *,
     weight_decay: Rate = 0.004,
+    decay_on: DecayOn = "all",
     beta_1: Fraction = 0.9,
     beta_2: Fraction = 0.999,
     epsilon: Positive = 1e-7,
@@ -47,6 +52,8 @@ def adamw(
 
     Args:
         weight_decay: the decay, multiplied by the rate of the step; >= 0.
+        decay_on: which weights shrink: "all", or "matrices", that is, neither biases nor the scales and
+            shifts of normalisations.
         beta_1: as for `adam`.
         beta_2: as for `adam`.
         epsilon: as for `adam`.
@@ -63,13 +70,7 @@ def adamw(
     >>> adamw(weight_decay=0.01).slots
     2
     """
-    numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-    # 1 - beta is taken in double precision, as Keras does: from the float32 of 0.999 it is off by 1e-5.
-    numbers |= {"gain_1": 1 - beta_1, "gain_2": 1 - beta_2}
-    # Without a decay its product is left out of the program, and plain Adam has the bits of plain Adam.
-    if weight_decay:
-        numbers["weight_decay"] = weight_decay
-    return Optimizer(2, _adamw_update, numbers, numbers_of_momenta=_betas)
+    return decay_first(adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon), weight_decay, decay_on)
 
 
 def _betas(momenta: Momenta) -> Mapping[str, Momenta]:
@@ -77,7 +78,7 @@ def _betas(momenta: Momenta) -> Mapping[str, Momenta]:
     return {"beta_1": momenta, "gain_1": 1 - momenta.astype(np.float64)}
 
 
-def _adamw_update(
+def update_adam(
     step: Any,
     rate: Any,
     weights: Tensors,
@@ -89,7 +90,6 @@ def _adamw_update(
     gain_1: Any,
     gain_2: Any,
     epsilon: Any,
-    weight_decay: Any = None,
 ) -> tuple[Tensors, Slots]:
     """Update the weights; the slots are m and v, in Keras' order of operations.
 
@@ -102,7 +102,5 @@ def _adamw_update(
     alpha = rate * tf.sqrt(1 - tf.pow(beta_2, n)) / (1 - tf.pow(beta_1, n))
     means = [m + (g - m) * gain_1 for m, g in zip(slots[0], gradients, strict=True)]
     squares = [v + (tf.square(g) - v) * gain_2 for v, g in zip(slots[1], gradients, strict=True)]
-    if weight_decay is not None:
-        weights = [w - w * weight_decay * rate for w in weights]
     moved = [w - m * alpha / (tf.sqrt(v) + epsilon) for w, m, v in zip(weights, means, squares, strict=True)]
     return moved, [means, squares]

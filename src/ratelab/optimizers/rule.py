@@ -1,7 +1,8 @@
 """An optimizer: a pure update that takes the rate of the step."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,36 @@ Tensors = list[Any]
 Slots = list[Tensors]
 Momenta = npt.NDArray[np.floating[Any]]
 
-__all__ = ["Optimizer", "zeros"]
+# By name, since the bias of an attention or a GRU has two axes, and so may the scale of a normalisation.
+SHIFTS_AND_SCALES = {"bias", "beta", "gamma", "scale"}
+
+__all__ = ["Optimizer", "Weight", "zeros"]
 
 
 def _keep(weights: Tensors, _slots: Slots) -> Tensors:
     """Let the weights that are trained be those that are evaluated."""
     return weights
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What is known of a weight before training.
+
+    Attributes:
+        path: the names of its layers and its own, as Keras has them: "dense/kernel".
+        shape: as the model has it.
+
+    >>> Weight("dense/kernel", (784, 10)).is_matrix, Weight("attention/query/bias", (4, 16)).is_matrix
+    (True, False)
+    """
+
+    path: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it has two axes or more, and is no bias and not of a normalisation."""
+        return len(self.shape) > 1 and self.path.rpartition("/")[2] not in SHIFTS_AND_SCALES
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,8 @@ class Optimizer:
             whose schedule changes the momentum; None: there is no momentum, and only the rate changes.
         start: from the first weights to the first slots; None: zeros.
         evaluated: from weights and slots to the weights that are validated, tested and kept.
+        by_weight: from the `Weight`s of a model to more arguments of `update`, which are a part of the
+            program; None: all weights are treated alike.
     """
 
     slots: int
@@ -46,12 +73,19 @@ class Optimizer:
     numbers_of_momenta: Callable[[Momenta], Mapping[str, Momenta]] | None = None
     start: Callable[[Tensors], Slots] | None = None
     evaluated: Callable[[Tensors, Slots], Tensors] = _keep
+    by_weight: Callable[[Sequence[Weight]], Mapping[str, Any]] | None = None
 
     def first_slots(self, weights: Tensors) -> Slots:
         """Return the slots before the first step."""
         if self.start is not None:
             return self.start(weights)
         return [zeros(weights) for _ in range(self.slots)]
+
+    def for_weights(self, weights: Sequence[Weight]) -> "Optimizer":
+        """Return the optimizer whose `update` knows which weights it is given."""
+        if self.by_weight is None:
+            return self
+        return replace(self, update=partial(self.update, **self.by_weight(weights)), by_weight=None)
 
 
 def zeros(weights: Tensors) -> Tensors:

@@ -1,9 +1,11 @@
 """Optimizers that average their weights, so that the rate need not fall."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from ratelab.optimizers.decay import DecayOn, choose_decayed
 from ratelab.optimizers.rule import Optimizer, Slots, Tensors, zeros
 from ratelab.validation import Fraction, Positive, Rate, checked
 
@@ -60,6 +62,7 @@ def schedule_free_sgd(*, momentum: Momentum = 0.9) -> Optimizer:
 def schedule_free_adamw(
     *,
     weight_decay: Rate = 0.0,
+    decay_on: DecayOn = "all",
     beta_1: Momentum = 0.9,
     beta_2: Fraction = 0.999,
     epsilon: Positive = 1e-8,
@@ -70,6 +73,7 @@ def schedule_free_adamw(
 
     Args:
         weight_decay: the decay, multiplied by the rate of the step; >= 0.
+        decay_on: as for `adamw`.
         beta_1: the momentum of `schedule_free_sgd`, in (0, 1).
         beta_2: decay of the mean of squares v, in [0, 1).
         epsilon: added to the root; > 0.
@@ -94,6 +98,7 @@ def schedule_free_adamw(
         numbers_of_momenta=lambda m: {"beta_1": m},
         start=lambda weights: [weights, weights, zeros(weights), _zero_totals()],
         evaluated=lambda _weights, slots: slots[1],
+        by_weight=choose_decayed(decay_on),
     )
 
 
@@ -109,6 +114,7 @@ def _adamw_update(
     beta_2: Any,
     gain_2: Any,
     epsilon: Any,
+    decayed: Sequence[bool] | None = None,
 ) -> tuple[Tensors, Slots]:
     """Update z, x and v; the weights are y, and the decay is taken there, as in algorithm 1."""
     import tensorflow as tf
@@ -116,9 +122,10 @@ def _adamw_update(
     z, x, squares, totals = slots
     correction = 1 - tf.pow(beta_2, tf.cast(step + 1, tf.float32))
     squares = [v + (tf.square(g) - v) * gain_2 for v, g in zip(squares, gradients, strict=True)]
+    moves = [g / (tf.sqrt(v / correction) + epsilon) for g, v in zip(gradients, squares, strict=True)]
+    chosen = [True] * len(weights) if decayed is None else decayed
     moves = [
-        g / (tf.sqrt(v / correction) + epsilon) + weight_decay * y
-        for g, v, y in zip(gradients, squares, weights, strict=True)
+        move + weight_decay * y if yes else move for move, y, yes in zip(moves, weights, chosen, strict=True)
     ]
     z = [one - rate * move for one, move in zip(z, moves, strict=True)]
     x, totals = _average(x, z, rate, totals)

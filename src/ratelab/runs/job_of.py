@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from ratelab import schedules
 from ratelab.batch_sizes import BatchPlan, BatchSize, plan_batches, plan_steps
-from ratelab.config import Config, Target, targets
+from ratelab.config import Config, OptimizerTarget, Target, targets
 from ratelab.data import Dataset, as_dataset
 from ratelab.optimizers import Optimizer
+from ratelab.optimizers.decay import clip_gradients
+from ratelab.optimizers.of_keras import refuse_keras_object
 from ratelab.runtime import devices
 from ratelab.tasks import Task
 from ratelab.training import Job, momenta_of, rates_of
@@ -124,7 +126,8 @@ def _plan_batches(
 ) -> BatchPlan:
     """Plan batches; runs that agree in all of this share the arrays, half a megabyte for the tutorial's."""
     batch = Target.model_validate(json.loads(target))
-    made = _make(BatchSize, "batch", batch, {"batch_size": batch_size, "examples": examples})
+    supplied = {"batch_size": batch_size, "examples": examples}
+    made = _check_kind(BatchSize, "batch", batch, _call(batch, supplied))
     size = replace(made, wanted=partial(_ask_size, batch.target, made.wanted))
     if epochs is not None:
         return plan_batches(size, examples, epochs)
@@ -132,10 +135,14 @@ def _plan_batches(
     return plan_steps(size, examples, steps)
 
 
-def _make(kind: type[T], group: str, target: Target, supplied: Mapping[str, Any]) -> T:
-    """Call the function of a group, which must return something of this kind."""
+def _call(target: Target, supplied: Mapping[str, Any]) -> Any:
+    """Call the function of a group."""
     # A copy, since a function may change a list that it was given, and other runs have the same one.
-    made = targets.call(targets.locate(target.target), copy.deepcopy(target.arguments), supplied)
+    return targets.call(targets.locate(target.target), copy.deepcopy(target.arguments), supplied)
+
+
+def _check_kind(kind: type[T], group: str, target: Target, made: Any) -> T:
+    """Return what the function of a group made, which must be of this kind."""
     if not isinstance(made, kind):
         raise UserError(
             f"{group}: {target.target} must return a {kind.__module__}.{kind.__name__}, "
@@ -172,21 +179,25 @@ def _outputs(task: Task, dataset: Dataset) -> int:
     return dataset.classes or int(dataset.train.targets.shape[-1])
 
 
-def _make_optimizer(target: Target) -> Optimizer:
+def _make_optimizer(target: OptimizerTarget) -> Optimizer:
     """Make the optimizer; what its functions raise while they are compiled is told as theirs."""
-    made = _make(Optimizer, "optimizer", target, {})
+    made = _call(target, {})
+    refuse_keras_object(target.target, made)
+    made = _check_kind(Optimizer, "optimizer", target, made)
 
     def blamed(name: str) -> Any:
         part = getattr(made, name)
         return None if part is None else _blamed(part, f"optimizer: {target.target}: {name}")
 
-    return replace(
+    rule = replace(
         made,
         update=partial(_update, blamed("update"), target.target),
         evaluated=blamed("evaluated"),
         start=blamed("start"),
         numbers_of_momenta=blamed("numbers_of_momenta"),
+        by_weight=blamed("by_weight"),
     )
+    return rule if target.clip_norm is None else clip_gradients(rule, target.clip_norm)
 
 
 def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:

@@ -6,14 +6,22 @@ import numpy as np
 from pydantic import Field
 
 from ratelab.schedules.durations import Duration, in_steps
+from ratelab.schedules.floors import lift
 from ratelab.schedules.interface import Floats, Schedule, Steps
-from ratelab.validation import AtLeastOne, Count, Positive, Rate, UserError, checked
+from ratelab.validation import AtLeastOne, Count, Fraction, Positive, Rate, UserError, checked
 
 Seed = Annotated[int, Field(ge=0)]
 
 
 @checked
-def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, alpha: Rate = 0.0) -> Schedule:
+def cosine(
+    learning_rate: Rate,
+    steps: Count,
+    *,
+    decay_steps: Duration = 1.0,
+    alpha: Rate = 0.0,
+    floor: Fraction = 0.0,
+) -> Schedule:
     """Follow half a cosine: rate(t) = learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * x)) / 2).
 
     x = min(t, decay_steps) / decay_steps; after it the rate stays at learning_rate * alpha.
@@ -25,6 +33,8 @@ def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, al
         steps: the length of the run.
         decay_steps: steps, or a fraction of the run, until the final rate; > 0.
         alpha: the final rate as a part of the base rate; finite and >= 0.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -45,7 +55,7 @@ def cosine(learning_rate: Rate, steps: Count, *, decay_steps: Duration = 1.0, al
         done = np.minimum(np.asarray(step, np.float64) / period, 1)
         return learning_rate * (alpha + (1 - alpha) * half_cosine(done))
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 @checked
@@ -57,6 +67,7 @@ def cosine_restarts(
     t_mul: AtLeastOne = 1.0,
     m_mul: Positive = 1.0,
     alpha: Rate = 0.0,
+    floor: Fraction = 0.0,
 ) -> Schedule:
     """Restart the cosine: rate(t) = learning_rate * (alpha + (1 - alpha) * m_mul^i * (1 + cos(pi * x)) / 2).
 
@@ -72,6 +83,8 @@ def cosine_restarts(
         t_mul: how much longer each period is than the one before; >= 1.
         m_mul: how much lower each begins than the one before; > 0.
         alpha: the lowest rate as a part of the base rate; finite and >= 0.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -100,7 +113,7 @@ def cosine_restarts(
         done = (t - starts[period]) / (first * t_mul**period)
         return learning_rate * (alpha + (1 - alpha) * m_mul**period * half_cosine(done))
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 @checked
@@ -112,6 +125,7 @@ def linear_cosine(
     num_periods: Positive = 0.5,
     alpha: Rate = 0.0,
     beta: Rate = 0.001,
+    floor: Fraction = 0.0,
 ) -> Schedule:
     """Multiply a line and a cosine: rate(t) = learning_rate * ((alpha + 1 - x) * c + beta).
 
@@ -126,6 +140,8 @@ def linear_cosine(
         num_periods: periods of the cosine; > 0.
         alpha: added to the line; finite and >= 0.
         beta: added to the product, so the last rate; finite and >= 0.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -145,7 +161,7 @@ def linear_cosine(
         line, wave = _line_and_wave(step, period, num_periods)
         return learning_rate * ((alpha + line) * wave + beta)
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 @checked
@@ -160,6 +176,7 @@ def noisy_linear_cosine(
     num_periods: Positive = 0.5,
     alpha: Rate = 0.0,
     beta: Rate = 0.001,
+    floor: Fraction = 0.0,
 ) -> Schedule:
     """Add noise to the line: rate(t) = learning_rate * max(0, (alpha + 1 - x + noise(t)) * c + beta).
 
@@ -180,6 +197,8 @@ def noisy_linear_cosine(
         num_periods: periods of the cosine; > 0.
         alpha: added to the line; finite and >= 0.
         beta: added to the product; finite and >= 0.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape, whole and >= 0, to rates of the same shape.
@@ -201,7 +220,7 @@ def noisy_linear_cosine(
         spread = np.sqrt(initial_variance / (1 + np.minimum(step, period)) ** variance_decay)
         return learning_rate * np.maximum((alpha + line + spread * _normal(seed, step)) * wave + beta, 0)
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 def half_cosine(done: Floats) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ratelab.schedules.cosines import half_cosine
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps, whole_steps
+from ratelab.schedules.floors import lift
 from ratelab.schedules.interface import Floats, Schedule, Steps
 from ratelab.validation import Count, Fraction, Positive, Rate, UserError, checked
 
@@ -19,6 +20,7 @@ def polynomial(
     end_learning_rate: Rate = 0.0,
     power: Positive = 2.0,
     cycle: bool = False,
+    floor: Fraction = 0.0,
 ) -> Schedule:
     """Decay as a power: rate(t) = (learning_rate - end) * (1 - min(t, D) / D) ** power + end.
 
@@ -34,6 +36,8 @@ def polynomial(
         end_learning_rate: finite and >= 0.
         power: > 0.
         cycle: begin again, lower, and do not stay at the end rate.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -58,11 +62,11 @@ def polynomial(
         left = 1 - np.minimum(t / end, 1)
         return (learning_rate - end_learning_rate) * left**power + end_learning_rate
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 @checked
-def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
+def linear_to_zero(learning_rate: Rate, steps: Count, *, floor: Fraction = 0.0) -> Schedule:
     """Go to zero in a line: rate(t) = learning_rate * (1 - t / steps).
 
     The last update, t = steps - 1, still has the rate learning_rate / steps.
@@ -73,6 +77,8 @@ def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
     Args:
         learning_rate: the base rate, the one of step 0; finite and >= 0.
         steps: the length of the run.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -86,11 +92,11 @@ def linear_to_zero(learning_rate: Rate, steps: Count) -> Schedule:
     >>> linear_to_zero(1.0, 4)(np.arange(5))
     array([1.  , 0.75, 0.5 , 0.25, 0.  ])
     """
-    return lambda step: learning_rate * (1 - _progress(step, steps))
+    return lift(lambda step: learning_rate * (1 - _progress(step, steps)), learning_rate, floor)
 
 
 @checked
-def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
+def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5, floor: Fraction = 0.0) -> Schedule:
     """Stay high, then fall: rate(t) = learning_rate * z / (1 - d + d * z), where z = 1 - t / steps.
 
     d = 0 is the line to zero; the nearer d comes to 1, the longer the rate stays high.
@@ -101,6 +107,8 @@ def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
         learning_rate: the base rate, the one of step 0; finite and >= 0.
         steps: the length of the run.
         d: 0 to below 1; the paper has 0.5.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -119,7 +127,7 @@ def rex(learning_rate: Rate, steps: Count, *, d: Fraction = 0.5) -> Schedule:
         left = 1 - _progress(step, steps)
         return learning_rate * left / (1 - d + d * left)
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 @checked
@@ -129,6 +137,7 @@ def wsd(
     *,
     cooldown_steps: OptionalDuration = 0.2,
     cooldown: Literal["linear", "1-sqrt", "cosine"] = "1-sqrt",
+    floor: Fraction = 0.0,
 ) -> Schedule:
     """Stay, then cool down: rate(t) = learning_rate * f(u), where u = (t - T + C) / C, and 0 before T - C.
 
@@ -145,6 +154,8 @@ def wsd(
         steps: the length of the run.
         cooldown_steps: steps, or a fraction of the run, of the cool-down; 0 to `steps`.
         cooldown: linear, 1-sqrt or cosine.
+        floor: the part of the base rate that the rate falls to instead of 0: the whole course f(t) becomes
+            floor * learning_rate + (1 - floor) * f(t); 0 to below 1.
 
     Returns:
         A function from steps of any shape to rates of the same shape.
@@ -172,7 +183,7 @@ def wsd(
         done = np.clip(since / max(length, 1), 0, 1)
         return learning_rate * shapes[cooldown](done)
 
-    return rate
+    return lift(rate, learning_rate, floor)
 
 
 def _progress(step: Steps, steps: int) -> Floats:

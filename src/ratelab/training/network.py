@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ratelab.optimizers.rule import Weight
 from ratelab.training.models_accepted import input_shape, list_layers
 from ratelab.validation.blame import blame
 
@@ -39,6 +40,11 @@ class Network:
         self._dense = [layer for layer in dense if id(layer.kernel) in trainable]
         kernels = {id(layer.kernel) for layer in self._dense}
         self._turned = [id(variable) in kernels for variable in model.trainable_variables]
+
+    @property
+    def weights(self) -> list[Weight]:
+        """What the weights are that train, in their order."""
+        return [Weight(variable.path, tuple(variable.shape)) for variable in self.model.trainable_variables]
 
     def turn(self, weights: Sequence[Any]) -> list[Any]:
         """Return weights as the model has them in the form of this network; twice gives back what was."""

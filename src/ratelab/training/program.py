@@ -64,7 +64,8 @@ class Program:
         self._trial = Trial(self._network, job.data, job.task)
         self._trial.check_model()
         check_repeats(build, model)
-        loop = Loop(self._network, job.task, job.optimizer, size, self.xla)
+        optimizer = job.optimizer.for_weights(self._network.weights)
+        loop = Loop(self._network, job.task, optimizer, size, self.xla)
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
         self.data = DeviceData(job.data) if data is None else data

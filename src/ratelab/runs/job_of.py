@@ -153,7 +153,8 @@ def _check_kind(kind: type[T], group: str, target: Target, made: Any) -> T:
 
 def _make_task(target: Target, dataset: Dataset) -> Task:
     """Make the task; what its functions raise while they are compiled is told as theirs."""
-    made = _make(Task, "task", target, {"targets": dataset.train.targets, "classes": dataset.classes})
+    given = {"targets": dataset.train.targets, "classes": dataset.classes}
+    made = _check_kind(Task, "task", target, _call(target, given))
     what = f"task: {target.target}"
     metrics = {
         name: replace(

@@ -1,7 +1,8 @@
 """Muon: matrices move by their momentum made orthogonal, all other weights by AdamW.
 
 O(x) is near to the orthogonal matrix that is nearest to x: x / |x|, then `ns_steps` times
-x <- a x + (b A + c A A) x, where A = x x^T.
+x <- a x + (b A + c A A) x, where A = x x^T. A matrix is what has two axes and is not excluded. Before a weight
+moves, by Muon or by AdamW, it shrinks by its decay: w <- w (1 - rate decay).
 
 Its authors leave embeddings and the output layer to AdamW. The optimizer of Keras cannot know which layer is
 the last, so by default it treats that one like the others, and so does this; they recommend `exclude_output`.
@@ -51,8 +52,6 @@ def muon(
 ) -> Optimizer:
     """Muon: m <- momentum m + g, w <- w - rate rms_rate sqrt(longer side of w) O(g + momentum m).
 
-    What has not two axes, or is excluded, moves by AdamW. Before either, w <- w (1 - rate decay).
-
     Args:
         momentum: in [0, 1).
         nesterov: look ahead, as above; else O(m).
@@ -84,8 +83,7 @@ def muon(
     >>> muon().slots
     2
     """
-    for pattern in exclude_layers:
-        _check_pattern(pattern)
+    _check_patterns(exclude_layers)
     directions = _Directions(nesterov, rms_rate, ns_steps, (muon_a, muon_b, muon_c))
     chosen = _Chosen(exclude_output, exclude_embeddings, exclude_layers, decay_on)
     adam = _adam_numbers(adam_lr_ratio, adam_beta_1, adam_beta_2, adam_weight_decay, epsilon)
@@ -146,13 +144,15 @@ def _follow(momenta: Momenta) -> dict[str, Momenta]:
     return {"momentum": momenta, "loss": 1 - momenta.astype(np.float64)}
 
 
-def _check_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise UserError(
-            f"muon: exclude_layers must be regular expressions, got {shorten(pattern)}: {error}."
-        ) from None
+def _check_patterns(patterns: Sequence[str]) -> None:
+    """Raise UserError for what is no regular expression."""
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(
+                f"muon: exclude_layers must be regular expressions, got {shorten(pattern)}: {error}."
+            ) from None
 
 
 def _refuse_unused(patterns: Sequence[str], weights: Sequence[Weight]) -> None:

@@ -97,7 +97,7 @@ def as_regression(found):
             replace(
                 run,
                 outcome=RMSE,
-                test={"rmse": turn(value) for value in run.test.values()},
+                test={"rmse": turn(run.test["accuracy"])} if run.test else {},
                 validation=tuple(look._replace(value=turn(look.value)) for look in run.validation),
             )
             for run in found.results

@@ -158,11 +158,9 @@ def test_the_tables_of_an_error_begin_with_the_lowest_and_name_it_everywhere():
     [section] = make_tables(made).sections
     assert (section.metric, section.higher_is_better) == ("test_rmse", False)
     assert [row["group"] for row in section.groups.rows] == ["a", "fixed", "d"]
-    assert [column.narrow for column in section.pairs.columns if column.fields == ("improvement",)] == [
-        "P(<)"
-    ]
+    assert "P(<)" in [column.narrow for column in section.pairs.columns]
     assert section.groups.rows[0]["worst"] == max(made.comparisons[0].groups[2].values)
-    assert "Target: rmse 60 on the validation split" in section.costs.caption
+    assert "Target: rmse 53 on the validation split" in section.costs.caption
     markdown = as_markdown(made)
     assert "**Test rmse, once, after the last step**" in markdown
     assert "rmse -1.00 (95 % interval -1.00 to -1.00), lower in 8 of 8 seeds" in markdown

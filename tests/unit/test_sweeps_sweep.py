@@ -141,12 +141,15 @@ def test_a_search_for_the_smallest_accuracy_is_refused(program, resources, jobs,
         run_jobs(program, resources, jobs)
 
 
-def test_a_search_goes_where_the_metric_gets_better(
-    program, resources, jobs, tracker, lines, capsys, judged_by_loss
-):
+def test_a_search_for_the_largest_loss_is_refused(program, resources, jobs, tracker, lines, judged_by_loss):
     program.config.hydra.sweeper = SEARCHING
     with pytest.raises(UserError, match=r"direction must be minimize, .* is its loss on the .* got maximize"):
         run_jobs(program, resources, jobs)
+
+
+def test_a_search_for_the_smallest_loss_gets_it(
+    program, resources, jobs, tracker, lines, capsys, judged_by_loss
+):
     program.config.hydra.sweeper = SEARCHING | {"direction": "minimize"}
     assert [float(one.return_value) for one in run_jobs(program, resources, jobs)] == [0.25, 0.25]
     assert capsys.readouterr().out.splitlines()[-1].startswith("validation loss 0.2500: data=digits")
@@ -159,7 +162,7 @@ def test_a_sweep_of_two_metrics_says_why_it_compares_nothing_and_is_no_mistake(
     monkeypatch.setattr(description, "outcomes_of", lambda run: judged_by_loss if run.number else other)
     returns = run_jobs(program, resources, jobs)
     assert [one.return_value.outcome.metric for one in returns] == ["accuracy", "loss"]
-    assert [line for line in lines() if "compared" in line][0].startswith(
+    assert next(line for line in lines() if "compared" in line).startswith(
         "not compared: the runs are judged by different metrics, accuracy (higher is better) and loss (lower"
     )
     assert tracker.ended[PARENT] is None

@@ -30,7 +30,8 @@ def program(tmp_path):
 class Trained:
     """Takes the place of the sweep: `accuracy` says how good a run is, None where it fails.
 
-    `diverged` has the schedule, the rate and the seed of runs that diverge, `calls` has the runs of each call; `opened` what the sweep was opened with.
+    `diverged` has the schedule, the rate and the seed of runs that diverge, `calls` has the runs of each
+    call; `opened` what the sweep was opened with.
     """
 
     def __init__(self):

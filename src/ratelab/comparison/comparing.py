@@ -223,7 +223,7 @@ def _choose_target(groups: Sequence[Group], outcome: Outcome, digits: Digits) ->
     """Return the worst mean final validation value of a group, of accuracies rounded to three digits."""
     # a group with a diverged run says nothing of how good its runs can be
     means = [
-        np.mean([run.validation[-1].value for run in one.runs if run.validation])
+        float(np.mean([run.validation[-1].value for run in one.runs if run.validation]))
         for one in groups
         if any(run.validation for run in one.runs) and not one.count("diverged")
     ]

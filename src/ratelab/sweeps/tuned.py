@@ -76,9 +76,8 @@ def sweep_tuned(
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
-    find_shared(
-        description.outcomes_of(run).judging for run in trials.runs
-    )  # else nothing could be chosen by it
+    # refused now, for by different metrics nothing could be chosen when the trials have ended
+    find_shared(description.outcomes_of(run).judging for run in trials.runs)
     prepare_jobs(program, trials)
     # How many runs there will be is known only when no grid grows any more.
     name, varied = f"tuned {name_sweep(judged)}", judged.varied | {"learning_rate"}

@@ -85,7 +85,7 @@ def test_json_holds_what_the_store_holds(quick):
     (("--format", "csv", "--table", "pairs"), "comparison,metric,first,second,n,difference,"),
     (("--format", "markdown"), "\n**Test accuracy, once, after the last step**\n"),
     (("--by", "schedule", "--baseline", "exponential", "--target", "0.5"), " "),
-    (("--metric", "val_loss", "--target", "2", "--format", "markdown"), "\n**Validation loss, after"),
+    (("--metric", "val_loss", "--target", "2", "--format", "markdown"), "\n**Validation loss, after the"),
     (("--experiment", "ratelab"), " "),
 ])  # fmt: skip
 def test_every_form_and_choice_works(quick, words, start):

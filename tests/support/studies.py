@@ -97,7 +97,7 @@ def as_regression(found):
             replace(
                 run,
                 outcome=RMSE,
-                test=dict(zip(["rmse"], map(turn, run.test.values()), strict=False)),
+                test={"rmse": turn(run.test["accuracy"])} if run.test else {},
                 validation=tuple(look._replace(value=turn(look.value)) for look in run.validation),
             )
             for run in found.results

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ratelab.comparison import Outcomes
+from ratelab.runs import description
+from ratelab.tasks import ACCURACY, LOSS, Outcome
 from support.damaged import write_runs
 
 # MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
@@ -65,3 +68,11 @@ def store(fresh_store, tmp_path):
         return f"sqlite:///{path}"
 
     return make
+
+
+@pytest.fixture
+def judged_by_loss(monkeypatch):
+    """Every run that is planned in the test is judged by its loss, of which less is better."""
+    outcomes = Outcomes(LOSS, {LOSS: Outcome(LOSS, higher_is_better=False), "accuracy": ACCURACY})
+    monkeypatch.setattr(description, "outcomes_of", lambda planned: outcomes)
+    return outcomes

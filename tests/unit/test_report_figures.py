@@ -18,11 +18,14 @@ from ratelab.report.figures.lines import draw_rates, draw_validation, simplify
 from ratelab.report.figures.study_figures import draw_figures
 from ratelab.report.figures.svg import make_standalone, style
 from ratelab.schedules import exponential, tabulate
+from ratelab.tasks import ACCURACY
 from ratelab.tracking import History, read_histories, read_windows
 from ratelab.tracking.served_reader import average
 from support.studies import (
+    RMSE,
     SCHEDULES,
     STEPS,
+    as_regression,
     found,
     losses,
     plain_study,
@@ -341,15 +344,18 @@ def test_each_of_many_groups_is_beside_the_one_that_all_are_compared_with(tracke
 
 
 @pytest.mark.parametrize(("epochs", "cut"), [(50, True), (5, False)])
-def test_the_first_tenth_of_a_run_does_not_set_the_axis_of_accuracies(epochs, cut):
-    accuracy = np.append(0.1, np.linspace(0.8, 0.9, epochs - 1))
-    own = band([History(np.arange(epochs), accuracy)])
+@pytest.mark.parametrize(("outcome", "side"), [(ACCURACY, "below"), (RMSE, "above")])
+def test_the_first_tenth_of_a_run_does_not_set_the_axis(outcome, side, epochs, cut):
+    values = np.append(0.1, np.linspace(0.8, 0.9, epochs - 1))
+    if not outcome.higher_is_better:
+        values = 1 - values
+    own = band([History(np.arange(epochs), values)])
     curve = Curve("fixed", History(np.empty(0, np.int64), np.empty(0)), 0, band([]), own, own, ())
     with style():
-        figure = draw_validation(Curves((curve,), 1), "accuracy", by_examples=False)
-    assert ("The axis leaves out what is below" in figure.caption) == cut
-    assert ("0.2" in texts(figure.svg)) != cut
-    assert float(table(figure)[0]["mean"]) == 0.1
+        figure = draw_validation(Curves((curve,), 1, outcome), "values", by_examples=False)
+    assert (f"The axis leaves out what is {side}" in figure.caption) == cut
+    assert (("0.2" if side == "below" else "0.8") in texts(figure.svg)) != cut
+    assert float(table(figure)[0]["mean"]) == values[0]
 
 
 @pytest.mark.parametrize(("groups", "seeds"), [(["a", "b"], [0]), (["a"], [0, 1]), (["a"], [0])])
@@ -366,6 +372,41 @@ def test_a_group_that_always_diverged_is_drawn(tracker):
     figures = drawn(made, tracker.uri)
     assert "fallen: × 3 of 3 diverged, mean 0.0000" in texts(figures["final-accuracy"].svg)  # noqa: RUF001
     assert drawn(study(fallen), tracker.uri)["final-accuracy"]
+
+
+def test_of_an_error_the_bad_side_is_the_right_one(tracker, recorded):
+    made = as_regression(recorded[0])
+    figures = drawn(made, tracker.uri)
+    assert {"validation-rmse-by-steps", "final-rmse"} < set(figures)
+    final, words = figures["final-rmse"], texts(figures["final-rmse"].svg)
+    assert (final.title, "rmse" in words) == ("Test rmse of every seed", True)
+    assert "A cross at the edge is a run that diverged; it counts as 77." in final.caption
+    assert any(word.startswith("fixed: × 1 of 6 diverged, mean 29.") for word in words)  # noqa: RUF001
+    assert [float(row["rmse"]) for row in table(final) if row["diverged"] == "1"] == [77.0]
+    differences = figures["paired-differences"]
+    assert "Left of the line the first is better." in differences.caption
+    assert "difference of rmse" in texts(differences.svg)
+    validation = figures["validation-rmse-by-steps"]
+    assert (validation.title, "A run that diverged counts as 77 from then on." in validation.caption) == (
+        "Validation rmse by steps",
+        True,
+    )
+    assert max(float(row["highest"]) for row in table(validation)) == 77.0
+    assert "loss" in texts(figures["training-loss"].svg)
+    words = [word for figure in figures.values() for word in (figure.caption, *texts(figure.svg))]
+    assert not any("accuracy" in word for word in words)
+
+
+def test_base_rates_are_drawn_with_the_lowest_error_marked(tracker):
+    made = as_regression(tuned_study())
+    figure = drawn(made, tracker.uri)["base-rates"]
+    assert (figure.title, "counts as 77." in figure.caption) == ("Validation rmse by base rate", True)
+    read = table(figure)
+    assert [float(row["rmse"]) for row in read] == [
+        value for one in made.tuned for values in one.values for value in values
+    ]
+    best = {row["group"]: float(row["learning_rate"]) for row in read if row["best"] == "True"}
+    assert best == {"fixed": 0.1, "staircase": 1.0}
 
 
 def test_names_are_shown_as_they_are(tracker):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -19,7 +20,7 @@ from ratelab.report import (
     values,
 )
 from ratelab.report.projection import make_tables
-from support.studies import plain_study, result, tuned_study
+from support.studies import RMSE, as_regression, plain_study, result, tuned_study
 
 GROUP_FIELDS = [
     *(
@@ -150,6 +151,34 @@ def test_the_best_group_comes_first_in_every_table():
     best = [max(row[str(rate)] for rate in (0.1, 1.0, 10.0)) for row in tuned.tuning.rows]
     assert best == sorted(best, reverse=True)
     assert [row["group"] for row in tuned.tried][::3] == [row["group"] for row in tuned.tuning.rows]
+
+
+def test_the_tables_of_an_error_begin_with_the_lowest_and_name_it_everywhere():
+    made = as_regression(plain_study(["d", "fixed", "a"], seeds=range(8)))
+    [section] = make_tables(made).sections
+    assert (section.metric, section.higher_is_better) == ("test_rmse", False)
+    assert [row["group"] for row in section.groups.rows] == ["a", "fixed", "d"]
+    assert "P(<)" in [column.narrow for column in section.pairs.columns]
+    assert section.groups.rows[0]["worst"] == max(made.comparisons[0].groups[2].values)
+    assert "Target: rmse 53 on the validation split" in section.costs.caption
+    markdown = as_markdown(made)
+    assert "**Test rmse, once, after the last step**" in markdown
+    assert "rmse -1.00 (95 % interval -1.00 to -1.00), lower in 8 of 8 seeds" in markdown
+    assert "accuracy" not in markdown
+    comparison = json.loads(as_json(made))["comparisons"][0]
+    assert (comparison["metric"], comparison["higher_is_better"]) == ("test_rmse", False)
+    assert set(groups_frame(made)["metric"]) == set(pairs_frame(made)["metric"]) == {"test_rmse"}
+    tuned = as_regression(tuned_study())
+    assert set(tuning_frame(tuned)["metric"]) == {"val_rmse"}
+    assert tuning_frame(tuned).query("best")["learning_rate"].tolist() == [0.1, 1.0]
+    assert "mean rmse on the validation split" in make_tables(tuned).tuning.title
+
+
+def test_where_every_run_diverged_and_the_worst_is_not_known_that_is_said():
+    fallen = [replace(result("fixed", 0, diverged_step=5), outcome=replace(RMSE, worst=None))]
+    assert as_markdown(study(fallen)).startswith(
+        "no run gave a value that counts: there is nothing to compare"
+    )
 
 
 @pytest.mark.parametrize(

@@ -349,6 +349,17 @@ def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatc
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
 
 
+def test_a_run_says_what_judges_it_and_keeps_the_looks_at_that(tracker, judged_by_loss):
+    with RunRecord(planned_run(0), tracker) as opened:
+        opened.add(chunk(0, validation={"loss": 0.75, "accuracy": 0.5}))
+        opened.finish({"loss": 0.5, "accuracy": 0.875})
+    result = opened.result
+    assert (result.outcome, result.test) == (judged_by_loss.judging, {"loss": 0.5, "accuracy": 0.875})
+    assert (result.value, float(result)) == (0.5, 0.75)
+    assert [look.value for look in result.validation] == [0.75]
+    assert tracker.run.call_args.kwargs["tags"]["outcomes"] == judged_by_loss.write()
+
+
 def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
     """So results from memory and from the store make equal groups, and what differs behind the cut two."""
     texts = []

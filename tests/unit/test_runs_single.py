@@ -1,6 +1,7 @@
 """One run in this process: planned once, recorded however it ends; training itself is a fake."""
 
 import copy
+import math
 from dataclasses import replace
 from unittest.mock import create_autospec
 
@@ -137,6 +138,13 @@ def test_a_run_that_does_not_look_at_the_test_split_tells_its_last_validation(
     training.test.return_value = [None]
     run_single(own_part(begin("test=false")))
     assert capsys.readouterr().out.splitlines()[-1] == "validation accuracy 0.6250, 1.00 s"
+
+
+@pytest.mark.parametrize(("loss", "written"), [(53.25, "53.25"), (0.00125, "0.001250"), (math.nan, "nan")])
+def test_the_last_line_tells_what_judges(begin, tracker, training, capsys, judged_by_loss, loss, written):
+    training.test.return_value = [{"loss": loss, "accuracy": 0.5}]
+    run_single(own_part(begin()))
+    assert capsys.readouterr().out.splitlines()[-1] == f"test loss {written}, 1.00 s"
 
 
 def test_the_rates_are_printed_if_asked_for(begin, tracker, capsys):

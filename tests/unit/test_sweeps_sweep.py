@@ -11,6 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
 from rich.console import Console
 
+from ratelab.comparison import Outcomes
+from ratelab.runs import description
 from ratelab.runtime import provenance
 from ratelab.sweeps import sweep
 from ratelab.sweeps.jobs import plan_jobs
@@ -137,6 +139,33 @@ def test_a_search_for_the_smallest_accuracy_is_refused(program, resources, jobs,
     program.config.hydra.sweeper = SEARCHING | {"direction": "minimize"}
     with pytest.raises(UserError, match=r"hydra\.sweeper\.direction must be maximize"):
         run_jobs(program, resources, jobs)
+
+
+def test_a_search_for_the_largest_loss_is_refused(program, resources, jobs, tracker, lines, judged_by_loss):
+    program.config.hydra.sweeper = SEARCHING
+    with pytest.raises(UserError, match=r"direction must be minimize, .* is its loss on the .* got maximize"):
+        run_jobs(program, resources, jobs)
+
+
+def test_a_search_for_the_smallest_loss_gets_it(
+    program, resources, jobs, tracker, lines, capsys, judged_by_loss
+):
+    program.config.hydra.sweeper = SEARCHING | {"direction": "minimize"}
+    assert [float(one.return_value) for one in run_jobs(program, resources, jobs)] == [0.25, 0.25]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("validation loss 0.2500: data=digits")
+
+
+def test_a_sweep_of_two_metrics_says_why_it_compares_nothing_and_is_no_mistake(
+    program, resources, jobs, tracker, lines, judged_by_loss, monkeypatch
+):
+    other = Outcomes("accuracy", judged_by_loss.by_name)
+    monkeypatch.setattr(description, "outcomes_of", lambda run: judged_by_loss if run.number else other)
+    returns = run_jobs(program, resources, jobs)
+    assert [one.return_value.outcome.metric for one in returns] == ["accuracy", "loss"]
+    assert next(line for line in lines() if "compared" in line).startswith(
+        "not compared: the runs are judged by different metrics, accuracy (higher is better) and loss (lower"
+    )
+    assert tracker.ended[PARENT] is None
 
 
 def test_several_calls_share_one_store_and_one_parent(program, resources, tracker, lines, log):

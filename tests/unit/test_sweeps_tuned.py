@@ -7,7 +7,8 @@ from unittest.mock import create_autospec
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from ratelab.comparison import Measured
+from ratelab.comparison import Measured, Outcomes
+from ratelab.runs import description
 from ratelab.runs.record import begun_result
 from ratelab.sweeps import jobs, tuned
 from ratelab.sweeps.resources import Resources
@@ -29,11 +30,12 @@ def program(tmp_path):
 class Trained:
     """Takes the place of the sweep: `accuracy` says how good a run is, None where it fails.
 
-    `calls` has the runs of each call; `opened` what the sweep was opened with.
+    `diverged` has the schedule, the rate and the seed of runs that diverge, `calls` has the runs of each
+    call; `opened` what the sweep was opened with.
     """
 
     def __init__(self):
-        self.calls, self.opened = [], []
+        self.calls, self.opened, self.diverged = [], [], set()
         self.accuracy = lambda schedule, rate: 0.5
 
     def run(self, planned):
@@ -47,12 +49,13 @@ class Trained:
             return JobReturn(
                 overrides=[run.name], status=JobStatus.FAILED, _return_value=RuntimeError(run.name)
             )
-        look = Measured(11, accuracy, 1.0, 1200)
+        look, begun = Measured(11, accuracy, 1.0, 1200), begun_result(run)
+        place = (begun.choices["schedule"], run.config.learning_rate, run.config.seed)
         result = replace(
-            begun_result(run),
-            status="finished",
+            begun,
+            status="diverged" if place in self.diverged else "finished",
             validation=(look,),
-            test={"accuracy": accuracy},
+            test={begun.outcome.metric: accuracy},
             final_rate=0.1,
         )
         return JobReturn(status=JobStatus.COMPLETED, _return_value=result)
@@ -245,3 +248,34 @@ def test_a_job_that_says_itself_whether_it_is_tested_is_tried_without_and_judged
     tune([[*job, "test=true"] for job in JOBS])
     assert {test for *_, test in trained.described(0)} == {False}
     assert {test for *_, test in trained.described(1)} == {True}
+
+
+def test_the_rate_of_the_lowest_loss_is_the_best_where_less_is_better(tune, trained, judged_by_loss):
+    closeness = peak(0.1, 1.0)
+    trained.accuracy = lambda schedule, rate: 1 - closeness(schedule, rate)
+    tune(widenings=0)
+    judged = {(schedule, rate) for schedule, rate, _, test in trained.described(-1) if test}
+    assert judged == {("fixed", 0.1), ("staircase", 0.1), ("staircase", 1.0)}
+
+
+def test_what_diverged_counts_for_every_schedule_as_the_worst_of_all(tune, trained, judged_by_loss):
+    """Of fixed one of two runs at 1.0 diverged: beside its own runs alone that rate would be the best."""
+    losses = {"fixed": {0.01: 0.5, 0.1: 0.4, 1.0: 0.2}, "staircase": {0.01: 9.0, 0.1: 0.1, 1.0: 0.5}}
+    trained.accuracy = lambda schedule, rate: losses[schedule][rate]
+    trained.diverged = {("fixed", 1.0, 1001)}
+    tune(widenings=0, seeds=[1000, 1001])
+    judged = {(schedule, rate) for schedule, rate, _, test in trained.described(-1) if test}
+    assert judged == {("fixed", 0.1), ("staircase", 0.1)}
+
+
+def test_schedules_that_are_judged_by_different_metrics_are_not_tuned(
+    tune, trained, judged_by_loss, monkeypatch
+):
+    by_schedule = {
+        "fixed": judged_by_loss,
+        "staircase": Outcomes("accuracy", judged_by_loss.by_name),
+    }
+    monkeypatch.setattr(description, "outcomes_of", lambda run: by_schedule[run.labels.choices["schedule"]])
+    with pytest.raises(UserError, match="judged by different metrics"):
+        tune()
+    assert (trained.opened, trained.calls) == ([], [])

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.composing import override_key
 from ratelab.config.hydra_internals import refuse_number
-from ratelab.runs.description import outcomes_of
+from ratelab.runs import description
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
@@ -76,7 +76,8 @@ def sweep_tuned(
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
-    find_shared(outcomes_of(run).judging for run in trials.runs)  # else nothing could be chosen by it
+    # refused now, for by different metrics nothing could be chosen when the trials have ended
+    find_shared(description.outcomes_of(run).judging for run in trials.runs)
     prepare_jobs(program, trials)
     # How many runs there will be is known only when no grid grows any more.
     name, varied = f"tuned {name_sweep(judged)}", judged.varied | {"learning_rate"}

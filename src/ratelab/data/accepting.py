@@ -35,7 +35,8 @@ def as_dataset(returned: Any, name: str) -> Dataset:
     2
     >>> as_dataset([pair, ([[np.nan], [1.0]], [0, 1]), pair], "mine.data")
     Traceback (most recent call last):
-    ratelab.validation.UserError: mine.data: validation inputs[0, 0] is nan, which ...
+    ratelab.validation.UserError: mine.data: validation inputs[0, 0] is nan in float32, and must ...
+
     """
     if isinstance(returned, Dataset):
         return _check_dataset(returned, name)

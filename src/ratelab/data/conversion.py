@@ -107,14 +107,13 @@ def pieces(array: Array, what: str) -> Iterator[Array]:
     """
     rows = max(1, PIECE // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
-        given = np.asarray(array[start : start + rows])
-        piece = to_own_type(given, what)
+        piece = to_own_type(np.asarray(array[start : start + rows]), what)
         if piece.dtype == np.float32 and not np.isfinite(piece).all():
             place = np.argwhere(~np.isfinite(piece))[0]
-            value = given[tuple(place)]
+            value = piece[tuple(place)]
             where = ", ".join(str(index) for index in (start + place[0], *place[1:]))
             raise UserError(
-                f"{what}[{where}] is {value:g}, which is no finite number of float32; mend or remove it."
+                f"{what}[{where}] is {value:g} in float32, and must be finite; mend or remove it."
             )
         yield piece
 

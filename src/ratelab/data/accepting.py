@@ -36,7 +36,6 @@ def as_dataset(returned: Any, name: str) -> Dataset:
     >>> as_dataset([pair, ([[np.nan], [1.0]], [0, 1]), pair], "mine.data")
     Traceback (most recent call last):
     ratelab.validation.UserError: mine.data: validation inputs[0, 0] is nan in float32, and must ...
-
     """
     if isinstance(returned, Dataset):
         return _check_dataset(returned, name)
@@ -185,7 +184,7 @@ def _refuse_lack(targets: Array, classes: Array, part: str, name: str) -> None:
         which = f"class {lacking[0]}" if lacking.size == 1 else f"the classes {shorten(lacking.tolist())}"
         raise UserError(
             f"{name}: the {part} split, of {len(targets)}, has no example of {which}; "
-            "shuffle the examples before they are cut, or make this split larger."
+            "shuffle the examples before they are cut, make this split larger, or leave the class out."
         )
 
 

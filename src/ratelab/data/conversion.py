@@ -56,7 +56,7 @@ def to_targets(values: Any, inputs: Array, what: str) -> Array:
     Raises:
         UserError: if they are none of these.
     """
-    array = _to_array(values, what)
+    array = np.asarray(_to_array(values, what))
     if array.dtype.kind in TEXTS:
         raise UserError(f"{what} are texts. {offer_mapping(array)}")
     if array.ndim == 0:

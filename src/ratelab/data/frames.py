@@ -47,7 +47,7 @@ def check_columns(frame: "pd.DataFrame", named: Sequence[str], argument: str) ->
         if name not in frame.columns:
             known = [str(column) for column in frame.columns]
             hint = ""
-            if len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
+            if len(known) == 1 and any(mark in known[0] for mark in ",;\t|"):
                 hint = " Is it another separator? Set data.separator."
             error = unknown_key(f"data.{argument}: the file", name, known[:MOST_NAMED])
             raise UserError(f"{error}{hint}")

@@ -156,7 +156,11 @@ OBJECTS = np.array([[1, None]] * 6, object)
         (pairs(X.astype("M8[s]")), "training inputs are dates; give the seconds"),
         (pairs([[1.0], [1.0, 2.0]]), "training inputs are no array"),
         (pairs(targets=OBJECTS), "training targets are of Python objects"),
-        (pairs(targets=3), "training targets must be [n, ...], one or more for each example, got one"),
+        (pairs(targets=X[:, :0]), "one or more for each example, got the shape [6, 0]"),
+        (
+            pairs(targets=3),
+            "training targets must be [n, ...], one or more for each example, got the shape []",
+        ),
         (
             pairs(targets=np.array(["dog", "cat", "dog"] * 2)),
             "training targets are texts. Give each a number, {'cat': 0, 'dog': 1}, by numpy.unique(",

@@ -243,6 +243,13 @@ def test_words_can_mean_that_a_value_is_missing(csv):
         ({"kind": ["1", "b"] * 30}, {}, "column 'kind', row 2 is 'b', a text among numbers"),
         ({"kind": ["1", "b"] * 30}, {}, "set data.target_is=classes if all are names"),
         ({}, {"target_is": "numbers"}, "column 'kind', row 1 is 'dog', and data.target_is=numbers"),
+        ({"size": ["1e200", "-1e200"] * 30}, {}, "column 'size' has numbers too large to be squared"),
+        (
+            {"size": [str(10**30)] * ROWS},
+            {},
+            "column 'size' holds numbers written as texts, or beyond 64 bits",
+        ),
+        ({"kind": [1e300 * i for i in range(ROWS)]}, {}, "targets[1, 0] is inf in float32"),
         ({"kind": [1.5] * 59 + [np.inf]}, {}, "column 'kind', row 60 is inf"),
         (
             {"name": [f"n{i}" for i in range(ROWS)]},
@@ -293,14 +300,15 @@ def test_a_table_that_cannot_be_used_is_one_message(csv, changed, options, messa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no table: No columns to parse from file"),
+        (b"", "cannot be read (No columns to parse from file)"),
         (b"a,b\n", "has no row"),
-        (b"a,b\n1,2\n3,4,5\n", "is no table: "),
-        (b"a,b\n1,2,3\n4,5,6\n", "is no table: "),
+        (b"a,b\n1,2\n3,4,5\n", "cannot be read ("),
+        (b"a,b\n1,2,3\n4,5,6\n", "cannot be read ("),
         (b"a,b,a\n1,2,3\n", "has two columns 'a'; rename one"),
         (b"a,b\n1\n2,3\n", "column 'b', row 1 has no value"),
         (b"a,b\n\xff\xfe,2\n", "cannot be read ('utf-8' codec can't decode"),
-        (b'a,b\n"1,2\n3,4\n', "is no table: "),
+        (b"0,1,0\n1,2,3\n", "mine.csv has two columns '0'; rename one"),
+        (b'a,b\n"1,2\n3,4\n', "cannot be read ("),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, content, message):
@@ -309,6 +317,13 @@ def test_what_is_no_table_is_refused(tmp_path, content, message):
         table(str(tmp_path / "mine.csv"), "b")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["gz", "zip", "xz", "bz2"])
+def test_a_broken_compressed_file_is_refused(tmp_path, end):
+    (tmp_path / f"mine.csv.{end}").write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(UserError, match=rf"mine\.csv\.{end} cannot be read \(.*\)\. Give a CSV file"):
+        table(str(tmp_path / f"mine.csv.{end}"), "b")
 
 
 def test_a_broken_parquet_file_is_refused(tmp_path):
@@ -356,6 +371,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         table(str(tmp_path / "none.csv"), "kind")
     with pytest.raises(UserError, match=r"is a folder\. Give a CSV file"):
         table(str(tmp_path), "kind")
+    with pytest.raises(UserError, match=r"cannot be read \(File name too long\)\. Give a CSV file"):
+        table("a" * 5000, "kind")
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match=r"pipe\.csv is not a regular file"):
         table(str(tmp_path / "pipe.csv"), "kind")

@@ -184,7 +184,8 @@ def _refuse_lack(targets: Array, classes: Array, part: str, name: str) -> None:
         which = f"class {lacking[0]}" if lacking.size == 1 else f"the classes {shorten(lacking.tolist())}"
         raise UserError(
             f"{name}: the {part} split, of {len(targets)}, has no example of {which}; "
-            "shuffle the examples before they are cut, make this split larger, or leave the class out."
+            "shuffle the examples before they are cut, make this split larger, or leave the class out. "
+            "Quantities are floating point."
         )
 
 

@@ -17,8 +17,8 @@ FEW_ROWS = 20  # in so few each may well have a category of its own
 
 def encode(
     frame: "pd.DataFrame", train: npt.NDArray[np.intp], categories: Collection[str], name: str
-) -> npt.NDArray[np.float32]:
-    """Return the columns of a table side by side, float32 [rows, columns].
+) -> npt.NDArray[np.float64]:
+    """Return the columns of a table side by side, float64 [rows, columns].
 
     Numbers and booleans become (x - mean) / deviation, mean and standard deviation being those of the
     training rows; a column that is constant there keeps its unit. Everything else becomes a column for each
@@ -48,7 +48,7 @@ def encode(
             remedy = None if column in categories else f"name {column!r} in data.categories"
             refuse_mixture(values, name, remedy)
             blocks.append(_one_hot(values, train, name))
-    return np.concatenate(blocks, 1).astype(np.float32)
+    return np.concatenate(blocks, 1)
 
 
 def is_number(values: "pd.Series[Any]") -> bool:
@@ -95,8 +95,13 @@ def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> N
         )
     words = values.dropna().astype(str)
     is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
-    if remedy is None or is_word.all() or not is_word.any():
+    if remedy is None or is_word.all() or is_number(values):
         return
+    if not is_word.any():
+        raise UserError(
+            f"{name}: column {values.name!r} holds numbers written as texts, or beyond 64 bits, such as "
+            f"{shorten(words.iloc[0])}; write them as numbers; {remedy} if all are names."
+        )
     wrong = int(np.flatnonzero(is_word)[0])
     raise UserError(
         f"{place(words, wrong, name)} is {shorten(words.iloc[wrong])}, a text among numbers; mend it, or "
@@ -115,7 +120,12 @@ def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: st
     if not known.size:
         raise _lack_values(values, name)
     # The rounding of a mean gives equal numbers a deviation, and would make of it a column of ones.
-    deviation = float(known.std()) if known.min() < known.max() else 1.0
+    with np.errstate(over="ignore"):
+        deviation = float(known.std()) if known.min() < known.max() else 1.0
+    if not np.isfinite(deviation):
+        raise UserError(
+            f"{name}: column {values.name!r} has numbers too large to be squared; scale them down."
+        )
     scaled = np.nan_to_num((numbers - float(known.mean())) / deviation)
     return scaled.reshape(-1, 1)
 

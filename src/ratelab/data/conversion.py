@@ -59,8 +59,10 @@ def to_targets(values: Any, inputs: Array, what: str) -> Array:
     array = np.asarray(_to_array(values, what))
     if array.dtype.kind in TEXTS:
         raise UserError(f"{what} are texts. {offer_mapping(array)}")
-    if array.ndim == 0:
-        raise UserError(f"{what} must be [n, ...], one or more for each example, got one number.")
+    if array.ndim == 0 or 0 in array.shape[1:]:
+        raise UserError(
+            f"{what} must be [n, ...], one or more for each example, got the shape {list(array.shape)}."
+        )
     if array.ndim == 2 and array.shape[1] > 1 and _is_one_hot(array):
         raise UserError(f"{what} are one-hot rows {list(array.shape)}; give classes: targets.argmax(1).")
     array = to_own_type(array.astype(np.int32) if array.dtype in (np.bool, np.uint8) else array, what)

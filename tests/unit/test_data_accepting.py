@@ -1,6 +1,7 @@
 """What a user's function returns: turned into a data set, or one message that says what is wrong."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -236,6 +237,14 @@ def test_a_dataset_is_taken_as_it_is():
             "classes of a Dataset must be their number where targets are int32, and None where",
         ),
         (whole(np.float32(with_value(np.nan))), "training inputs[4, 1] is nan"),
+        (whole(classes=1), "classes of a Dataset must be greater than or equal to 2, got 1"),
+        (whole(classes="3"), "classes of a Dataset must be a valid integer, got '3'"),
+        (whole(scale=0.0), "scale of a Dataset must be greater than 0, got 0.0"),
+        (
+            Dataset(3, None, (X, Y), (X, Y), (X, Y), "sha256:0"),
+            "training of a Dataset must be a ratelab.data.Split, got a tuple of 2",
+        ),
+        (replace(whole(), digest=""), "digest of a Dataset String should have at least 1 character, got ''"),
         (whole(X[:4]), "training inputs and targets must be equally many, got 4 and 6"),
     ],
 )
@@ -247,8 +256,8 @@ def test_a_dataset_that_breaks_its_promise_is_refused(made, message):
 def test_a_dataset_whose_training_split_lacks_a_class_is_refused():
     half, split = Split(X[:2], Y[:2]), Split(X, Y)
     with pytest.raises(UserError, match="the training split, of 2, has no example of class 2"):
-        as_dataset(Dataset(3, None, half, split, split, ""), "mine.data")
-    as_dataset(Dataset(3, None, split, half, half, ""), "mine.data")
+        as_dataset(Dataset(3, None, half, split, split, "sha256:0"), "mine.data")
+    as_dataset(Dataset(3, None, split, half, half, "sha256:0"), "mine.data")
 
 
 # memory maps

@@ -351,6 +351,13 @@ def test_a_column_of_neither_numbers_nor_words_is_refused(tmp_path, values, mess
     assert message in str(caught.value)
 
 
+def test_numbers_that_parquet_calls_a_category_are_one(tmp_path):
+    frame = pd.DataFrame(GOOD)
+    wild = frame["wild"].astype(int).astype(str).astype("category")
+    frame.assign(wild=wild).to_parquet(tmp_path / "mine.parquet")
+    assert table(str(tmp_path / "mine.parquet"), "kind").train.inputs.shape[1] == 7
+
+
 def test_a_categorical_column_of_parquet_is_a_category(tmp_path):
     frame = pd.DataFrame(GOOD)
     table_of = frame.assign(colour=frame["colour"].astype("category"))

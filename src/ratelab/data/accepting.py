@@ -2,16 +2,23 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from ratelab.data.conversion import Array, is_tokens, offer_mapping, pieces, to_inputs, to_targets
 from ratelab.data.datasets import Dataset, Split
-from ratelab.validation import UserError, shorten
+from ratelab.validation import Positive, UserError, check_value, shorten
 
 PARTS = ("training", "validation", "test")
 PIXEL = 1 / 255
+PROMISED = {
+    "classes": Annotated[int, Field(ge=2)] | None,
+    "scale": Positive | None,
+    "digest": Annotated[str, Field(min_length=1)],
+    "labels": tuple[str, ...],
+}
 
 
 def as_dataset(returned: Any, name: str) -> Dataset:
@@ -89,8 +96,14 @@ def _to_split(inputs: Any, targets: Any, what: str) -> Split:
 
 def _check_dataset(data: Dataset, name: str) -> Dataset:
     """Return a data set that a user's function made whole, once it keeps what `Dataset` promises."""
+    for key, hint in PROMISED.items():
+        check_value(f"{name}: {key} of a Dataset", hint, getattr(data, key))
     splits = [data.train, data.validation, data.test]
     for part, split in zip(PARTS, splits, strict=True):
+        if not isinstance(split, Split):
+            raise UserError(
+                f"{name}: {part} of a Dataset must be a ratelab.data.Split, got {_describe(split)}."
+            )
         again = _to_split(split.inputs, split.targets, f"{name}: {part}")
         for key in ("inputs", "targets"):
             given, wanted = getattr(split, key), getattr(again, key)

@@ -95,7 +95,8 @@ def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> N
         )
     words = values.dropna().astype(str)
     is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
-    if remedy is None or is_word.all() or is_number(values):
+    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
+    if remedy is None or is_word.all() or is_number(values) or is_category:
         return
     if not is_word.any():
         raise UserError(
@@ -119,8 +120,8 @@ def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: st
     known = numbers[train][~np.isnan(numbers[train])]
     if not known.size:
         raise _lack_values(values, name)
-    # The rounding of a mean gives equal numbers a deviation, and would make of it a column of ones.
     with np.errstate(over="ignore"):
+        # Equal numbers may have a deviation, from rounding their mean, that would make ones of them.
         deviation = float(known.std()) if known.min() < known.max() else 1.0
     if not np.isfinite(deviation):
         raise UserError(

@@ -2,16 +2,23 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from ratelab.data.conversion import Array, is_tokens, offer_mapping, pieces, to_inputs, to_targets
 from ratelab.data.datasets import Dataset, Split
-from ratelab.validation import UserError, shorten
+from ratelab.validation import Positive, UserError, check_value, shorten
 
 PARTS = ("training", "validation", "test")
 PIXEL = 1 / 255
+PROMISED = {
+    "classes": Annotated[int, Field(ge=2)] | None,
+    "scale": Positive | None,
+    "digest": Annotated[str, Field(min_length=1)],
+    "labels": tuple[str, ...],
+}
 
 
 def as_dataset(returned: Any, name: str) -> Dataset:
@@ -35,7 +42,7 @@ def as_dataset(returned: Any, name: str) -> Dataset:
     2
     >>> as_dataset([pair, ([[np.nan], [1.0]], [0, 1]), pair], "mine.data")
     Traceback (most recent call last):
-    ratelab.validation.UserError: mine.data: validation inputs[0, 0] is nan, which ...
+    ratelab.validation.UserError: mine.data: validation inputs[0, 0] is nan in float32, and must ...
     """
     if isinstance(returned, Dataset):
         return _check_dataset(returned, name)
@@ -89,8 +96,14 @@ def _to_split(inputs: Any, targets: Any, what: str) -> Split:
 
 def _check_dataset(data: Dataset, name: str) -> Dataset:
     """Return a data set that a user's function made whole, once it keeps what `Dataset` promises."""
+    for key, hint in PROMISED.items():
+        check_value(f"{name}: {key} of a Dataset", hint, getattr(data, key))
     splits = [data.train, data.validation, data.test]
     for part, split in zip(PARTS, splits, strict=True):
+        if not isinstance(split, Split):
+            raise UserError(
+                f"{name}: {part} of a Dataset must be a ratelab.data.Split, got {_describe(split)}."
+            )
         again = _to_split(split.inputs, split.targets, f"{name}: {part}")
         for key in ("inputs", "targets"):
             given, wanted = getattr(split, key), getattr(again, key)
@@ -184,7 +197,8 @@ def _refuse_lack(targets: Array, classes: Array, part: str, name: str) -> None:
         which = f"class {lacking[0]}" if lacking.size == 1 else f"the classes {shorten(lacking.tolist())}"
         raise UserError(
             f"{name}: the {part} split, of {len(targets)}, has no example of {which}; "
-            "shuffle the examples before they are cut, or make this split larger."
+            "shuffle the examples before they are cut, make this split larger, or leave the class out. "
+            "Quantities are floating point."
         )
 
 

@@ -17,8 +17,8 @@ FEW_ROWS = 20  # in so few each may well have a category of its own
 
 def encode(
     frame: "pd.DataFrame", train: npt.NDArray[np.intp], categories: Collection[str], name: str
-) -> npt.NDArray[np.float32]:
-    """Return the columns of a table side by side, float32 [rows, columns].
+) -> npt.NDArray[np.float64]:
+    """Return the columns of a table side by side, float64 [rows, columns].
 
     Numbers and booleans become (x - mean) / deviation, mean and standard deviation being those of the
     training rows; a column that is constant there keeps its unit. Everything else becomes a column for each
@@ -43,12 +43,12 @@ def encode(
     for column in frame.columns:
         values = frame[column]
         if column not in categories and is_number(values):
-            blocks.append(_standardise(to_numbers(values, name), train, f"{name}: column {column!r}"))
+            blocks.append(_standardise(values, train, name))
         else:
             remedy = None if column in categories else f"name {column!r} in data.categories"
             refuse_mixture(values, name, remedy)
             blocks.append(_one_hot(values, train, name))
-    return np.concatenate(blocks, 1).astype(np.float32)
+    return np.concatenate(blocks, 1)
 
 
 def is_number(values: "pd.Series[Any]") -> bool:
@@ -62,7 +62,7 @@ def is_text(values: "pd.Series[Any]") -> bool:
     """Say whether a column holds words."""
     from pandas.api import types
 
-    return types.is_string_dtype(values.dtype) or isinstance(values.dtype, _categorical())
+    return types.infer_dtype(values, skipna=True) in {"string", "categorical", "empty"}
 
 
 def to_numbers(values: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
@@ -95,8 +95,14 @@ def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> N
         )
     words = values.dropna().astype(str)
     is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
-    if remedy is None or is_word.all() or not is_word.any():
+    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
+    if remedy is None or is_word.all() or is_number(values) or is_category:
         return
+    if not is_word.any():
+        raise UserError(
+            f"{name}: column {values.name!r} holds numbers written as texts, or beyond 64 bits, such as "
+            f"{shorten(words.iloc[0])}; write them as numbers; {remedy} if all are names."
+        )
     wrong = int(np.flatnonzero(is_word)[0])
     raise UserError(
         f"{place(words, wrong, name)} is {shorten(words.iloc[wrong])}, a text among numbers; mend it, or "
@@ -109,14 +115,18 @@ def place(values: "pd.Series[Any]", number: int, name: str) -> str:
     return f"{name}: column {values.name!r}, row {values.index[number]}"
 
 
-def _standardise(
-    numbers: npt.NDArray[np.float64], train: npt.NDArray[np.intp], what: str
-) -> npt.NDArray[np.float64]:
+def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
+    numbers = to_numbers(values, name)
     known = numbers[train][~np.isnan(numbers[train])]
     if not known.size:
-        raise UserError(f"{what} has no value in the training split; name it in data.leave_out.")
-    # The rounding of a mean gives equal numbers a deviation, and would make of it a column of ones.
-    deviation = float(known.std()) if known.min() < known.max() else 1.0
+        raise _lack_values(values, name)
+    with np.errstate(over="ignore"):
+        # Equal numbers may have a deviation, from rounding their mean, that would make ones of them.
+        deviation = float(known.std()) if known.min() < known.max() else 1.0
+    if not np.isfinite(deviation):
+        raise UserError(
+            f"{name}: column {values.name!r} has numbers too large to be squared; scale them down."
+        )
     scaled = np.nan_to_num((numbers - float(known.mean())) / deviation)
     return scaled.reshape(-1, 1)
 
@@ -126,20 +136,16 @@ def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -
 
     words = values.astype("string")
     known = sorted(words.iloc[train].dropna().unique())
+    if not known:
+        raise _lack_values(values, name)
     many = len(known) > MOST_CATEGORIES
     if many or (len(words) > FEW_ROWS and words.nunique() == len(words)):
         raise UserError(
             f"{name}: column {values.name!r} has {words.nunique():,} different texts in {len(words):,} rows, "
             "which are no categories; name it in data.leave_out."
         )
-    codes = pd.Categorical(words, categories=known).codes  # -1 for what is not known
+    codes = pd.Index(known).get_indexer(words)  # -1 for what is not known
     return np.asarray(codes[:, None] == np.arange(len(known)), np.float64)
-
-
-def _categorical() -> Any:
-    import pandas as pd
-
-    return pd.CategoricalDtype
 
 
 def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.int32]]:
@@ -147,3 +153,9 @@ def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.i
     different = sorted(values.unique())
     numbers = {value: number for number, value in enumerate(different)}
     return [str(value) for value in different], np.array([numbers[value] for value in values], np.int32)
+
+
+def _lack_values(values: "pd.Series[Any]", name: str) -> UserError:
+    return UserError(
+        f"{name}: column {values.name!r} has no value in the training split; name it in data.leave_out."
+    )

@@ -1,6 +1,6 @@
 """Arrays of a user's as training takes them: float32, int32 or uint8; what is no number is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,18 @@ from ratelab.validation import UserError, shorten
 
 Array = npt.NDArray[Any]
 
-PIECE = 2**24  # bytes of a file that are in memory at once
+PIECE = 2**24  # bytes
 MOST_OFFERED = 10  # labels in a message
-TEXTS = "UST"
 
 # What cannot be learned from, by numpy's letter of the type, and what to do about it.
 REFUSED = {
     "O": "of Python objects; give numbers of one type and rows of one length",
-    "U": "texts; give a number for each",
-    "S": "texts; give a number for each",
-    "T": "texts; give a number for each",
     "c": "complex numbers; give their real and imaginary parts as two columns",
     "M": "dates; give the seconds since one of them",
     "m": "times; give them in seconds",
     "V": "records; give their fields as columns",
 }
+REFUSED_INPUTS = REFUSED | dict.fromkeys("UST", "texts; give a number for each")
 
 
 def to_inputs(values: Any, what: str) -> Array:
@@ -33,7 +30,7 @@ def to_inputs(values: Any, what: str) -> Array:
     Raises:
         UserError: if they are no numbers, or not at least [n, 1].
     """
-    array = _to_array(values, what)
+    array = _to_array(values, what, REFUSED_INPUTS)
     if array.ndim < 2 or 0 in array.shape[1:]:
         raise UserError(
             f"{what} must be [n, ...], numbers for each example, got the shape {list(array.shape)}; "
@@ -56,11 +53,13 @@ def to_targets(values: Any, inputs: Array, what: str) -> Array:
     Raises:
         UserError: if they are none of these.
     """
-    array = _to_array(values, what)
-    if array.dtype.kind in TEXTS:
+    array = np.asarray(_to_array(values, what, REFUSED))
+    if array.dtype.kind not in "buif":
         raise UserError(f"{what} are texts. {offer_mapping(array)}")
-    if array.ndim == 0:
-        raise UserError(f"{what} must be [n, ...], one or more for each example, got one number.")
+    if array.ndim == 0 or 0 in array.shape[1:]:
+        raise UserError(
+            f"{what} must be [n, ...], one or more for each example, got the shape {list(array.shape)}."
+        )
     if array.ndim == 2 and array.shape[1] > 1 and _is_one_hot(array):
         raise UserError(f"{what} are one-hot rows {list(array.shape)}; give classes: targets.argmax(1).")
     array = to_own_type(array.astype(np.int32) if array.dtype in (np.bool, np.uint8) else array, what)
@@ -100,21 +99,20 @@ def to_own_type(array: Array, what: str) -> Array:
 def pieces(array: Array, what: str) -> Iterator[Array]:
     """Yield an array piece by piece, each as training will see it, in float32, int32 or uint8.
 
-    Never more than `PIECE` bytes of a memory map are in memory, or one example.
+    Of a memory map only a piece at a time is in memory: `PIECE` bytes, or one example.
 
     Raises:
         UserError: for the first number that is not finite, and for a whole number beyond int32.
     """
     rows = max(1, PIECE // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
-        given = np.asarray(array[start : start + rows])
-        piece = to_own_type(given, what)
+        piece = to_own_type(np.asarray(array[start : start + rows]), what)
         if piece.dtype == np.float32 and not np.isfinite(piece).all():
             place = np.argwhere(~np.isfinite(piece))[0]
-            value = given[tuple(place)]
+            value = piece[tuple(place)]
             where = ", ".join(str(index) for index in (start + place[0], *place[1:]))
             raise UserError(
-                f"{what}[{where}] is {value:g}, which is no finite number of float32; mend or remove it."
+                f"{what}[{where}] is {value:g} in float32, and must be finite; mend or remove it."
             )
         yield piece
 
@@ -138,15 +136,15 @@ def offer_mapping(labels: Array) -> str:
     return f"Give each a number, {{{offered}{more}}}, by {by}."
 
 
-def _to_array(values: Any, what: str) -> Array:
+def _to_array(values: Any, what: str, refused: Mapping[str, str]) -> Array:
     try:
         array = values if isinstance(values, np.memmap) else np.asarray(values)
     except (TypeError, ValueError) as error:
         raise UserError(f"{what} are no array ({shorten(str(error))}); give rows of one length.") from None
     if array.dtype.kind == "O" and array.size and all(isinstance(value, str) for value in array.flat):
         array = array.astype(str)
-    if array.dtype.kind in REFUSED and not (array.dtype.kind in TEXTS and what.endswith("targets")):
-        raise UserError(f"{what} are {REFUSED[array.dtype.kind]}, got {array.dtype} {list(array.shape)}.")
+    if array.dtype.kind in refused:
+        raise UserError(f"{what} are {refused[array.dtype.kind]}, got {array.dtype} {list(array.shape)}.")
     return array
 
 

@@ -1,7 +1,8 @@
 """A CSV or Parquet file as a data frame, in pandas' own types, so that whole numbers stay whole."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def check_columns(frame: "pd.DataFrame", named: Sequence[str], argument: str) ->
         if name not in frame.columns:
             known = [str(column) for column in frame.columns]
             hint = ""
-            if len(known) == 1 and any(mark in known[0] for mark in ";\t|"):
+            if len(known) == 1 and any(mark in known[0] for mark in ",;\t|"):
                 hint = " Is it another separator? Set data.separator."
             error = unknown_key(f"data.{argument}: the file", name, known[:MOST_NAMED])
             raise UserError(f"{error}{hint}")
@@ -57,37 +58,39 @@ def _read_csv(path: Path, separator: str, missing_words: Sequence[str]) -> "pd.D
     import pandas as pd
 
     written: Any = {"sep": separator, "keep_default_na": False, "encoding": "utf-8-sig"}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values that it would pass over
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str, **written)
-            _refuse_repeated([str(name) for name in header.iloc[0]], path)
-            frame: pd.DataFrame = pd.read_csv(
-                path,
-                na_values=["", *missing_words],
-                index_col=False,  # a row with one value too many is a mistake and no name of the row
-                low_memory=False,  # piece by piece it could take one column for two types
-                dtype_backend="numpy_nullable",
-                **written,
-            )
-            return frame
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
-        raise UserError(f"data.file: {path} is no table: {' '.join(str(error).split())}. {REMEDY}") from None
-    except (UnicodeDecodeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"data.file: {path} cannot be read ({error}). {REMEDY}") from None
+    with _explain(path), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # of values that it would pass over
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **written)
+        frame: pd.DataFrame = pd.read_csv(
+            path,
+            na_values=["", *missing_words],
+            index_col=False,  # a row with one value too many is a mistake and no name of the row
+            low_memory=False,  # piece by piece it could take one column for two types
+            dtype_backend="numpy_nullable",
+            **written,
+        )
+    _refuse_repeated([str(name) for name in header.iloc[0]], path)
+    return frame
 
 
 def _read_parquet(path: Path) -> "pd.DataFrame":
     import pandas as pd
-    import pyarrow
 
-    try:
+    with _explain(path):
         frame = pd.read_parquet(path, engine="pyarrow", dtype_backend="numpy_nullable")
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"data.file: {path} cannot be read ({error}). {REMEDY}") from None
     frame.columns = [str(name) for name in frame.columns]
     _refuse_repeated(list(frame.columns), path)
     return frame
+
+
+@contextmanager
+def _explain(path: Path) -> Iterator[None]:
+    """Turn whatever pandas raises into one message: each format and each compression has its own errors."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"data.file: {path} cannot be read ({reason}). {REMEDY}") from None
 
 
 def _refuse_repeated(names: Sequence[str], path: Path) -> None:

@@ -55,7 +55,8 @@ def count_of(size: int | float, examples: int, name: str) -> int:
     count = size if isinstance(size, int) else max(1, round(size * examples))
     if count >= examples:
         raise UserError(
-            f"data.{name} must leave examples for training, at most {examples - 1} of {examples}, got {size}."
+            f"data.{name} must leave examples for training, at most {max(examples - 1, 0)} of {examples}, "
+            f"got {size}."
         )
     return count
 

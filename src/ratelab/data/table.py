@@ -130,7 +130,7 @@ def _read_target(values: "pd.Series[Any]", target_is: str | None, name: str) -> 
             f"{place(values, 0, name)} is {values.iloc[0]!r}, and data.target_is=numbers; "
             "set data.target_is=classes."
         )
-    return (), to_numbers(values, name).astype(np.float32)[:, None]
+    return (), to_numbers(values, name).reshape(-1, 1)
 
 
 def _looks_like_classes(values: "pd.Series[Any]") -> bool:

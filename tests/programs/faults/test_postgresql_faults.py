@@ -161,5 +161,7 @@ def test_a_database_that_cannot_be_written_or_has_the_experiment_deleted_is_refu
 
 def test_a_database_without_an_encoding_is_refused(make_database, tmp_path):
     uri = make_database("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
-    with pytest.raises(UserError, match=r"is encoded in SQL_ASCII, .* CREATE DATABASE \.\.\. ENCODING 'UTF8'"):
+    with pytest.raises(
+        UserError, match=r"is encoded in SQL_ASCII, .* CREATE DATABASE \.\.\. ENCODING 'UTF8'"
+    ):
         prepare_store(uri, tmp_path, "ratelab")

@@ -16,6 +16,7 @@ from ratelab.runtime import devices
 from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
 from ratelab.validation.blame import blame
+from ratelab.validation.sizes import refuse_weights
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ def job_of(config: Config) -> Job:
 def _job_of(config: Config) -> Job:
     dataset = data.load(config.data.name, directory=config.data.dir, validation_size=config.validation_size)
     shape = tuple(int(side) for side in dataset.train.images.shape[1:])
+    if config.model.target == "ratelab.models.mlp":  # which would refuse it only after TensorFlow's import
+        refuse_weights(shape, config.model.arguments.get("hidden", ()), dataset.classes)
     batches = batches_of(config, len(dataset.train.labels))
     schedule = make_schedule(config, batches.steps)
     optimizer = _make_optimizer(config.optimizer)

@@ -1,20 +1,17 @@
 """The models: functions that build a Keras model. A user's own has the same form."""
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ratelab.validation import Count, Fraction, UserError, checked
+from ratelab.validation.sizes import count_mlp_weights, refuse_weights
 
 Shape = tuple[int, ...]
 Units = Annotated[int, Field(gt=0, le=1_000_000)]
 Filters = Annotated[int, Field(gt=0, le=4096)]  # each makes an image of every example
 Layers = Field(max_length=100)
-MOST_WEIGHTS = 1_000_000_000
-BYTES_A_WEIGHT = 16  # the weight, its gradient, and the two numbers that Adam keeps
 
 __all__ = ["cnn", "mlp", "softmax", "transformer"]
 
@@ -73,8 +70,7 @@ def mlp(
     References:
         He et al. 2015, arXiv 1502.01852 (the initial weights); Srivastava et al. 2014, Dropout.
     """
-    widths = [math.prod(input_shape), *hidden, outputs]
-    _refuse_weights("mlp: hidden", sum((below + 1) * units for below, units in itertools.pairwise(widths)))
+    refuse_weights("mlp: hidden", count_mlp_weights(input_shape, hidden, outputs))
     import keras
 
     layers = [keras.Input(input_shape), keras.layers.Flatten()]
@@ -176,7 +172,7 @@ def transformer(
     if width % heads:
         raise UserError(f"transformer: width must be a multiple of heads, {heads}, got {width}.")
     [context] = input_shape
-    _refuse_weights("transformer: width", (12 * layers * width + 2 * outputs + context) * width)
+    refuse_weights("transformer: width", (12 * layers * width + 2 * outputs + context) * width)
     import keras
 
     from ratelab.layers import Positions
@@ -195,13 +191,3 @@ def transformer(
         wide = keras.layers.Dense(4 * width, activation="gelu")(normed)
         h = add(h, keras.layers.Dense(width)(wide))
     return keras.Model(tokens, keras.layers.Dense(outputs)(keras.layers.LayerNormalization()(h)))
-
-
-def _refuse_weights(argument: str, weights: int) -> None:
-    """Raise UserError for more weights than a machine can be expected to hold, before any is made."""
-    if weights > MOST_WEIGHTS:
-        gibibytes = weights * BYTES_A_WEIGHT / 2**30
-        raise UserError(
-            f"{argument} makes {weights:,} weights, which would need {gibibytes:,.0f} GiB to be trained; at "
-            f"most there are {MOST_WEIGHTS:,}. Give fewer or smaller layers."
-        )

@@ -1,12 +1,14 @@
 """What a fresh interpreter has imported when it starts, looks, or refuses."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from support import SRC
+from support.programs import HANGS
 
 PACKAGE = SRC / "ratelab"
 HEAVY = {"tensorflow", "keras", "mlflow"}
@@ -60,3 +62,22 @@ def test_lr_find_finds_a_mistake_before_tensorflow_is_imported():
         "except Exception as error: print(type(error).__name__, 'tensorflow' in sys.modules)"
     )
     assert printed(script) == ["UserError", "False"]
+
+
+@pytest.mark.parametrize(
+    "program", [[str(SRC / "train.py")], ["-m", "ratelab", "compare"]], ids=["train", "ratelab"]
+)
+def test_ctrl_c_while_a_program_imports_ends_it_as_the_system_does(program):
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", *program],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SRC)},
+    ) as process:
+        for line in process.stderr:
+            if line.endswith((" omegaconf\n", " click\n")):
+                break
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=HANGS)[1]
+    assert process.returncode == -signal.SIGINT
+    assert [line for line in err.splitlines() if not line.startswith("import time:")] == []

@@ -27,7 +27,7 @@ from support.stacks import rates
         ({"memory": 0.0}, "hydra.launcher.memory must be greater than 0, got 0.0"),
         ({"memory": math.inf}, "hydra.launcher.memory must be a finite number, got inf"),
         ({"stack": "no"}, "hydra.launcher.stack must be a valid boolean, got 'no'"),
-        ({"worker": 1}, "there is no key 'hydra.launcher.worker': remove it or mend its name"),
+        ({"worker": 1}, "there is no key 'hydra.launcher.worker': did you mean 'workers'?"),
     ],
 )
 def test_a_wrong_option_of_the_launcher_is_named(options, message):

@@ -54,6 +54,16 @@ class FakeContext:
         for event in events:
             self.ends[place].send(event)
 
+    def send_half(self, place, event):
+        """Send the first half of what `send` sends; return the rest."""
+        ours, theirs = multiprocessing.Pipe()
+        with ours, theirs:
+            theirs.send(event)
+            data = os.read(ours.fileno(), 1_000_000)
+        half = len(data) // 2
+        os.write(self.ends[place].fileno(), data[:half])
+        return data[half:]
+
     def die(self, place, *events):
         """Let a process end after these events."""
         self.send(place, *events)
@@ -233,6 +243,36 @@ def test_a_signal_is_raised_between_two_looks_although_nothing_comes(context, mo
     with pytest.raises(KeyboardInterrupt), Processes(stacks_of(1), 1, 0) as workers:
         list(workers)
     context.made[0].kill.assert_called_once()
+
+
+def test_a_message_that_comes_in_two_halves_does_not_keep_who_looks(context, monkeypatch):
+    """As of a worker that is stopped in the middle of sending: it is watched meanwhile."""
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
+    with Processes(stacks_of(1), 1, 0) as workers:
+        rest = context.send_half(0, ended(0))
+        looks = []
+
+        def look(watch):
+            looks.append(1)
+            if len(looks) == 3:
+                os.write(context.ends[0].fileno(), rest)
+                context.send(0, None)
+
+        monkeypatch.setattr(processes.Watch, "look", look)
+        assert kinds(workers) == "* 0."
+    assert len(looks) >= 3
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_half_a_message_is_not_waited_for_at_the_end(context, monkeypatch, is_stopped):
+    """What came whole before it is taken; a process that is not stopped has its seconds to send the rest."""
+    monkeypatch.setattr(processes, "PATIENCE", 60.0 if is_stopped else 0.05)
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(processes, "is_stopped", lambda _: is_stopped)
+    with Processes(stacks_of(1), 1, 0) as workers:
+        context.send(0, Epoch(0, 0, chunk()))
+        context.send_half(0, ended(0))
+        assert kinds(workers.stop()) == "0"
 
 
 def test_a_death_is_told_with_the_runs_that_are_trained_once_more(context, capsys):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ratelab.tracking import StoreError, patience
+from ratelab.tracking.environment import silence_mlflow
 from ratelab.tracking.patience import Patience, wait_patiently
 from ratelab.tracking.troubles import will_pass
 
@@ -123,6 +124,14 @@ def test_requests_are_brief_while_a_store_is_lost(monkeypatch: pytest.MonkeyPatc
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "6"), ("9", "9")])
+def test_mlflows_client_is_as_patient_as_ours(monkeypatch, given, used) -> None:
+    """It pauses for twice the seconds after each: 4 + 8 + 16 + 32 + 64 of them are our two minutes."""
+    monkeypatch.setattr(os, "environ", {} if given is None else {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": given})
+    silence_mlflow()
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == used
+
+
 def test_a_refusal_is_raised_at_once_and_does_not_end_the_patience() -> None:
     from mlflow.exceptions import MlflowException
 
@@ -154,7 +163,7 @@ def test_long_waiting_is_told_once(
     with_store.ask(lambda: slow(errors), 0)
     first, *others = capfd.readouterr().err.splitlines()
     assert first.startswith("warning: tracking.uri: ")
-    assert first.endswith("It is waited for, minutes at most.")
+    assert first.endswith("It is waited for, two minutes at most.")
     assert others == []
 
 

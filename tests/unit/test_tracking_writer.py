@@ -1,6 +1,7 @@
 """What is written is what MLflow's public API reads back: every row, and the latest of each metric."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -205,6 +206,22 @@ def test_a_deleted_run_takes_no_metrics(uri: str, client: Any, run_id: str) -> N
     metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
     with pytest.raises(StoreError, match="deleted"):
         metrics.close()
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_rows_for_a_file_that_was_removed_are_not_lost_in_silence(
+    fresh_store: Path, tmp_path: Path, another: bool
+) -> None:
+    """SQLite itself goes on with the file that it has opened, which nobody can find any more."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(fresh_store, path)
+    writer = MetricWriter(f"sqlite:///{path}")
+    path.unlink()
+    if another:
+        shutil.copy(fresh_store, path)
+    writer.write("a run", "a", np.arange(1), np.arange(1), np.arange(1))
+    with pytest.raises(StoreError, match=rf"^tracking\.uri: {path} was removed or replaced while runs were"):
+        writer.close()
 
 
 def test_nothing_can_be_written_after_close(uri: str, run_id: str) -> None:

@@ -1,5 +1,6 @@
 """The command `ratelab`: what is done before runs and after them. Training is `python src/train.py`."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from ratelab.commands.figure_files import refused_files
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
+from ratelab.runtime.outlets import answered, open_closed
 from ratelab.runtime.passwords import without_password
-from ratelab.runtime.signals import plain_endings
+from ratelab.runtime.signals import Terminated, plain_endings
 from ratelab.tracking import is_served
 from ratelab.tracking.links import STORE
 
@@ -27,7 +30,18 @@ FOLDER = HomePath(file_okay=False, path_type=Path)
 TABLES = ("groups", "pairs", "tuning")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group that leaves it to `plain_endings` to say which signal ended it; click would say "Aborted!"."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; end the program with the status of a signal."""
+        try:
+            return super().invoke(ctx)
+        except Terminated as stop:
+            sys.exit(128 + stop.number)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ratelab", prog_name="ratelab")
 def commands() -> None:
     """Look at recorded runs and at schedules. To train: python src/train.py --help."""
@@ -118,7 +132,8 @@ def report(output: Path, figures: Path | None, **selection: Any) -> None:
     from ratelab.report import make_report
 
     store, runs, found = _select_study(**selection)
-    make_report(found, runs, store, output, figures)
+    with refused_files("--output" if figures is None else "--output, --figures"):
+        make_report(found, runs, store, output, figures)
     click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
 
 
@@ -143,7 +158,8 @@ def _select_study(
 
 def main() -> None:
     """Run the command line; a mistake of the user's ends with one message and status 1."""
-    with plain_endings():
+    open_closed()
+    with plain_endings(), answered():
         commands(prog_name="ratelab")
 
 

@@ -1,5 +1,7 @@
 """Figures as files: the option that names one, and writing it so that equal figures are equal bytes."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from ratelab.validation import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["checked_path", "write_figure"]
+__all__ = ["checked_path", "refused_files", "write_figure"]
 
 
 def checked_path(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
@@ -30,8 +32,14 @@ def write_figure(figure: "Figure", path: Path) -> None:
     """
     import matplotlib as mpl
 
+    with refused_files("--output"), mpl.rc_context({"svg.hashsalt": "ratelab"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+@contextlib.contextmanager
+def refused_files(option: str) -> Iterator[None]:
+    """Turn a file that cannot be written in the block into UserError; `option` has named it."""
     try:
-        with mpl.rc_context({"svg.hashsalt": "ratelab"}):
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        yield
     except OSError as error:
-        raise UserError(f"--output must be a file that can be written: {error}") from None
+        raise UserError(f"{option} must be a file that can be written: {error}") from None

@@ -72,14 +72,18 @@ def _is_longer(texts: list[str], most: int) -> bool:
 
 
 def _check_option(group: str, value: str) -> None:
-    """Refuse lists, numbers and truth values where an option of one of our groups is to be named.
+    """Refuse lists, numbers, truth values and null where an option of one of our groups is to be named.
 
     Of experiments a list may be chosen: each is on top of the one before.
     """
     if not value or not group.isidentifier() or not (CONF / group).is_dir():
         return
-    if group == "experiment" and re.fullmatch(r"\[[\w, ]*[a-z_][\w, ]*\]", value):
-        return
-    plain = re.fullmatch(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|[+-]?\.?(nan|inf)", value, re.IGNORECASE)
-    if plain or value.startswith(("[", "{")):
+    if group == "experiment":
+        if "null" in re.findall(r"\w+", value):
+            raise UserError(f"{group}={value[:80]}: must name experiments; for none leave it out.")
+        if re.fullmatch(r"\[[\w, ]*[a-z_][\w, ]*\]", value):
+            return
+    plain = r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|null|[+-]?\.?(nan|inf)"
+    named = [re.fullmatch(plain, part.strip(), re.IGNORECASE) is None for part in value.split(",")]
+    if not all(named) or value.startswith(("[", "{")):
         raise UserError(f"{group}={value[:80]}: must be the name of an option.")

@@ -19,7 +19,7 @@ from ratelab.config.command_line import read_words
 from ratelab.config.files import CONF, search_first
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.schema import Config, read, register_resolvers
-from ratelab.config.suggestions import suggest_option
+from ratelab.config.suggestions import suggest
 from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
@@ -165,7 +165,8 @@ def read_composed(cfg: DictConfig) -> Config:
         UserError: naming what is wrong.
     """
     try:
-        own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        keys: Any = [key for key in cfg if key != "hydra"]  # a file may have numbers for keys
+        own = OmegaConf.masked_copy(cfg, keys)
         values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
@@ -211,7 +212,7 @@ def _start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
         except OverrideParseException as error:
             raise UserError(f"{error.override}: {error.message.splitlines()[0]}") from None
         except HydraException as error:
-            raise UserError(f"{error}\n{suggest_option(error)}".rstrip()) from None
+            raise UserError(f"{error}\n{suggest(error)}".rstrip()) from None
 
 
 def _compose_job(composer: Composer, loader: ConfigLoaderImpl | None, words: Sequence[str]) -> DictConfig:

@@ -14,6 +14,7 @@ import yaml
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathElement
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ratelab.config.hydra_internals import FileConfigSource
 from ratelab.config.schema import Config
@@ -115,8 +116,10 @@ def _parse(text: str, path: Path) -> DictConfig:
         mark = error.problem_mark
         line = "" if mark is None else f":{mark.line + 1}"
         raise UserError(f"{path}{line}: {error.problem or error.context}; mend the YAML there.") from None
-    except (yaml.YAMLError, OSError, ValueError) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}; mend the YAML.") from None
+    except RecursionError:
+        raise UserError(f"{path}: holds itself, or is nested too deep; mend the YAML.") from None
     if not isinstance(config, DictConfig):
         raise UserError(f"{path}: must hold keys and values, as `epochs: 5`, got a list.")
     return config

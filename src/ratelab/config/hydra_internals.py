@@ -16,6 +16,7 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from ratelab.config.hydra_part import refuse_actions
@@ -40,8 +41,21 @@ class _GuardedLoader(ConfigLoaderImpl):
     """Refuses a configuration before anybody has seen it."""
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass."""
-        config = super().load_configuration(*args, **kwargs)
+        """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass.
+
+        Hydra has messages for most mistakes in a list of defaults, and bare errors for the others.
+        """
+        try:
+            config = super().load_configuration(*args, **kwargs)
+        except HydraException:
+            raise
+        except RecursionError:
+            raise UserError("a configuration includes itself; look at its list of defaults.") from None
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"the configuration cannot be composed: {reason}; mend its keys or its defaults."
+            ) from None
         refuse_actions(config, BasicSweeper.__module__.rpartition(".")[0])
         return config
 

@@ -65,6 +65,10 @@ def refuse_actions(config: DictConfig, own_plugins: str) -> None:
     for place, key, value in _values(config.hydra.job, "env_set", "hydra.job.env_set"):
         if LOADING.fullmatch(str(key)) and value != os.environ.get(str(key)):
             raise UserError(f"{place}: a configuration may not say which code is loaded; set {key} yourself.")
+    if not isinstance(config.hydra.verbose, bool | str | ListConfig):
+        raise UserError(
+            f"hydra.verbose must be true, false or names of loggers, got {config.hydra.verbose!r}."
+        )
     for place, _, folder in _values(config.hydra, "output_subdir", "hydra.output_subdir"):
         if folder is not None and (Path(str(folder)).name != folder or folder == ".."):
             raise UserError(f"{place} must be a plain name or null, got {folder!r}.")

@@ -1,26 +1,61 @@
-"""What was probably meant by an option that a config group does not have."""
+"""What was probably meant by a key that there is not, or by an option that a config group does not have."""
 
 import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from hydra.errors import MissingConfigException
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-__all__ = ["suggest_at_exit", "suggest_option"]
+from ratelab.config.files import CONF
+
+OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
+
+__all__ = ["suggest", "suggest_at_exit"]
 
 
-def suggest_option(error: BaseException | None) -> str:
-    """Return the nearest option as a question; empty if there is none, or the error is another one.
+def suggest(error: BaseException | None) -> str:
+    """Return the nearest option or key as a question; empty if there is none, or the error is another one.
 
-    >>> suggest_option(MissingConfigException("", "schedule/exponental", ["cosine", "exponential"]))
+    >>> suggest(MissingConfigException("", "schedule/exponental", ["cosine", "exponential"]))
     'Did you mean schedule=exponential?'
     """
-    if not isinstance(error, MissingConfigException) or error.missing_cfg_file is None:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        near = difflib.get_close_matches(option, error.options or [], n=1)
+        return f"Did you mean {group}={near[0]}?" if near else ""
+    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
+        return _suggest_key(error.__cause__)
+    return ""
+
+
+def _suggest_key(error: OmegaConfBaseException) -> str:
+    """Return the question about a key that its mapping does not have."""
+    key, mapping = str(error.full_key or ""), error.parent_node
+    values: Any = OmegaConf.to_container(mapping, resolve=False) if isinstance(mapping, DictConfig) else None
+    if not isinstance(values, dict):
         return ""
-    group, _, option = error.missing_cfg_file.rpartition("/")
-    near = difflib.get_close_matches(option, error.options or [], n=1)
-    return f"Did you mean {group}={near[0]}?" if near else ""
+    above, dot, last = key.rpartition(".")
+    known = [] if above else [path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()]
+    if not above:
+        values.pop("hydra", None)  # whose keys begin with its name
+        known += OF_HYDRA
+    known += _keys(values)
+    # A key given without its group is as far from its whole name as that is long, so it is looked for first.
+    ends = [name for name in known if name.endswith(f".{last}")]
+    near = ends[:1] or difflib.get_close_matches(last, known, n=1)
+    return f"Did you mean {above}{dot}{near[0]}?" if near else ""
+
+
+def _keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield all keys of nested mappings, dotted."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
 
 
 @contextmanager
@@ -30,6 +65,6 @@ def suggest_at_exit() -> Iterator[None]:
         yield
     except SystemExit as end:
         # Hydra has printed the error and passes only its status on; what it was handling is kept by Python
-        if question := suggest_option(end.__context__):
+        if question := suggest(end.__context__):
             sys.stderr.write(f"{question}\n")
         raise

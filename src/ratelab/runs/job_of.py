@@ -20,6 +20,7 @@ from ratelab.tasks import Task
 from ratelab.training import Job, momenta_of, rates_of
 from ratelab.validation import UserError
 from ratelab.validation.blame import blame
+from ratelab.validation.sizes import count_mlp_weights, refuse_weights
 
 T = TypeVar("T")
 
@@ -43,6 +44,9 @@ def _job_of(config: Config) -> Job:
     dataset = load_data(config)
     task = _make_task(config.task, dataset)
     batches = batches_of(config, len(dataset.train))
+    if config.model.target == "ratelab.models.mlp":  # which would refuse it only after TensorFlow's import
+        hidden, shape = config.model.arguments.get("hidden", ()), dataset.train.inputs.shape[1:]
+        refuse_weights("mlp: hidden", count_mlp_weights(shape, hidden, _outputs(task, dataset)))
     schedule = make_schedule(config, batches.steps)
     optimizer = _make_optimizer(config.optimizer)
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None

@@ -128,7 +128,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     planned = PlannedRun(
         number=int(OmegaConf.select(hydra, "job.num", throw_on_missing=False) or 0),
         config=config,
-        labels=_labels(hydra, varied),
+        labels=_labels(config, hydra, varied),
         directory=directory,
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
         composed=cfg,
@@ -178,9 +178,11 @@ def _with_absolute_paths(config: Config, directory: Path) -> Config:
     return config.model_copy(update={"tracking": tracking, "data": data})
 
 
-def _labels(hydra: Any, varied: frozenset[str]) -> Labels:
+def _labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
     chosen = {str(group): str(option) for group, option in hydra.runtime.choices.items()}
+    # A schedule that a primary configuration writes out is no option; its function names it.
+    chosen.setdefault("schedule", config.schedule.target.rpartition(".")[2])
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
     overrides = tuple(map(without_password, overrides_of(hydra)))
     telling = [text for text in overrides if override_key(text) in varied - {"schedule", "seed"}]

@@ -2,11 +2,14 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection, forkserver
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -40,7 +43,9 @@ class Processes:
 
     def __init__(self, stacks: Sequence[Stack], workers: int, memory: int) -> None:
         self._waiting = deque((stack, 1, set(stack.numbers)) for stack in stacks)
-        self._workers = [_Worker(number, memory // workers) for number in range(workers)]
+        # A worker that is stopped in the middle of a long message keeps whoever reads it: a thread, not us.
+        self._readers = ThreadPoolExecutor(workers, "reader")
+        self._workers = [_Worker(number, memory // workers, self._readers) for number in range(workers)]
 
     def __enter__(self) -> Self:
         """Begin to import TensorFlow, in the fork server or in the processes, while the caller goes on."""
@@ -60,6 +65,7 @@ class Processes:
         with held_back():
             for worker in self._workers:
                 worker.stop()
+            self._readers.shutdown()
 
     def __iter__(self) -> Iterator[Event]:
         """Yield what happens, until every stack is done."""
@@ -71,9 +77,10 @@ class Processes:
             yield Started(number, stack)
         while busy := [worker for worker in self._workers if worker.stack is not None]:
             raise_if_told_to_stop()
-            ready = connection.wait([worker.pipe for worker in busy], LOOK_AROUND)
-            for worker in busy:
-                if worker.pipe in ready:
+            messages = [worker.next_message() for worker in busy]
+            ready, _ = wait(messages, LOOK_AROUND, FIRST_COMPLETED)
+            for worker, message in zip(busy, messages, strict=True):
+                if message in ready:
                     yield from self._receive(worker)
                 else:
                     worker.look()
@@ -89,13 +96,13 @@ class Processes:
                 worker.pipe.send(None)
         for worker in busy:
             with contextlib.suppress(EOFError, OSError):
-                while worker.pipe.poll(worker.patience(end)):
-                    if (event := worker.pipe.recv()) is not None:
+                while worker.await_message(end):
+                    if (event := worker.take()) is not None:
                         yield event
 
     def _receive(self, worker: "_Worker") -> Iterator[Event]:
         try:
-            event = worker.pipe.recv()
+            event = worker.take()
         except (EOFError, OSError):
             yield from self._bury(worker)
         else:
@@ -136,12 +143,13 @@ class Processes:
 class _Worker:
     """One process, replaced when it died or when the next stack needs another device or environment."""
 
-    def __init__(self, number: int, memory: int) -> None:
-        self.number, self._memory = number, memory
+    def __init__(self, number: int, memory: int, readers: ThreadPoolExecutor) -> None:
+        self.number, self._memory, self._readers = number, memory, readers
         self.stack: Stack | None = None
         self.tries = 0
         self.left: set[int] = set()
         self.pipe: Connection[Stack | None, Event | None]
+        self._message: Future[Event | None] | None = None
         self._process: BaseProcess | None = None
         self._kind: object = None
         self._watch: Watch | None = None
@@ -168,6 +176,25 @@ class _Worker:
         assert self._watch is not None  # noqa: S101 - it is busy
         say(self._watch.look())
 
+    def next_message(self) -> "Future[Event | None]":
+        """Return what is done when its next message has come whole, or will not come: EOFError, OSError."""
+        if self._message is None:
+            self._message = self._readers.submit(self.pipe.recv)
+        return self._message
+
+    def await_message(self, end: float) -> bool:
+        """Wait until its next message has come; say False when none will by `end`, or while it is stopped."""
+        message = self.next_message()
+        while not wait([message], LOOK_AROUND).done:
+            if time.monotonic() > end or is_stopped(self.pid):
+                return False
+        return True
+
+    def take(self) -> Event | None:
+        """Return the message that has come, or raise why none will."""
+        message, self._message = self.next_message(), None
+        return message.result()
+
     def note(self, event: Event) -> None:
         """Take note of what it has sent."""
         assert self._watch is not None  # noqa: S101 - it is busy
@@ -175,10 +202,6 @@ class _Worker:
         ended = isinstance(event, Ended | Broke)
         if ended or (isinstance(event, Epoch) and event.chunk.diverged_step is not None):
             self.left.discard(event.number)  # type: ignore[union-attr] # never Started
-
-    def patience(self, end: float) -> float:
-        """Return how many seconds to wait for what it has: none if it is stopped and cannot send any."""
-        return 0.0 if is_stopped(self.pid) else max(0.0, end - time.monotonic())
 
     def death(self) -> str:
         """Wait for the end of a process that closed its pipe; say how it ended."""
@@ -194,7 +217,17 @@ class _Worker:
             self._process.kill()
             self._process.join()
             self._process = None
+            self._end_reading()
             self.pipe.close()
+
+    def _end_reading(self) -> None:
+        """Let the thread that reads, if there is one, come to the end, also in the middle of a message."""
+        # A process that the user's code has forked may hold the other end, and outlive the worker.
+        with socket.socket(fileno=os.dup(self.pipe.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+        if self._message is not None:
+            wait([self._message])
+            self._message = None
 
     def _start(self, stack: Stack) -> None:
         context = _context_for(stack)

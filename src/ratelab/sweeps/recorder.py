@@ -185,8 +185,8 @@ class Recorder:
 
 
 def _error_of(event: Broke) -> Exception:
-    if not event.traceback:
-        return UserError(event.message)
-    error = TrainingFailed(event.message)
-    error.add_note(event.traceback)
+    is_told = event.is_blamed or not event.traceback
+    error: Exception = UserError(event.message) if is_told else TrainingFailed(event.message)
+    if event.traceback:
+        error.add_note(event.traceback)
     return error

@@ -64,7 +64,7 @@ class Resources(BaseModel):
         try:
             return cls(**options)
         except ValidationError as error:
-            raise UserError(explain(error, "hydra.launcher")) from None
+            raise UserError(explain(error, "hydra.launcher", cls.model_fields)) from None
 
     def cut(self, runs: Sequence[PlannedRun]) -> list[Stack]:
         """Cut runs into stacks that leave no worker idle."""

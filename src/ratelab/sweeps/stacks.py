@@ -68,12 +68,14 @@ class Broke:
         number: of the job.
         message: of the error.
         traceback: where it was raised; "" where the message says it all.
+        is_blamed: the traceback is that of a function of the user's; to be kept, for the message says it all.
     """
 
     worker: int
     number: int
     message: str
     traceback: str
+    is_blamed: bool = False
 
 
 Event = Started | Epoch | Ended | Broke

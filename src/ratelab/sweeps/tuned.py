@@ -136,7 +136,7 @@ def _read(options: Mapping[str, Any]) -> Tuning:
     try:
         tuning = Tuning.model_validate(plain)
     except ValidationError as error:
-        raise UserError(explain(error, "hydra.sweeper.tuning")) from None
+        raise UserError(explain(error, "hydra.sweeper.tuning", Tuning.model_fields)) from None
     if tuning.lowest >= tuning.highest:
         raise UserError(
             f"hydra.sweeper.tuning.lowest must be below highest, got {tuning.lowest} and {tuning.highest}."

@@ -103,5 +103,8 @@ class StackTrainer:
         return self._bytes[job.program_key]
 
     def _broke(self, number: int, error: Exception) -> Broke:
-        text = "" if isinstance(error, UserError) else "".join(traceback.format_exception(error))
-        return Broke(self._worker, number, str(error) or type(error).__name__, text)
+        is_mistake = isinstance(error, UserError)
+        # Of a function of the user's that raised, the message has only the last frame.
+        is_blamed = is_mistake and error.__cause__ is not None
+        text = "".join(traceback.format_exception(error)) if is_blamed or not is_mistake else ""
+        return Broke(self._worker, number, str(error) or type(error).__name__, text, is_blamed)

@@ -32,10 +32,15 @@ def tell_what_is_not_read(uri: str | None, experiment: str | None) -> None:
 
 
 def silence_mlflow() -> None:
-    """Switch MLflow's telemetry and its printed links off; call it before every import of mlflow."""
+    """Switch MLflow's telemetry and its printed links off, end its patience with ours.
+
+    To be called before every import of mlflow.
+    """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # Its client repeats a request with pauses of 4, 8, ... seconds: so for two minutes, by default for four.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
 
 
 def open_client(uri: str) -> "MlflowClient":

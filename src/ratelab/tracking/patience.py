@@ -121,4 +121,4 @@ class Patience:
             is_told, self._is_told = self._is_told, True
         if not is_told:
             reason = self._reason or f"tracking.uri: {without_password(self._uri)} does not answer."
-            sys.stderr.write(f"warning: {reason} It is waited for, minutes at most.\n")
+            sys.stderr.write(f"warning: {reason} It is waited for, two minutes at most.\n")

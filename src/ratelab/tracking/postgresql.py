@@ -35,11 +35,14 @@ def prepare_postgresql(uri: str, artifacts: Path, experiment: str | None = None)
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        engine = create_engine(uri, connect_args={"connect_timeout": _CONNECT_SECONDS})
+        # The encoding is told, so that also a database without one can be asked which it has.
+        told = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "UTF8"}
+        engine = create_engine(uri, connect_args=told)
     except (ImportError, SQLAlchemyError) as error:
         refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
     try:
         with engine.connect() as connection:
+            _check_encoding(uri, connection)
             _fill_if_empty(uri, connection, artifacts)
         _check_schema(uri, engine)
         if experiment is not None:
@@ -81,6 +84,15 @@ def _is_unfinished(connection: "Connection") -> bool:
     if not tables <= known_tables():
         return False
     return "experiments" not in tables or not connection.scalar(text("SELECT count(*) FROM experiments"))
+
+
+def _check_encoding(uri: str, connection: "Connection") -> None:
+    """Refuse a database that does not know what its texts are: drivers give MLflow bytes for them."""
+    from sqlalchemy import text
+
+    if connection.scalar(text("SHOW server_encoding")) == "SQL_ASCII":
+        advice = "Make one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0."
+        refuse_store(uri, "is encoded in SQL_ASCII, which takes any bytes for a text", advice)
 
 
 def _check_permissions(uri: str, connection: "Connection") -> None:

@@ -1,9 +1,11 @@
 """The two ways of storing a batch of metric rows: SQL in bulk, or MLflow's client in requests of 1,000."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -113,6 +115,23 @@ class SqliteSink(_SqlSink):
 
         compiled = insert(tables().metrics).on_conflict_do_nothing().compile(dialect=engine.dialect)
         self._statement, self._columns = str(compiled), compiled.positiontup or []
+        self._path = Path(str(engine.url.database))
+        self._file = self._path.stat()
+
+    def store(self, batch: Sequence[Rows]) -> None:
+        """Write the batch, all of it or nothing, into the file that was opened.
+
+        Raises:
+            StoreError: as above, and if another file or none is where it was.
+            DBAPIError: as above.
+        """
+        # SQLite would go on in a file that was removed while it is open, and all would be lost in silence
+        if not self._path.exists() or not os.path.samestat(self._path.stat(), self._file):
+            raise StoreError(
+                f"tracking.uri: {self._path} was removed or replaced while runs were recorded. "
+                "What was computed since is lost: train these runs anew."
+            )
+        super().store(batch)
 
     def _begin(self, connection: "Connection") -> None:
         # the settings come first: the one is for BEGIN to wait, the other is ignored inside a transaction

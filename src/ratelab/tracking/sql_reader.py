@@ -66,7 +66,8 @@ def _engine(uri: str) -> "Engine":
     from sqlalchemy import NullPool, create_engine
 
     if kind_of(uri) != "sqlite":
-        return create_engine(uri, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS})
+        told = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "UTF8"}
+        return create_engine(uri, poolclass=NullPool, connect_args=told)
     # rw: SQLite would make a file that is not there
     address = f"{sqlite_path(uri, Path.cwd()).as_uri()}?mode=rw"
 

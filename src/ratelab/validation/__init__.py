@@ -65,15 +65,23 @@ def unknown_key(kind: str, key: str, known: Iterable[str]) -> UserError:
     return UserError(f"{kind}: there is no {shorten(key)}{hint} Known: {', '.join(known) or 'none'}.")
 
 
-def explain(error: ValidationError, prefix: str = "") -> str:
-    """Return pydantic's findings as one line: argument, rule and value, separated by semicolons."""
+def explain(error: ValidationError, prefix: str = "", known: Iterable[str] = ()) -> str:
+    """Return pydantic's findings as one line: argument, rule and value, separated by semicolons.
+
+    Args:
+        error: what pydantic raised.
+        prefix: put before every name.
+        known: the names that there are, one of which may have been meant by one that there is not.
+    """
     findings = []
     for entry in error.errors(include_url=False):
         name = ".".join([prefix, *map(str, entry["loc"])] if prefix else map(str, entry["loc"]))
         if entry["type"] == "missing":  # the input is the whole mapping around it
             findings.append(f"{name} is required and was not given")
         elif entry["type"] == "extra_forbidden":
-            findings.append(f"there is no key {shorten(name)}: remove it or mend its name")
+            near = difflib.get_close_matches(str(entry["loc"][-1]), list(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "remove it or mend its name"
+            findings.append(f"there is no key {shorten(name)}: {hint}")
         else:
             rule = entry["msg"].replace("Input should be", "must be")
             findings.append(f"{name} {rule}, got {shorten(entry['input'])}")

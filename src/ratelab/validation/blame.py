@@ -1,6 +1,7 @@
 """Whatever a function of the user's raises becomes one message: who, what, and where in his file."""
 
 import contextlib
+import math
 import re
 import signal
 import sysconfig
@@ -13,6 +14,8 @@ from ratelab.validation import UserError
 __all__ = ["blame"]
 
 LONGEST = 200  # characters of what an error says: Keras' own go on for a page
+TOO_LARGE = re.compile(r"OOM when allocating tensor with shape ?\[([\d,]+)\] and type (\w+)")
+SIZES = {"double": 8, "int64": 8, "half": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1}  # else 4 bytes
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Keras writes in them
 # Where no code of the user's lies: Python's own modules and ours.
 OTHERS = (sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
@@ -57,6 +60,10 @@ def _words_of(error: BaseException) -> str:
         text = " ".join(COLOURS.sub("", str(error)).split())
     except Exception:  # it is the user's, too
         text = ""
+    if asked := TOO_LARGE.search(text):  # TensorFlow's own words name an operation of its inside
+        sides, kind = [int(side) for side in asked[1].split(",")], asked[2]
+        needed = math.prod(sides) * SIZES.get(kind, 4) / 2**30
+        text = f"an array of {sides}, {kind}, needs {needed:,.0f} GiB, more than there is"
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

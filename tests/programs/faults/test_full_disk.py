@@ -66,8 +66,9 @@ def test_a_sweep_waits_for_room_and_loses_no_row(disk):
 
 @pytest.mark.faults
 def test_after_two_minutes_the_run_is_lost_and_the_others_begin_once_there_is_room(disk):
-    process = begin_and_fill(disk, SCHEDULES, "seed=0,1", "hydra.launcher.largest_stack=1")
-    time.sleep(150)
+    slow = ["hydra.launcher.largest_stack=1", "model=mlp", "model.hidden=[1024,1024]"]
+    process = begin_and_fill(disk, SCHEDULES, "seed=0,1", *slow)
+    time.sleep(128)  # the store is given up after 120; the five runs that come then take half a minute
     make_room(disk)
     done = finish(process, disk)
     assert done.status == 1

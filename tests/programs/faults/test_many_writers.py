@@ -63,7 +63,9 @@ def test_a_store_that_is_locked_for_half_a_minute_is_waited_for(tmp_path):
         assert process.poll() is None
         holder.execute("COMMIT")
         done = finish(process, tmp_path)
-    assert (done.status, done.err) == (0, "")
+    store = f"tracking.uri: sqlite:///{tmp_path}/mlruns/mlflow.db"
+    waited = f"warning: {store} does not answer. It is waited for, two minutes at most.\n"
+    assert (done.status, done.err) == (0, waited)
     assert [run.info.status for run in done.everything] == ["FINISHED"] * 2
     for run in done.everything:
         assert done.points(run, "learning_rate")[0] == list(range(250))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from support import SRC
-from support.programs import HANGS, ONE_WORKER, TRAIN, so_far
+from support.programs import HANGS, ONE_WORKER, RATELAB, TRAIN, begin, so_far
 
 PRINTS = """
 import os, sys
@@ -73,3 +73,38 @@ def test_a_sweep_of_which_only_the_first_line_is_read_is_recorded(tmp_path):
     assert done.stdout == "2 runs, 500 steps; compiling first\n"
     assert {run.info.status for run in so_far(tmp_path).everything} == {"FINISHED"}
     assert len(so_far(tmp_path).everything) == 3
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "error"),
+    [
+        ("| true", "0", ""),
+        (">/dev/full", "1", "standard output: No space left on device; the answer is not whole.\n"),
+        (">&-", "0", ""),
+    ],
+)
+@pytest.mark.parametrize("words", [["--version"], ["preview", "schedule=cosine", "--steps", "50"]], ids=str)
+def test_a_command_ends_where_its_answer_cannot_be_printed(tmp_path, words, redirected, status, error):
+    done = subprocess.run(
+        ["sh", "-c", f'("$@"; echo $? >status) {redirected}', "sh", *RATELAB, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
+    assert ((tmp_path / "status").read_text(), done.stderr) == (f"{status}\n", error)
+
+
+def test_a_command_that_is_interrupted_says_so_once(tmp_path):
+    script = """
+import signal, sys
+from ratelab.commands import cli
+cli.preview.callback = lambda **_: signal.raise_signal(signal.SIGINT)
+sys.argv[1:] = ["preview"]
+cli.main()
+"""
+    process = begin(tmp_path, "-c", script, program=[sys.executable], path=SRC)
+    _, err = process.communicate(timeout=HANGS)
+    said = "Stopped by SIGINT. A run that had begun is KILLED, with what it had computed.\n"
+    assert (process.returncode, err) == (130, said)

@@ -79,10 +79,10 @@ def make_database(connect):
 
     names = []
 
-    def make():
+    def make(options=""):
         names.append(f"ratelab_{uuid.uuid4().hex}")
         with connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {names[-1]}"))
+            connection.execute(text(f"CREATE DATABASE {names[-1]} {options}"))
         url = make_url(os.environ["RATELAB_TEST_POSTGRESQL"]).set(database=names[-1])
         return url.render_as_string(hide_password=False)
 
@@ -156,4 +156,12 @@ def test_a_database_that_cannot_be_written_or_has_the_experiment_deleted_is_refu
     with connect(database) as connection:
         connection.execute(text(f"ALTER DATABASE {database} SET default_transaction_read_only = on"))
     with pytest.raises(UserError, match="is read-only"):
+        prepare_store(uri, tmp_path, "ratelab")
+
+
+def test_a_database_without_an_encoding_is_refused(make_database, tmp_path):
+    uri = make_database("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    with pytest.raises(
+        UserError, match=r"is encoded in SQL_ASCII, .* CREATE DATABASE \.\.\. ENCODING 'UTF8'"
+    ):
         prepare_store(uri, tmp_path, "ratelab")

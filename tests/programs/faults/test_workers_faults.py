@@ -162,6 +162,40 @@ def test_a_worker_that_is_stopped_is_not_waited_for_at_the_end(half_done, gate):
     assert process.exitcode == -signal.SIGKILL
 
 
+def test_a_worker_that_is_stopped_while_it_sends_is_told_and_not_waited_for(gated, gate, monkeypatch, capfd):
+    """Its epochs of 43 kB fill the pipe, with a part of one at its end: Linux cuts what is above 36 kB."""
+    monkeypatch.setattr(silence, "STOPPED", 1.0)
+    columns = {
+        "_target_": "ratelab.batch_sizes.growing",
+        "decay_rate": 0.5,
+        "decay_steps": 140000,
+        "largest": 2,
+    }
+    single = {"batch_size": 1, "batch": columns, "validation_size": 10}
+    long = stack(*rates(0, epochs=100, **single), *rates(1, model=gated))
+    with Processes([long], 1, 0) as processes:
+        events = iter(processes)
+        assert kinds(itertools.islice(events, 2)) == "* 0"
+        worker = process_of(0)
+        with gate.accept()[0]:  # all of the first run has been computed
+            os.kill(worker.pid, signal.SIGSTOP)
+            wait_for_stop(worker.pid)
+            monkeypatch.setattr("ratelab.sweeps.processes.say", tell_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                list(events)
+            begin = time.monotonic()
+            assert list(processes.stop()) == []
+            assert time.monotonic() - begin < PATIENCE / 2
+    assert f"Worker process {worker.pid} is stopped" in capfd.readouterr().err
+
+
+def tell_and_stop(message):
+    """Say what there is to say, then end as a signal does."""
+    silence.say(message)
+    if message is not None:
+        raise KeyboardInterrupt
+
+
 def wait_for_stop(pid):
     while not silence.is_stopped(pid):
         time.sleep(0.01)

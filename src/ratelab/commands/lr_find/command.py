@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ratelab.commands.figure_files import checked_path
 from ratelab.commands.options import HomePath, configuration_options
+from ratelab.runtime.outlets import outlive_readers
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def lr_find(
     from ratelab.commands.lr_find.finding import Question, find, record
     from ratelab.commands.lr_find.image import save
 
+    outlive_readers()  # what is found is recorded, whoever reads
     console = Console(highlight=False)
     question = Question(overrides, lowest, highest, steps, config_dir, config_name)
     answer = find(question, console)

@@ -41,11 +41,12 @@ python src/train.py -m schedule=linear_to_zero,cosine,wsd warmup=linear learning
 steps (a whole number, or one above 1.0) or a fraction of the run (a float up to 1.0):
 `schedule.decay_steps=1000`, `schedule.decay_steps=0.25`.
 
-Those that end at zero take `schedule.floor`, the part of the base rate that they fall to instead. It draws the whole
-course f(t) together, as `alpha` and `end_value` of optax and `eta_min` of PyTorch do: floor * learning_rate +
-(1 - floor) * f(t). So it starts from the base rate as before, keeps its form, and is at the floor only where f(t) is 0;
-cut off, it would stay there from where f(t) first falls below it. Others have a key of their own for their lowest rate:
-`final_div_factor` (`one_cycle`), `div_factor` (`cyclic`), `min_rate` (`plateau`).
+Those that end at zero take `schedule.floor`, the part of the base rate that they fall to instead. It
+draws the whole course f(t) together, as `alpha` and `end_value` of optax and `eta_min` of PyTorch do:
+floor * learning_rate + (1 - floor) * f(t). So it starts from the base rate as before, keeps its form, and
+is at the floor only where f(t) is 0; cut off, it would stay there from where f(t) first falls below it.
+Others have a key of their own for their lowest rate: `final_div_factor` (`one_cycle`), `div_factor`
+(`cyclic`), `min_rate` (`plateau`).
 
 This page is written by `make gallery`, from the docstrings in `src/ratelab/schedules/` and from `conf/`.
 """

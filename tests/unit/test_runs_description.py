@@ -58,6 +58,7 @@ def test_params_are_all_keys_flat_but_the_uri_of_the_store():
         "warmup.start_factor": 0.0,
         "model._target_": "ratelab.models.softmax",
         "optimizer._target_": "ratelab.optimizers.sgd",
+        "optimizer.clip_norm": None,
         "batch._target_": "ratelab.batch_sizes.constant",
         "data._target_": "ratelab.data.digits",
         "data.validation_size": 300,

@@ -1,8 +1,8 @@
 """Muon: matrices move by their momentum made orthogonal, all other weights by AdamW.
 
 O(x) is near to the orthogonal matrix that is nearest to x: x / |x|, then `ns_steps` times
-x <- a x + (b A + c A A) x, where A = x x^T. A matrix is what has two axes and is not excluded. Before a weight
-moves, by Muon or by AdamW, it shrinks by its decay: w <- w (1 - rate decay).
+x <- a x + (b A + c A A) x, where A = x x^T. A matrix is what has two axes and is not excluded. Before a
+weight moves, by Muon or by AdamW, it shrinks by its decay: w <- w (1 - rate decay).
 
 Its authors leave embeddings and the output layer to AdamW. The optimizer of Keras cannot know which layer is
 the last, so by default it treats that one like the others, and so does this; they recommend `exclude_output`.

@@ -9,8 +9,8 @@ def lift(rate: Schedule, learning_rate: float, floor: float) -> Schedule:
     The whole course is drawn together, as with `alpha` and `end_value` of optax and `eta_min` of torch, and
     not cut off where it would fall below the floor: it keeps its form, has no kink and ends as it would.
 
-    >>> lift(lambda t: 1 - t / 4, 1.0, 0.2)(np.array([0, 2, 4])).round(4)
-    array([1. , 0.6, 0.2])
+    >>> lift(lambda t: 1 - t / 4, 1.0, 0.2)(2)
+    0.6
     """
     if floor == 0:
         return rate

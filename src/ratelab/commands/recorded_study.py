@@ -210,7 +210,7 @@ def _check_outcome(result: Result) -> None:
     lacks_it = not result.validation if split == "validation" else metric not in result.test
     if lacks_it:
         raise ValueError(f"it is FINISHED, but has no {PREFIXES[split]}_{metric}")
-    if metric == ACCURACY.metric and not (result.value is not None and 0 <= result.value <= 1):
+    if result.outcome == ACCURACY and not (result.value is not None and 0 <= result.value <= 1):
         raise ValueError(f"its accuracy is {result.value}")
 
 
@@ -229,7 +229,7 @@ def _validation(run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: b
         counts = f"{len(looks.steps)} points, train_seconds {len(seconds.steps)}"
         raise ValueError(f"{name} has {counts}, not at the same steps")
     bounds = [(looks.steps, _BEYOND), (seconds.values, np.finfo(float).max)]
-    if outcome.metric == ACCURACY.metric:
+    if outcome == ACCURACY:
         bounds.append((looks.values, 1.0))
     if not all(_lie_within(values, highest) for values, highest in bounds):
         raise ValueError(f"{name} or train_seconds has points that no run gives")

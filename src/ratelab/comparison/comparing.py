@@ -179,7 +179,7 @@ def _choose_digits(outcome: Outcome, groups: Sequence[Group]) -> Digits:
 
 def _check_target(target: float, outcome: Outcome) -> float:
     """Return the target; raise UserError if no run can reach it."""
-    if outcome.metric == ACCURACY.metric and not 0 < target <= 1:
+    if outcome == ACCURACY and not 0 < target <= 1:
         raise UserError(f"--target must be an accuracy, above 0 and at most 1, got {target:g}.")
     if not math.isfinite(target):
         raise UserError(f"--target must be a number, got {target:g}.")

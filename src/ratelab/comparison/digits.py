@@ -60,7 +60,7 @@ def digits_of(outcome: Outcome, values: Iterable[float], spread: float = 0.0) ->
     3
     """
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
-    if outcome.metric == ACCURACY.metric or not sizes:
+    if outcome == ACCURACY or not sizes:
         return FOR_ACCURACY
     # the median, for one run that nearly diverged must not hide the digits of all others
     exponent = _exponent(float(np.median(sizes)))

@@ -110,7 +110,7 @@ def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -
 
 def name_values(outcome: Outcome) -> str:
     """Return what an axis says of the values of a metric, with their unit if it is known."""
-    is_accuracy = outcome.metric == ACCURACY.metric
+    is_accuracy = outcome == ACCURACY
     return f"{outcome.metric} (fraction correct)" if is_accuracy else outcome.metric
 
 

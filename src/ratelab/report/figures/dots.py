@@ -56,7 +56,7 @@ def draw_final(comparison: Comparison, slug: str) -> Figure:
     caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
     if any(group.diverged for group in comparison.groups):
         caption += f" A cross at the edge is a run that diverged; it counts as {comparison.worst}"
-        caption += ", the axis does not reach there." if outcome.metric == ACCURACY.metric else "."
+        caption += ", the axis does not reach there." if outcome == ACCURACY else "."
     table = [
         [
             group.name,
@@ -106,7 +106,7 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     ]
     title = "Paired differences, seed by seed"
     outcome = comparison.outcome
-    is_accuracy = outcome.metric == ACCURACY.metric
+    is_accuracy = outcome == ACCURACY
     what = "difference of accuracies (fraction correct)" if is_accuracy else f"difference of {outcome.metric}"
     canvas = _rows_figure(title, what, rows, outcome, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))

@@ -160,7 +160,7 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
 
     title = "Training loss, smoothed"
     names = [one.name for one in groups]
-    what = "cross-entropy (nats)" if curves.outcome.metric == ACCURACY.metric else "loss"
+    what = "cross-entropy (nats)" if curves.outcome == ACCURACY else "loss"
     canvas = draw_lines(title, "step (updates, from 0)", what, names, draw)
     # losses on their way to infinity would press all others into a line
     kept = [curve for curve in groups if not curve.diverged] or groups

@@ -2,11 +2,13 @@
 
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from ratelab.data import arrays, as_dataset
+from ratelab.data.conversion import PIECE
 from ratelab.validation import UserError
 
 generator = np.random.default_rng(0)
@@ -110,6 +112,20 @@ def test_a_folder_gives_the_same_as_a_file_as_memory_maps(file, folder):
         assert type(split.targets) is np.ndarray
     assert np.array_equal(mapped.train.inputs, copied.train.inputs)
     assert as_dataset(mapped, "again") is mapped
+
+
+def test_a_folder_much_larger_than_a_piece_is_never_in_memory(folder):
+    """Of 320 MB (a hole in a file, so that the disk has none) three pieces at most are, whatever is made."""
+    mine, rows = folder(**PARTS | {"y_train": np.arange(40_000) % 3, "x_test": np.zeros((20, 1000))}), 40_000
+    np.lib.format.open_memmap(f"{mine}/x_train.npy", "w+", np.float64, (rows, 1000)).flush()
+    tracemalloc.start()
+    try:
+        data = arrays(mine)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert data.train.inputs.shape == (rows * 85 // 100, 1000)
+    assert peak < 3 * PIECE < rows * 1000 * 8 / 6
 
 
 def test_a_folder_is_not_cut(folder):

@@ -152,6 +152,12 @@ def test_numbers_can_be_categories(csv):
     assert set(mixed.train.inputs[:, -1].tolist()) == {0.0, 1.0}
 
 
+def test_a_wide_table_is_told_in_short_and_searched_whole(csv):
+    wide = {f"c{i}": range(ROWS) for i in range(30)}
+    with pytest.raises(UserError, match=r"did you mean 'kind'\? The columns are c0, .*, c19, \.\.\.\.$"):
+        table(csv(wide, kind=GOOD["kind"]), "kindd")
+
+
 def test_columns_can_be_left_out(csv):
     assert table(csv(), "kind", leave_out=["colour", "wild"]).train.inputs.shape[1] == 2
 
@@ -259,14 +265,14 @@ def test_words_can_mean_that_a_value_is_missing(csv):
         (
             {},
             {"target": "knid"},
-            "data.target: the file: there is no 'knid'; did you mean 'kind'? Known: age, col",
+            "data.target: there is no column 'knid'; did you mean 'kind'? The columns are size, ",
         ),
         (
             {},
             {"categories": ["color"]},
-            "data.categories: the file: there is no 'color'; did you mean 'colour'?",
+            "data.categories: there is no column 'color'; did you mean 'colour'?",
         ),
-        ({}, {"leave_out": ["id"]}, "data.leave_out: the file: there is no 'id'"),
+        ({}, {"leave_out": ["id"]}, "data.leave_out: there is no column 'id'"),
         ({}, {"leave_out": ["kind"]}, "data.leave_out: 'kind' is named in another place"),
         (
             {},
@@ -282,7 +288,7 @@ def test_words_can_mean_that_a_value_is_missing(csv):
         (
             {},
             {"separator": ";"},
-            "data.target: the file: there is no 'kind'. Known: size,age,colour,wild,kind. Is it",
+            "there is no column 'kind'; if another character is between the columns, set data.sep",
         ),
         ({}, {"separator": ""}, "separator"),
         ({}, {"validation_size": 30, "test_size": 30}, "must leave examples for training"),

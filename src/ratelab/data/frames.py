@@ -1,5 +1,6 @@
 """A CSV or Parquet file as a data frame, in pandas' own types, so that whole numbers stay whole."""
 
+import difflib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratelab.data.reading import find_file
-from ratelab.validation import UserError, unknown_key
+from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 PARQUET = {".parquet", ".pq"}
 REMEDY = "Give a CSV file with a line of names, or a .parquet file."
 MOST_NAMED = 20  # columns in a message
+MARKS = ",;\t|"  # what may be between columns
 
 
 def read_frame(file: str, separator: str, missing_words: Sequence[str]) -> "pd.DataFrame":
@@ -44,14 +46,15 @@ def read_frame(file: str, separator: str, missing_words: Sequence[str]) -> "pd.D
 
 def check_columns(frame: "pd.DataFrame", named: Sequence[str], argument: str) -> None:
     """Raise UserError unless all columns that an argument names are there."""
+    known = [str(column) for column in frame.columns]
     for name in named:
-        if name not in frame.columns:
-            known = [str(column) for column in frame.columns]
-            hint = ""
-            if len(known) == 1 and any(mark in known[0] for mark in ",;\t|"):
-                hint = " Is it another separator? Set data.separator."
-            error = unknown_key(f"data.{argument}: the file", name, known[:MOST_NAMED])
-            raise UserError(f"{error}{hint}")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            if len(known) == 1 and any(mark in known[0] for mark in MARKS):
+                hint = "; if another character is between the columns, set data.separator."
+            shown = ", ".join(known[:MOST_NAMED]) + (", ..." if len(known) > MOST_NAMED else "")
+            raise UserError(f"data.{argument}: there is no column {name!r}{hint} The columns are {shown}.")
 
 
 def _read_csv(path: Path, separator: str, missing_words: Sequence[str]) -> "pd.DataFrame":

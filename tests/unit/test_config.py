@@ -48,6 +48,9 @@ NAMES = ("data", "task", "model", "optimizer", "schedule", "warmup", "batch", "d
 GROUPS = {name: options_of(name) for name in NAMES}
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
+# What has no default, since it is the user's.
+NEEDED = {"arrays": ["data.file=a.npz"], "table": ["data.file=a.csv", "data.target=y"]}
+
 
 def covering_choices():
     """Choices of all groups in which every pair of options, of whatever two groups, occurs."""
@@ -78,14 +81,14 @@ def refusal(*overrides):
 
 @pytest.mark.parametrize("choice", covering_choices(), ids=" ".join)
 def test_all_pairs_of_options_compose(choice):
-    config = read(*choice)
     options = dict(text.split("=") for text in choice)
+    config = read(*choice, *NEEDED.get(options["data"], ()))
     assert config.data.target == f"ratelab.data.{options['data']}"
     assert config.device.kind == options["device"]
     assert config.model.target == f"ratelab.models.{options['model']}"
     assert config.optimizer.target == f"ratelab.optimizers.{options['optimizer']}"
     assert (config.tracking.uri is None) == (options["tracking"] == "none")
-    assert config.validation_size == config.data.validation_size
+    assert config.validation_size == config.data.arguments["validation_size"]
 
 
 def test_every_pair_of_options_is_among_them():

@@ -432,8 +432,10 @@ def test_the_public_names_are_sorted_and_there():
 def test_every_data_set_has_a_configuration_with_a_comment_above_each_key(name):
     text = (ROOT / "conf" / "data" / f"{name}.yaml").read_text(encoding="utf-8")
     size = 300 if name == "digits" else 5000
-    assert {"name": name, "dir": None, "validation_size": size} == yaml.safe_load(text)
-    assert [line.startswith("#") for line in text.splitlines()] == [True, False] * 3
+    where = {} if name == "digits" else {"dir": None}
+    expected = {"_target_": f"ratelab.data.{name}", **where, "validation_size": size}
+    assert yaml.safe_load(text) == expected
+    assert [line.startswith("#") for line in text.splitlines()] == [True, False] * len(expected)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):

@@ -111,13 +111,17 @@ def test_a_single_run_is_no_job_of_a_sweep():
     [
         ({}, True),
         ({"tracking": SECRET}, True),
-        ({"data": {"_target_": "ratelab.data.mnist", "dir": "/elsewhere"}}, True),
+        ({"data": {"_target_": "ratelab.data.mnist", "dir": "/elsewhere", "validation_size": 5000}}, True),
         ({"seed": 1}, False),
         ({"schedule": {"_target_": "ratelab.schedules.fixed"}, "learning_rate": 0.2}, False),
     ],
 )
 def test_the_digest_of_a_configuration_is_of_what_is_trained_not_of_where_things_lie(change, is_same):
-    same = {"data": {"_target_": "ratelab.data.mnist", "dir": "/here"}} if "data" in change else {}
+    same = (
+        {"data": {"_target_": "ratelab.data.mnist", "dir": "/here", "validation_size": 5000}}
+        if "data" in change
+        else {}
+    )
     before, after = planned_run(0, **same), planned_run(0, **change)
     for one in (before, after):  # no folder of the data is looked for
         one.__dict__["job"] = planned_run(0).job

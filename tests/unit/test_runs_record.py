@@ -9,6 +9,7 @@ import pytest
 from ratelab.comparison import Measured
 from ratelab.runs import description, record
 from ratelab.runs.record import RunRecord, begun_result
+from ratelab.tasks import auto
 from ratelab.tracking import Diverged
 from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
@@ -367,7 +368,9 @@ def test_a_parameter_that_a_store_cuts_is_the_same_in_memory():
         factors = [0.5] * 2000 + [end]
         schedule = {"_target_": "ratelab.schedules.piecewise", "boundaries": [0.5], "factors": factors}
         planned = planned_run(0, schedule=schedule)
-        planned.__dict__["job"] = SimpleNamespace(data=SimpleNamespace(digest="sha256:0", classes=10))
+        planned.__dict__["job"] = SimpleNamespace(
+            data=SimpleNamespace(digest="sha256:0"), task=auto(np.int32([0, 1]), 2)
+        )
         settings = begun_result(planned).settings
         assert settings == safe_params(description.params(planned))[0]
         texts.append(settings["schedule.factors"])

@@ -41,6 +41,12 @@ def _check_name(text: str) -> str:
     return text
 
 
+def _check_part(size: float) -> float:
+    if not (0 < size < 1 or (isinstance(size, int) and size > 0)):
+        raise PydanticCustomError("part", "must be a whole number greater than 0, or a part between 0 and 1")
+    return size
+
+
 class _Strict(BaseModel):
     """Nothing is converted, nothing unknown is accepted, nothing changes."""
 
@@ -88,7 +94,7 @@ class Config(_Strict):
     epochs: Count
     batch_size: Count
     learning_rate: Rate
-    validation_size: Count | Annotated[float, Field(gt=0, lt=1)] | None
+    validation_size: Annotated[int | float, AfterValidator(_check_part)] | None
     test: bool
     print_schedule: bool
     allow_targets: list[str]

@@ -80,7 +80,7 @@ class Task:
             name: Outcome(name, metric.higher_is_better, metric.worst)
             for name, metric in self.metrics.items()
         }
-        return {LOSS: loss, **others}
+        return {**others, LOSS: loss}
 
     @property
     def outcome(self) -> Outcome:

@@ -117,11 +117,8 @@ def test_a_single_run_is_no_job_of_a_sweep():
     ],
 )
 def test_the_digest_of_a_configuration_is_of_what_is_trained_not_of_where_things_lie(change, is_same):
-    same = (
-        {"data": {"_target_": "ratelab.data.mnist", "dir": "/here", "validation_size": 5000}}
-        if "data" in change
-        else {}
-    )
+    here = {"_target_": "ratelab.data.mnist", "dir": "/here", "validation_size": 5000}
+    same = {"data": here} if "data" in change else {}
     before, after = planned_run(0, **same), planned_run(0, **change)
     for one in (before, after):  # no folder of the data is looked for
         one.__dict__["job"] = planned_run(0).job

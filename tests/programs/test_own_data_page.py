@@ -69,6 +69,11 @@ def test_the_page_has_only_files_and_commands():
     assert {language for language, _ in BLOCKS} == {"python", "yaml", "sh"}
 
 
+@pytest.mark.parametrize("pattern", QUICKER)
+def test_what_is_made_quicker_is_on_the_page(pattern):
+    assert re.search(pattern, PAGE)
+
+
 def test_each_run_of_the_page_is_judged_by_the_metric_of_its_task(followed):
     runs = [run for run in followed.everything if not is_parent(run)]
     assert {run.info.status for run in runs} == {"FINISHED"}

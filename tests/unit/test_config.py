@@ -76,6 +76,11 @@ def refusal(*overrides):
     return str(caught.value)
 
 
+def test_a_key_without_a_default_is_named_whole():
+    assert refusal("data=table") == "data.file: must be given, there is no default; add data.file=VALUE."
+    assert refusal("data=table", "data.file=a.csv").startswith("data.target: must be given")
+
+
 # What is in conf/
 
 

@@ -211,7 +211,7 @@ def test_pickled_objects_are_never_unpickled(file, folder, tmp_path, monkeypatch
             "the training split, of 42, has no example of class 0",
         ),
         (PARTS | {"x_test": X[40:, :2]}, {}, "test inputs must be as in training"),
-        ({"x": np.where(X > 0.9, np.nan, X), "y": Y}, {}, "is nan in float32"),
+        ({"x": np.where(X[7, 1] == X, np.nan, X), "y": Y}, {}, "x[7, 1] is nan in float32"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_message(file, values, options, message):

@@ -281,8 +281,8 @@ def test_words_can_mean_that_a_value_is_missing(csv):
         ),
         ({}, {"categories": ["kind"]}, "data.categories: 'kind' is the target; set data.target_is=classes"),
         ({}, {"leave_out": ["size", "age", "colour", "wild"]}, "there is no column left to learn from"),
-        ({"kind": ["cat"] * ROWS}, {}, "targets must be of 2 classes at least"),
-        ({"kind": ["cat"] * 59 + ["dog"]}, {}, "split, of 42, has no example of class 1"),
+        ({"kind": ["cat"] * ROWS}, {}, "at least, got only the class 'cat'"),
+        ({"kind": ["cat"] * 59 + ["dog"]}, {}, "split, of 42, has no example of class 'dog'"),
         ({}, {"missing": "median"}, "missing must be 'error', 'mean' or 'drop', got 'median'"),
         ({}, {"target_is": "class"}, "target_is must be 'classes' or 'numbers', got 'class'"),
         (

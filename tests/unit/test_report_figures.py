@@ -358,6 +358,25 @@ def test_the_first_tenth_of_a_run_does_not_set_the_axis(outcome, side, epochs, c
     assert float(table(figure)[0]["mean"]) == values[0]
 
 
+def test_what_the_axis_leaves_out_takes_no_room_on_the_other_side():
+    values = np.append(200.0, np.linspace(51.0, 49.0, 49))
+    own = band([History(np.arange(50), values)])
+    curve = Curve("fixed", History(np.empty(0, np.int64), np.empty(0)), 0, band([]), own, own, ())
+    with style():
+        figure = draw_validation(Curves((curve,), 1, RMSE), "values", by_examples=False)
+    numbers = [float(text) for text in texts(figure.svg) if re.fullmatch(r"\d+\.\d+", text)]
+    assert 48.5 < min(numbers) < max(numbers) < 51.5
+
+
+@pytest.mark.parametrize("outcome", [ACCURACY, RMSE])
+def test_values_that_never_change_are_drawn(outcome):
+    own = band([History(np.arange(5), np.full(5, 0.5))])
+    curve = Curve("fixed", History(np.empty(0, np.int64), np.empty(0)), 0, band([]), own, own, ())
+    with style():
+        figure = draw_validation(Curves((curve,), 1, outcome), "values", by_examples=False)
+    assert {"0.50", "0.51"} <= set(texts(figure.svg))
+
+
 @pytest.mark.parametrize(("groups", "seeds"), [(["a", "b"], [0]), (["a"], [0, 1]), (["a"], [0])])
 def test_one_seed_or_one_group_is_drawn(tracker, groups, seeds):
     figures = drawn(plain_study(groups, seeds), tracker.uri)

@@ -75,7 +75,9 @@ def assemble(pairs: Sequence[Any], name: str, labels: tuple[str, ...] = (), orig
     tokens = train.targets.ndim > 1 and is_tokens(train.inputs, train.targets)
     digest = _read_through(splits, name, f"{labels}{origin}")
     scale = PIXEL if train.inputs.dtype == np.uint8 and not tokens else None
-    return Dataset(_count_classes(splits, tokens, name), scale, train, validation, test, digest, labels)
+    return Dataset(
+        _count_classes(splits, tokens, name, labels), scale, train, validation, test, digest, labels
+    )
 
 
 def _is_pair(pair: object) -> bool:
@@ -168,7 +170,9 @@ def _form(array: Array) -> str:
     return f"{kind} {list(array.shape[1:])}"
 
 
-def _count_classes(splits: Sequence[Split], tokens: bool, name: str) -> int | None:
+def _count_classes(
+    splits: Sequence[Split], tokens: bool, name: str, labels: tuple[str, ...] = ()
+) -> int | None:
     targets = [split.targets for split in splits]
     if targets[0].dtype != np.int32:
         return None
@@ -185,21 +189,29 @@ def _count_classes(splits: Sequence[Split], tokens: bool, name: str) -> int | No
             "Numbers to be approached are targets.astype('float32')."
         )
     if len(found) < 2:
-        raise UserError(f"{name}: targets must be of 2 classes at least, got only the class 0.")
+        raise UserError(
+            f"{name}: targets must be of 2 classes at least, got only the class {_call_classes([0], labels)}."
+        )
     for part, own in zip(PARTS, targets, strict=True):
-        _refuse_lack(own, found, part, name)
+        _refuse_lack(own, found, part, name, labels)
     return len(found)
 
 
-def _refuse_lack(targets: Array, classes: Array, part: str, name: str) -> None:
-    lacking = np.setdiff1d(classes, targets)
-    if lacking.size:
-        which = f"class {lacking[0]}" if lacking.size == 1 else f"the classes {shorten(lacking.tolist())}"
+def _refuse_lack(targets: Array, classes: Array, part: str, name: str, labels: tuple[str, ...] = ()) -> None:
+    lacking = np.setdiff1d(classes, targets).tolist()
+    if lacking:
+        which = f"{'class' if len(lacking) == 1 else 'the classes'} {_call_classes(lacking, labels)}"
         raise UserError(
             f"{name}: the {part} split, of {len(targets)}, has no example of {which}; "
             "shuffle the examples before they are cut, make this split larger, or leave the class out. "
             "Quantities are floating point."
         )
+
+
+def _call_classes(classes: Sequence[int], labels: tuple[str, ...]) -> str:
+    """Return what a user calls the classes: by their labels, if they have any."""
+    named: list[str | int] = [labels[number] if labels else number for number in classes]
+    return repr(named[0]) if len(named) == 1 else shorten(named)
 
 
 def _read_through(splits: Sequence[Split], name: str, origin: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ratelab.data.accepting import assemble
-from ratelab.data.conversion import Array, to_inputs, to_targets
+from ratelab.data.conversion import Array, pieces, to_inputs, to_targets
 from ratelab.data.datasets import Dataset
 from ratelab.data.reading import find_file
 from ratelab.data.sizes import PART, Seed, Size, count_of
@@ -154,4 +154,8 @@ def _cut(
     targets = to_targets(found["y"], inputs, f"{name}: y: targets")
     if len(inputs) != len(targets):
         raise UserError(f"{name}: x and y must be equally many, got {len(inputs)} and {len(targets)}.")
+    # Before the cut, after which an example has another number than in the file.
+    for key, array in (("x", inputs), ("y", targets)):
+        for _ in pieces(array, f"{name}: {key}"):
+            pass  # only looked at
     return [(inputs[part], targets[part]) for part in cut(targets, validation, test, seed)]

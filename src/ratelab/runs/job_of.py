@@ -84,7 +84,7 @@ def _load_data(target: str, validation_size: float | None) -> Dataset:
     if supplied and not targets.takes(function, "validation_size"):
         raise UserError(
             f"validation_size: {data.target} makes its validation split itself and takes no such argument, "
-            f"got {validation_size}; leave it out."
+            f"got {validation_size}; leave it out, or set validation_size=null."
         )
     made = targets.call(function, arguments, supplied)
     # What ours return they have looked at; to read a memory map twice takes a second a gigabyte.

@@ -84,8 +84,8 @@ def _check_inputs(model: Any, data: Dataset) -> None:
         # Pixels are given as fractions from 0 to 1: as whole numbers nearly all of them would be 0.
         if "float" not in tensor.dtype and _are_fractions(data):
             raise UserError(
-                f"model: its input must be floating, pixels from 0 to 1, got {tensor.dtype}; convert them "
-                "inside of the model."
+                f"model: its input must be floating, as the inputs of this data are, got {tensor.dtype}; "
+                "convert them inside of the model."
             )
 
 

@@ -209,12 +209,10 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     title = f"Validation {outcome.metric} by {'training examples seen' if by_examples else 'steps'}"
     x = "training examples seen" if by_examples else "step (updates, from 0)"
     canvas = draw_lines(title, x, name_values(outcome), names, draw)
-    end = _find_end(bands, outcome)  # the same in all panels, which share their axis
+    end, other = _find_ends(bands, outcome)  # the same in all panels, which share their axis
     for axes in visible_axes(canvas):
-        if outcome.higher_is_better:
-            axes.set_ylim(bottom=end)
-        else:
-            axes.set_ylim(top=end)
+        if end != other:  # of equal values the axis makes room by itself
+            axes.set_ylim(min(end, other), max(end, other))
         write_plain_numbers(axes, x="large" if by_examples else "count")
     what = "An example counts each time that it is seen. " if by_examples else "Measured after each epoch. "
     caption = what + _BAND + describe_reference(names)
@@ -240,15 +238,20 @@ def _share_one_batch_size(groups: Sequence[Curve]) -> bool:
     return len(np.unique(np.concatenate(sizes))) == 1
 
 
-def _find_end(bands: Sequence[Band], outcome: Outcome) -> float:
-    """Return where the axis ends on its bad side: the start of a run would press all the rest into a line."""
+def _find_ends(bands: Sequence[Band], outcome: Outcome) -> tuple[float, float]:
+    """Return where the axis ends, on its bad side and on its good one.
+
+    The start of a run would press all the rest into a line: what is worse than all that comes after a tenth
+    of the steps is left out, and counts for no margin either.
+    """
     if outcome.higher_is_better:
         worst = min(float(band.low[len(band.low) // 10 :].min()) for band in bands)
         best = max(float(band.high.max()) for band in bands)
     else:
         worst = max(float(band.high[len(band.high) // 10 :].max()) for band in bands)
         best = min(float(band.low.min()) for band in bands)
-    return worst - 0.05 * (best - worst)
+    margin = 0.05 * (best - worst)
+    return worst - margin, best + margin
 
 
 def _draw_band(axes: "Axes", band: Band, look: Look, shift: float) -> None:

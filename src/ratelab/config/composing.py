@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ratelab.config.command_line import read_words
 from ratelab.config.files import CONF, search_first
@@ -168,6 +168,9 @@ def read_composed(cfg: DictConfig) -> Config:
         keys: Any = [key for key in cfg if key != "hydra"]  # a file may have numbers for keys
         own = OmegaConf.masked_copy(cfg, keys)
         values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise UserError(f"{key} has no default and must be given: {key}=...") from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
     assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict

@@ -73,7 +73,12 @@ def test_help_is_ours(call):
     assert (done.returncode, done.stderr) == (0, "")
     assert "python src/train.py -m schedule=fixed,exponential" in done.stdout
     options = ", ".join(sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml")))
-    for group in ("data: digits, fashion_mnist, mnist", f"schedule: {options}", "warmup: linear, none"):
+    for group in (
+        "data: arrays, digits, fashion_mnist, mnist, mnist1d, table, text",
+        f"schedule: {options}",
+        "task: auto, classification, next_token, regression",
+        "warmup: linear, none",
+    ):
         assert f"{group}\n" in done.stdout
     assert {"model", "optimizer", "device", "tracking", "experiment"} <= set(
         re.findall(r"^(\w+): ", done.stdout, re.MULTILINE)

@@ -1,5 +1,7 @@
 """Two sweeps in one folder stay two, whoever launches them."""
 
+import csv
+
 import pytest
 
 from ratelab.tracking import find_runs
@@ -45,5 +47,5 @@ def test_all_jobs_of_a_sweep_have_its_id_and_no_other_sweep_has_it(folder):
 def test_the_newest_sweep_is_compared_alone(folder):
     done = in_process.ratelab(folder[0], "compare", "--format", "csv")
     assert done.status == 0
-    assert [line.split(",")[3] for line in done.out.splitlines()[1:]] == ["wsd", "rex"]
+    assert [row["group"] for row in csv.DictReader(done.out.splitlines())] == ["wsd", "rex"]
     assert {run.params["seed"] for run in find_runs(folder[2].store).runs} == {"3"}

@@ -344,6 +344,62 @@ def test_by_averages_the_rest_within_a_seed():
     assert comparison.notes[0] == "averaged over learning_rate within each seed"
 
 
+SINCE = {  # what runs say since there are tasks
+    "data___target_": "ratelab.data.digits",
+    "task___target_": "ratelab.tasks.auto",
+    "optimizer__clip_norm": None,
+    "optimizer__decay_on": "all",
+}
+
+
+def test_runs_from_before_there_were_tasks_are_those_of_today():
+    before = [
+        *runs("fixed", [0.5, 0.25], choices={"data": "digits"}, data__name="digits"),
+        *runs("cosine", [0.75, 0.5], choices={"data": "digits"}, data__name="digits"),
+    ]
+    chosen = {"data": "digits", "task": "auto"}
+    today = [
+        *runs("fixed", [0.5, 0.75], choices=chosen, **SINCE),
+        *runs("cosine", [0.75, 1.0], choices=chosen, schedule__floor=0.0, **SINCE),
+    ]
+    comparison = compare([*before, *today])
+    assert [(group.name, group.values) for group in comparison.groups] == [
+        ("fixed", (0.5, 0.75)),
+        ("cosine", (0.75, 1.0)),
+    ]
+    assert "fixed: 2 of its runs repeat others; the newest of each counts" in comparison.notes
+    tested = compare([*before, *runs("cosine", [1.0, 1.0], choices=chosen, schedule__floor=0.5, **SINCE)])
+    assert names(tested) == ["fixed", "cosine schedule.floor=0.0", "cosine schedule.floor=0.5"]
+
+
+def test_another_way_to_the_same_data_is_no_difference():
+    """The digest says what they are; a file may be moved, and arrays may be those of a table."""
+    table = {"data": "table"}
+    sweep = [
+        run(seed=0, choices=table, data__file="/here/a.csv", data__separator=","),
+        run(seed=1, choices=table, data__file="/there/b.csv", data__separator=";"),
+        run(seed=2, choices={"data": "arrays"}, data__file="/here/a.npz"),
+    ]
+    [group] = compare(sweep).groups
+    assert (group.name, group.seeds) == ("fixed", (0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"file": "/a/x.csv"}, {"file": "/a/y.csv"}, ["data.file=x.csv", "data.file=y.csv"]),
+        ({"file": "/a/x.csv"}, {"file": "/b/x.csv"}, ["data digest=sha256:a", "data digest=sha256:b"]),
+        ({"context": 8}, {"context": 16}, ["data.context=8", "data.context=16"]),
+    ],
+)
+def test_other_data_are_named_by_what_tells_them_apart_in_words(first, second, expected):
+    sweep = [
+        run(choices={"data": "own"}, data=digest, **{f"data__{key}": value for key, value in given.items()})
+        for given, digest in ((first, "sha256:a"), (second, "sha256:b"))
+    ]
+    assert names(compare(sweep)) == [f"fixed {words}" for words in expected]
+
+
 def test_by_refuses_to_average_over_models_or_data():
     sweep = [run(seed=0, data="sha256:a"), run(seed=1, data="sha256:b")]
     with pytest.raises(

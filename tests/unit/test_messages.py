@@ -24,6 +24,9 @@ MISSPELT = {
     "experimnt=toy": "Did you mean experiment?",
     "hydra/launchr=ray": "Did you mean hydra/launcher?",
     "hydra.launcher.worker=2": "Did you mean hydra.launcher.workers?",
+    "data.flie=a.csv": "data.file needs data=arrays or data=table or data=text.",
+    "task.class_wieghts=balanced": "task.class_weights needs task=classification.",
+    "optimizer.centered=true": "optimizer.centered needs optimizer=rmsprop.",
 }
 DEFAULTS = {
     "a mapping": "defaults: {config: 3}\n",
@@ -45,6 +48,36 @@ def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path, word, question, s
     ended = train(tmp_path, *sweep, "data=digits", "tracking=none", word)
     assert (ended.status, ended.err.splitlines()[-1]) == (1, question)
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [
+        (["data=table", "data.flie=a.csv"], "Did you mean data.file?"),
+        (["data=table", "data.taget=y"], "Did you mean data.target?"),
+        (["task=classification", "task.class_wieghts=balanced"], "Did you mean task.class_weights?"),
+        (["data=tabel"], "Did you mean data=table?"),
+        (["task=regresion"], "Did you mean task=regression?"),
+    ],
+)
+def test_a_misspelt_key_of_the_chosen_data_or_task(tmp_path, words, question):
+    ended = train(tmp_path, *words)
+    assert (ended.status, ended.err.splitlines()[-1]) == (1, question)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["data=table"], "data.file"),
+        (["data=table", "data.file=a.csv"], "data.target"),
+        (["data=arrays"], "data.file"),
+        (["-m", "data=arrays", "seed=0,1"], "data.file"),
+    ],
+)
+def test_a_key_without_a_default_is_named_whole(tmp_path, words, key):
+    ended = train(tmp_path, *words)
+    assert (ended.status, ended.out) == (1, "")
+    assert f"{key} has no default and must be given: {key}=..." in ended.err
 
 
 def test_preview_asks_as_well(tmp_path):

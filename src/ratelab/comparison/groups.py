@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from ratelab.comparison.results import Result, Status, find_worst
 from ratelab.runtime.clipping import clip_apart
@@ -9,6 +10,14 @@ from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
 _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.validation_size"}
+# What runs did that were recorded before there was a key for it.
+_BEFORE = {
+    "task": "auto",
+    "task._target_": "ratelab.tasks.auto",
+    "schedule.floor": "0.0",
+    "optimizer.clip_norm": "None",
+    "optimizer.decay_on": "all",
+}
 # which config group decides a key, where it is not the key's prefix
 _DECIDED_BY = {"data digest": "data", "validation_size": "data"}
 _DIGEST_LETTERS = 15  # "sha256:" and enough to tell two data sets apart
@@ -87,9 +96,27 @@ def keys_that_vary(results: Sequence[Result]) -> list[str]:
     seen: dict[str, set[str]] = {}
     described = [result.description for result in results]
     for key in dict.fromkeys(key for values in described for key in values):
-        seen[key] = {values.get(key, "") for values in described}
+        seen[key] = {_value(values, key) for values in described}
     varied = [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
-    return [key for key in varied if not _follows_the_seed(key, results)]
+    return [key for key in varied if not _follows_the_seed(key, results) and not _is_way_to(key, results)]
+
+
+def _value(described: Mapping[str, str], key: str) -> str:
+    value = described.get(key, _BEFORE.get(key, ""))
+    # Where a file lies is nothing that a report should tell, nor a difference: its content has a digest.
+    return PurePath(value).name if key == "data.file" else value
+
+
+def _is_way_to(key: str, results: Sequence[Result]) -> bool:
+    """Say whether a key only tells by which way the same data came: another option, file or function."""
+    return key.partition(".")[0] == "data" and not _follows(key, ["data digest"], results)
+
+
+def _follows(key: str, others: Sequence[str], results: Sequence[Result]) -> bool:
+    """Say whether runs that agree in `others` agree in `key`."""
+    described = [result.description for result in results]
+    found = {(tuple(_value(run, other) for other in others), _value(run, key)) for run in described}
+    return len(found) == len({values for values, _ in found})
 
 
 def _follows_the_seed(key: str, results: Sequence[Result]) -> bool:
@@ -107,15 +134,23 @@ def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> li
             setting inside a config group (schedule.decay_rate) tells apart runs that chose the same option.
     """
     if keys is not None:
-        return [" ".join(_word(key, run.description.get(key, "")) for key in keys) for run in results]
+        described = [result.description for result in results]
+        return [" ".join(_word(key, _value(run, key)) for key in keys) for run in described]
     varied = keys_that_vary(results)
     # which settings differ among runs that chose the same option, for only those tell such runs apart
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         for choice, option in result.choices.items():
             alike.setdefault((choice, option), []).append(result)
-    telling = {place: set(keys_that_vary(runs)) for place, runs in alike.items()}
+    telling = {place: _telling(runs) for place, runs in alike.items()}
     return [_name(result, varied, telling) for result in results]
+
+
+def _telling(results: Sequence[Result]) -> set[str]:
+    """Return in which keys runs differ; the digest of their data not, where a key says it in words."""
+    keys = keys_that_vary(results)
+    of_data = [key for key in keys if key.startswith("data.")]
+    return {key for key in keys if key != "data digest" or not _follows(key, of_data, results)}
 
 
 def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str], Collection[str]]) -> str:
@@ -128,13 +163,14 @@ def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str
     """
     words = [result.choices["schedule"]]
     described = result.description
+    known = described.keys() | _BEFORE
     for key in varied:
         # decay_rate is no part of the name where it differs only because cosine has none: "cosine" says so
         head = _DECIDED_BY.get(key, key.partition(".")[0])
-        if key == "schedule" or key not in described:
+        if key == "schedule" or key not in known:
             continue
         if head not in result.choices or head == key or key in telling[head, result.choices[head]]:
-            words.append(_word(key, described[key]))
+            words.append(_word(key, _value(described, key)))
     return " ".join(words)
 
 
@@ -157,7 +193,8 @@ def _implications(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
     """Return what is the same in all runs that agree in `keys`."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault(tuple(result.description.get(key, "") for key in keys), []).append(result)
+        described = result.description
+        groups.setdefault(tuple(_value(described, key) for key in keys), []).append(result)
     differing = {key for runs in groups.values() for key in keys_that_vary(runs)}
     return set(keys_that_vary(results)) - differing
 
@@ -184,7 +221,8 @@ def _replicates(
     newest: dict[tuple[int, tuple[str, ...]], Result] = {}
     for member in members:
         # runs come oldest first: one that was made again takes the place of the one before
-        newest[member.seed, tuple(member.description.get(key, "") for key in rest)] = member
+        described = member.description
+        newest[member.seed, tuple(_value(described, key) for key in rest)] = member
     # the mean of a seed that lacks a run would be one over other settings than that of the next seed
     wanted = {place for _, place in newest}
     by_seed: dict[int, tuple[Result, ...]] = {}

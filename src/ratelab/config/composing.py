@@ -168,9 +168,9 @@ def read_composed(cfg: DictConfig) -> Config:
         keys: Any = [key for key in cfg if key != "hydra"]  # a file may have numbers for keys
         own = OmegaConf.masked_copy(cfg, keys)
         values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue:  # which names the last part of the key alone
-        key = min(OmegaConf.missing_keys(own))
-        raise UserError(f"{key}: must be given, there is no default; add {key}=VALUE.") from None
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise UserError(f"{key} has no default and must be given: {key}=...") from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
     assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -47,7 +48,17 @@ def _suggest_key(error: OmegaConfBaseException) -> str:
     # A key given without its group is as far from its whole name as that is long, so it is looked for first.
     ends = [name for name in known if name.endswith(f".{last}")]
     near = ends[:1] or difflib.get_close_matches(last, known, n=1)
-    return f"Did you mean {above}{dot}{near[0]}?" if near else ""
+    return f"Did you mean {above}{dot}{near[0]}?" if near else _suggest_option(above, last)
+
+
+def _suggest_option(group: str, key: str) -> str:
+    """Return which options of a group have a key, or one that is near it, that the chosen one lacks."""
+    options: dict[str, list[str]] = {}
+    for file in sorted((CONF / group).glob("*.yaml")) if group else ():
+        for known in yaml.safe_load(file.read_text()):
+            options.setdefault(known, []).append(f"{group}={file.stem}")
+    near = difflib.get_close_matches(key, options, n=1)
+    return f"{group}.{near[0]} needs {' or '.join(options[near[0]])}." if near else ""
 
 
 def _keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

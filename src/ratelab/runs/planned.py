@@ -78,7 +78,7 @@ class PlannedRun:
     def job(self) -> Job:
         """What training needs; see `job_of` for what may be wrong with it."""
         job = job_of(self.config)
-        if self.data_digest not in (None, job.data.digest):
+        if self.data_digest is not None and self.data_digest != job.data.digest:
             # What was recorded as the digest of the run would be that of other data.
             raise UserError(
                 f"data: {self.config.data.target} must give the same data at every call, and gave others to "

@@ -228,6 +228,20 @@ def test_own_models_that_do_not_fit_the_task_are_refused(keras, make, build, mes
         Program(job_of(data, auto(data.train.targets, data.classes), build))
 
 
+def test_a_token_that_an_embedding_has_no_row_for_is_refused(keras):
+    """XLA would take another row and say nothing."""
+    data = reviews()
+    data.train.inputs[200, 3] = WORDS
+    with pytest.raises(UserError, match=rf"model: Sequential, .* = {WORDS} is not in \[0, {WORDS}\)"):
+        Program(job_of(data, auto(data.train.targets, 2), with_flat_rows))
+
+
+def with_flat_rows(shape, outputs):
+    from keras.layers import Flatten
+
+    return of_tokens(Flatten())
+
+
 def small_images():
     """Four batches of coloured images, of three classes."""
     random = np.random.default_rng(6)

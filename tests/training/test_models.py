@@ -49,3 +49,28 @@ def test_softmax_starts_from_a_standard_normal_or_from_zero(tensorflow):
 def test_bad_arguments_are_refused_before_keras_is_asked(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras, which numpy 2 warns of
+def test_a_transformer_that_is_kept_gives_the_same_when_it_is_loaded(tensorflow, tmp_path):
+    import keras
+
+    model = models.transformer((6,), 11, layers=1, width=8, heads=2)
+    model.save(tmp_path / "kept.keras")
+    loaded = keras.saving.load_model(tmp_path / "kept.keras")
+    tokens = np.random.default_rng(0).integers(0, 11, (3, 6))
+    np.testing.assert_array_equal(loaded(tokens), model(tokens))
+
+
+def test_positions_add_a_learned_vector_for_each_place(tensorflow):
+    from ratelab.layers import Positions
+
+    layer = Positions()
+    rows = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    added = np.asarray(layer(rows)) - rows
+    [vectors] = layer.trainable_variables
+    assert vectors.shape == (3, 4)
+    np.testing.assert_allclose(added, np.broadcast_to(vectors, (2, 3, 4)), rtol=1e-4, atol=1e-6)
+    again = Positions.from_config(layer.get_config())
+    again.build((None, 3, 4))
+    assert again.trainable_variables[0].shape == (3, 4)

@@ -482,7 +482,7 @@ REFUSED = [
     (partial(graph, lambda x: of_layers("Dense(10, 'softmax')")(x)), "must return logits"),
     (partial(of_class, softmax_when_it_judges), "must return logits"),
     # inputs
-    (two_inputs, "must have one input, a batch of images, got 2: "),
+    (two_inputs, "must have one input, a batch of examples, got 2: "),
     (
         partial(of_layers, "Flatten(), Dense(10)", "(4, 16)"),
         r"as \(8, 8\) or \(64,\), got shape \(None, 4, 16\)",
@@ -505,8 +505,14 @@ REFUSED = [
     (partial(of_layers, "Dense(10), Lambda(lambda x: ops.mean(x, 0))"), r"got \(10,\)"),
     (partial(of_layers, "Dense(10), Lambda(lambda x: ops.mean(x, 0, keepdims=True))"), r"got \(1, 10\)"),
     (partial(of_class, lambda net, x, training: None), "got NoneType"),
-    (partial(of_layers, "Dense(10), Lambda(lambda x: x - ops.mean(x, 0))"), "depends on the other images"),
-    (partial(of_layers, "Dense(10), Softmax(axis=0)"), "depends on the other images|must return logits"),
+    (
+        partial(of_layers, "Dense(10), Lambda(lambda x: x - ops.mean(x, 0))"),
+        "depends on the others of its",
+    ),
+    (
+        partial(of_layers, "Dense(10), Softmax(axis=0)"),
+        "depends on the others of its|must return logits",
+    ),
     (partial(of_layers, "Masking(), Dense(10)"), "its output has a mask"),
     # chance
     (partial(of_layers, "Dense(10), Lambda(lambda x: x + np.random.normal())"), "or on chance, when it does"),
@@ -528,7 +534,7 @@ REFUSED = [
     # what their code raises
     (
         partial(of_class, lambda net, x, training: net.missing),
-        r"Net, given pixels .* raised AttributeError: ",
+        r"Net, given inputs .* raised AttributeError: ",
     ),
 ]
 

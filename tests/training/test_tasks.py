@@ -24,7 +24,7 @@ def dataset(inputs, targets, classes=None):
     train, rest = STEPS * BATCH, 70
     parts = [slice(0, train), slice(train, train + rest), slice(train + rest, None)]
     whole = Split(inputs, targets)
-    return Dataset("own", classes, None, *(whole[part] for part in parts), "sha256:own")
+    return Dataset(classes, None, *(whole[part] for part in parts), "sha256:own")
 
 
 def numbers(outputs=2):

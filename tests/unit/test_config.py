@@ -77,7 +77,7 @@ def refusal(*overrides):
 
 
 def test_a_key_without_a_default_is_named_whole():
-    assert refusal("data=table") == "data.file: must be given, there is no default; add data.file=VALUE."
+    assert refusal("data=table") == "data.file has no default and must be given: data.file=..."
     assert refusal("data=table", "data.file=a.csv").startswith("data.target: must be given")
 
 

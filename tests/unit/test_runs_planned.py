@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,23 @@ def test_what_travels_holds_neither_arrays_nor_the_composed_configuration(count)
     assert arrived.job.seed == arrived.job.seed == 5
     assert count == ["job_of", "job_of"]
     assert "job" in vars(run)  # the one that stayed still has its own
+
+
+def test_data_that_are_others_where_the_run_is_trained_are_refused(monkeypatch):
+    run = plan(cfg())
+    travels, job_of = pickle.dumps(run), planned.job_of
+
+    def drawn_anew(config):
+        job = job_of(config)
+        return replace(job, data=replace(job.data, digest="sha256:other"))
+
+    monkeypatch.setattr(planned, "job_of", drawn_anew)
+    arrived = pickle.loads(travels)  # noqa: S301 - our own
+    further = pickle.loads(pickle.dumps(arrived))  # noqa: S301 - our own
+    for one in (arrived, further):  # a worker sends its runs back, made or not
+        with pytest.raises(UserError, match=r"ratelab.data.digits must give the same data at every call"):
+            _ = one.job
+    assert plan(cfg()).job.data.digest == "sha256:other"  # nothing to compare with where it is planned
 
 
 def test_a_run_is_of_what_it_was_planned_from_whatever_hydra_adds_to_its_own_part():

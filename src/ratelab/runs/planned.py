@@ -54,7 +54,7 @@ class PlannedRun:
     """One run: its configuration, its labels, its job. Made once and handed on, to the workers as well.
 
     Neither the job (arrays, functions) nor the composed configuration travels to another process. There the
-    job is made anew, once, when it is first asked for.
+    job is made anew, once, when it is first asked for; the digest of its data must be that of the plan.
 
     Attributes:
         number: of the run in its sweep, from 0.
@@ -63,6 +63,7 @@ class PlannedRun:
         directory: what relative paths started from.
         environment: variables that Hydra sets for the run.
         composed: what Hydra composed, with its own part; None in another process.
+        data_digest: of the data that were planned with, in another process; None where the job was planned.
     """
 
     number: int
@@ -71,11 +72,20 @@ class PlannedRun:
     directory: Path
     environment: tuple[tuple[str, str], ...] = ()
     composed: DictConfig | None = field(default=None, compare=False, repr=False)
+    data_digest: str | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def job(self) -> Job:
         """What training needs; see `job_of` for what may be wrong with it."""
-        return job_of(self.config)
+        job = job_of(self.config)
+        if self.data_digest is not None and self.data_digest != job.data.digest:
+            # What was recorded as the digest of the run would be that of other data.
+            raise UserError(
+                f"data: {self.config.data.target} must give the same data at every call, and gave others to "
+                "the process that trains; draw from a generator with a seed, such as "
+                "numpy.random.default_rng(0), and leave files as they are while runs go on."
+            )
+        return job
 
     @property
     def name(self) -> str:
@@ -103,7 +113,8 @@ class PlannedRun:
         return self.composed is not None and _own_values(self.composed) == _own_values(cfg)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"composed": None}
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return own | {"composed": None, "data_digest": self.data_digest or self.job.data.digest}
 
 
 def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) -> PlannedRun:

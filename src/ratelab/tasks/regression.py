@@ -40,7 +40,7 @@ def regression(targets: Targets, classes: int | None = None) -> Task:
         loss=_squared_error,
         metrics={
             "rmse": Metric(_squared_error, False, spread, lambda mean, _: math.sqrt(mean)),
-            "r2": Metric(_squared_error, True, 0.0, _explain_variance),
+            "r2": Metric(_squared_error, True, 0.0, _ExplainedVariance()),
         },
         judge="rmse",
         output_shape=targets.shape[1:],
@@ -55,7 +55,15 @@ def _squared_error(targets: Any, outputs: Any) -> Any:
     return mean_of_rest(tf.math.squared_difference(outputs, targets))
 
 
-def _explain_variance(mean: float, targets: Targets) -> float:
-    """Return 1 - mean / variance; of targets that are all the same nothing can be explained: nan."""
-    variance = deviation(targets) ** 2
-    return 1 - mean / variance if variance else np.nan
+class _ExplainedVariance:
+    """Gives R2, 1 - mean squared error / variance; nan of targets that are all the same."""
+
+    def __init__(self) -> None:
+        self._targets: Targets | None = None
+        self._variance = np.nan
+
+    def __call__(self, mean: float, targets: Targets) -> float:
+        # Every epoch asks for the same split, and the variance of a million targets takes 10 ms.
+        if targets is not self._targets:
+            self._targets, self._variance = targets, deviation(targets) ** 2
+        return 1 - mean / self._variance if self._variance else np.nan

@@ -81,11 +81,11 @@ def _check_inputs(model: Any, data: Dataset) -> None:
                 f"model: the size of its batch must be open, it is fixed to {tensor.shape[0]}; give "
                 "keras.Input a shape and no batch_size."
             )
-        # Pixels are given as fractions from 0 to 1: as whole numbers nearly all of them would be 0.
+        # Pixels, for one, are given as fractions from 0 to 1: as whole numbers nearly all would be 0.
         if "float" not in tensor.dtype and _are_fractions(data):
             raise UserError(
-                f"model: its input must be floating, as the inputs of this data are, got {tensor.dtype}; "
-                "convert them inside of the model."
+                f"model: its input must be floating, as what it is given, got {tensor.dtype}; convert it "
+                "inside of the model."
             )
 
 

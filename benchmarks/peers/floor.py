@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from train_step import BATCH_SIZE, CLASSES, FLOOR_BATCHES, PIXELS
+from peers.steps import BATCH_SIZE, CLASSES, PIXELS
+from peers.steps_floor import FLOOR_BATCHES
 
 SCHEDULES = 3
 LAYOUTS = ("rows", "columns", "both")

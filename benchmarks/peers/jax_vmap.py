@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from train_step import BATCH_SIZE, CLASSES, DECAY_RATE, DECAY_STEPS, LEARNING_RATE, PIXELS, read_workload
+from peers.steps import BATCH_SIZE, CLASSES, DECAY_RATE, DECAY_STEPS, LEARNING_RATE, PIXELS, read_workload
 
 SCHEDULES = 3
 
@@ -107,7 +107,7 @@ def measure(scan: Any, devices: int, seeds: int, epochs: int, *, quick: bool) ->
     run = jax.pmap(scan, in_axes=(0, 0, 0, 0, None))
     work = read_workload(quick=quick)
     put = jax.pmap(lambda *arrays: arrays)  # onto the devices, or the second epoch would compile once more
-    data = put(*(np.stack([array] * devices) for array in (work.images, work.labels)))
+    data = put(*(np.stack([array] * devices) for array in (work.inputs.reshape(-1, PIXELS), work.targets)))
     rngs = [np.random.default_rng(seed) for seed in range(seeds)]
     shape = devices, seeds // devices, SCHEDULES, CLASSES
     drawn = [rng.standard_normal((CLASSES, PIXELS), dtype=np.float32) for rng in rngs]
@@ -117,7 +117,7 @@ def measure(scan: Any, devices: int, seeds: int, epochs: int, *, quick: bool) ->
     for epoch in range(1 + epochs):
         if epoch == 1:
             begin = time.perf_counter()
-        order = draw_order(rngs, devices, len(work.labels))
+        order = draw_order(rngs, devices, len(work.targets))
         now = rates(epoch * work.steps, work.steps)
         state, values = run(*data, state, order, now)
         losses = np.asarray(values)

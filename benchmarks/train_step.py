@@ -332,7 +332,7 @@ def main() -> int:
     for model in options.model:
         names = [name for name in options.only if model in CONTESTANTS[name].models]
         results, without = measure(model, names, rounds, quick=options.quick)
-        print("", *table(model, results), sep="\n", flush=True)
+        print("", *table(model, results), sep="\n")
         print(*(f"{CONTESTANTS[name].title}: {reason}" for name, reason in without.items()), sep="\n")
         report[model] = {"results": {name: asdict(one) for name, one in results.items()}, "without": without}
     print("x floor: times the faster floor. x ratelab: how many times as long as ratelab's step.")

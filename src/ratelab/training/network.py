@@ -11,10 +11,6 @@ from ratelab.optimizers.rule import Weight
 from ratelab.training.models_accepted import input_shape, list_layers
 from ratelab.validation.blame import blame
 
-# From so many examples in a batch and units in a layer on, Keras' own product is the faster for a run alone.
-LARGE_BATCH = 100
-WIDE = 32
-
 __all__ = ["Network"]
 
 
@@ -27,17 +23,16 @@ class Network:
     Args:
         model: maps a batch of inputs to outputs.
         scale: of the inputs, as in `Dataset`.
-        stacked: whether it will be called for several runs at once.
 
     Attributes:
         model: as given.
     """
 
-    def __init__(self, model: Any, scale: float | None, *, stacked: bool = False) -> None:
+    def __init__(self, model: Any, scale: float | None) -> None:
         import keras
 
         self.model = model
-        self._scale, self._shape, self._stacked = scale, input_shape(model) or (), stacked
+        self._scale, self._shape = scale, input_shape(model) or ()
         self._form = getattr(model, "input", None)
         # The very type: a subclass may compute something else.
         dense = [layer for layer in list_layers(model) if type(layer) is keras.layers.Dense and layer.built]
@@ -104,7 +99,7 @@ class Network:
         # subclassed model would not be told that this is training, and drop nothing.
         with (
             keras.StatelessScope(state, collect_losses=True) as scope,
-            _products_along_rows(self._dense, stacked=self._stacked),
+            _products_along_rows(self._dense),
             blame(f"model: {type(model).__name__}, given inputs of shape {tuple(inputs.shape)},"),
         ):
             outputs = model(given, training=training)
@@ -123,30 +118,15 @@ class Network:
 
 
 @contextlib.contextmanager
-def _products_along_rows(layers: Sequence[Any], *, stacked: bool) -> Iterator[None]:
+def _products_along_rows(layers: Sequence[Any]) -> Iterator[None]:
     """Let dense layers compute the same by other products, inside of the block."""
-    call = _call_along_rows if stacked else _call_along_long_rows
     for layer in layers:
-        layer.call = partial(call, layer)
+        layer.call = partial(_call_along_rows, layer)
     try:
         yield
     finally:
         for layer in layers:
             del layer.call
-
-
-def _call_along_long_rows(layer: Any, inputs: Any, training: bool | None = None) -> Any:
-    """Return the same by the product that is the faster for a run alone: 3 to 11 % of a step of an MLP.
-
-    In a stack the units of all runs are the rows of one product, so there they are always long. What has no
-    activation is a head, whose turn the loss cancels.
-    """
-    from keras import activations
-
-    hidden = layer.activation is not activations.linear
-    large = hidden and inputs.shape[0] >= LARGE_BATCH and layer.units >= WIDE
-    call = type(layer).call if large else _call_along_rows
-    return call(layer, inputs, training=training)
 
 
 def _call_along_rows(layer: Any, inputs: Any, training: bool | None = None) -> Any:

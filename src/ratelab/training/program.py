@@ -60,7 +60,7 @@ class Program:
             raise CannotStack
         self.by_example = is_by_example(model)
         self.xla = gains_from_xla(model) if job.xla is None else job.xla
-        self._network = Network(model, job.data.scale, stacked=size > 1)
+        self._network = Network(model, job.data.scale)
         self._trial = Trial(self._network, job.data, job.task)
         self._trial.check_model()
         check_repeats(build, model)

@@ -78,7 +78,7 @@ def refusal(*overrides):
 
 def test_a_key_without_a_default_is_named_whole():
     assert refusal("data=table") == "data.file has no default and must be given: data.file=..."
-    assert refusal("data=table", "data.file=a.csv").startswith("data.target: must be given")
+    assert refusal("data=table", "data.file=a.csv").startswith("data.target has no default")
 
 
 # What is in conf/

@@ -42,10 +42,10 @@ import mlflow.store.tracking.sqlalchemy_store  # the children need not wait for 
 from ratelab.tracking import prepare_store
 
 killed = 0
-for number, uri in enumerate(sys.argv[1:]):
+for number, uri in enumerate(sys.argv[2:]):
     child = os.fork()
     if not child:
-        prepare_store(uri, Path("/nowhere"), "ratelab")
+        prepare_store(uri, Path(sys.argv[1]), "ratelab")
         os._exit(0)
     time.sleep(0.05 + 0.2 * number)
     os.kill(child, signal.SIGKILL)
@@ -123,7 +123,7 @@ def test_a_first_start_killed_between_two_of_its_steps_is_finished_by_the_next(
 @pytest.mark.faults
 def test_a_first_start_killed_at_any_of_twenty_moments_is_finished_by_the_next(make_database, tmp_path):
     uris = [make_database() for _ in range(20)]
-    killed = subprocess.check_output([sys.executable, "-c", KILLED_STARTS, *uris], text=True)
+    killed = subprocess.check_output([sys.executable, "-c", KILLED_STARTS, tmp_path, *uris], text=True)
     assert int(killed) >= 5, "few kills fell into the start: the test proves little"
     for uri in uris:
         assert_works(uri, tmp_path)

@@ -194,8 +194,8 @@ def test_what_will_pass_is_told_from_what_will_not(uri: str, text: str, expected
 def test_a_full_disk_of_the_driver_and_a_lost_connection_will_pass() -> None:
     from sqlalchemy.exc import OperationalError, ProgrammingError
 
-    class DiskFull(Exception):  # noqa: N818 - psycopg's name
-        pass
+    class DiskFull(Exception):  # noqa: N818 - psycopg's name, which is all that is looked at
+        """As psycopg.errors.DiskFull."""
 
     assert will_pass("postgresql://h/d", OperationalError("INSERT", {}, DiskFull("could not extend file")))
     assert not will_pass("postgresql://h/d", ProgrammingError("INSERT", {}, Exception("no such column")))

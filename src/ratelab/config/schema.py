@@ -22,6 +22,7 @@ from ratelab.validation import (
     explain,
     unknown_key,
 )
+from ratelab.validation.sizes import Size
 
 SEED_LIMIT = 2**32
 PATHS = ("dir", "file")  # arguments of a function of data that are files; relative ones are made absolute
@@ -39,12 +40,6 @@ def _check_name(text: str) -> str:
     if not text.strip() or not text.isprintable() or len(text.encode()) > LONGEST_NAME:
         raise PydanticCustomError("name", f"must be 1 to {LONGEST_NAME} bytes of printable text")
     return text
-
-
-def _check_part(size: float) -> float:
-    if not (0 < size < 1 or (isinstance(size, int) and size > 0)):
-        raise PydanticCustomError("part", "must be a whole number greater than 0, or a part between 0 and 1")
-    return size
 
 
 class _Strict(BaseModel):
@@ -94,7 +89,7 @@ class Config(_Strict):
     epochs: Count
     batch_size: Count
     learning_rate: Rate
-    validation_size: Annotated[int | float, AfterValidator(_check_part)] | None
+    validation_size: Size | None
     test: bool
     print_schedule: bool
     allow_targets: list[str]

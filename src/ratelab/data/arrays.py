@@ -13,9 +13,10 @@ from ratelab.data.accepting import assemble
 from ratelab.data.conversion import Array, pieces, to_inputs, to_targets
 from ratelab.data.datasets import Dataset
 from ratelab.data.reading import find_file
-from ratelab.data.sizes import PART, Seed, Size, count_of
+from ratelab.data.sizes import PART, Seed, count_of
 from ratelab.data.splitting import cut
 from ratelab.validation import UserError, checked
+from ratelab.validation.sizes import Size
 
 WHOLE = ("x", "y")
 NEEDED = ("x_train", "y_train", "x_test", "y_test")

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from ratelab.validation import UserError
 
@@ -17,14 +16,6 @@ TRAINING_EXAMPLES = {
 
 PART = 0.15  # of the examples, for validation and for the test, where nothing is said
 
-
-def _check_size(size: int | float) -> int | float:
-    if not (0 < size < 1 or (isinstance(size, int) and size >= 1)):
-        raise PydanticCustomError("size", "must be a number of examples, or a part of them between 0 and 1")
-    return size
-
-
-Size = Annotated[int | float, AfterValidator(_check_size)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

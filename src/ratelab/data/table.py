@@ -12,9 +12,10 @@ from ratelab.data.columns import encode, is_number, labels_of, place, refuse_mix
 from ratelab.data.conversion import Array
 from ratelab.data.datasets import Dataset
 from ratelab.data.frames import check_columns, read_frame
-from ratelab.data.sizes import PART, Seed, Size
+from ratelab.data.sizes import PART, Seed
 from ratelab.data.splitting import cut
 from ratelab.validation import UserError, checked
+from ratelab.validation.sizes import Size
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,9 @@ import numpy as np
 from ratelab.data.accepting import assemble
 from ratelab.data.datasets import Dataset
 from ratelab.data.reading import find_file
-from ratelab.data.sizes import PART, Size, counts_of
+from ratelab.data.sizes import PART, counts_of
 from ratelab.validation import Count, UserError, checked
+from ratelab.validation.sizes import Size
 
 LARGEST_BYTE = 256
 REMEDY = "Give a text in UTF-8, or leave data.file out for the one that comes with Python."

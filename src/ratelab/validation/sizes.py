@@ -3,13 +3,26 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from ratelab.validation import UserError
 
 MOST_WEIGHTS = 1_000_000_000
 BYTES_A_WEIGHT = 16  # the weight, its gradient, and the two numbers that Adam keeps
 
-__all__ = ["count_mlp_weights", "refuse_weights"]
+__all__ = ["Size", "count_mlp_weights", "refuse_weights"]
+
+
+def _check_size(size: float) -> float:
+    if not (0 < size < 1 or (isinstance(size, int) and size >= 1)):
+        raise PydanticCustomError("size", "must be a number of examples, or a part of them between 0 and 1")
+    return size
+
+
+Size = Annotated[int | float, AfterValidator(_check_size)]
 
 
 def count_mlp_weights(input_shape: Sequence[int], hidden: Sequence[int], outputs: int) -> int:

@@ -84,8 +84,9 @@ def test_a_single_run_is_planned_once_and_its_store_prepared_once(tmp_path, coun
 @pytest.mark.parametrize(
     ("words", "runs", "compositions"),
     [
-        (["schedule=fixed", "seed=0,1,2"], 3, 1),  # jobs that choose the same options share one
-        (["schedule=fixed,staircase", "seed=0,1"], 4, 2),
+        (["schedule=fixed", "seed=0,1,2"], 3, 1),  # jobs that differ in values alone share one
+        (["schedule=fixed,staircase", "seed=0,1"], 4, 1),  # or in options into which nothing else reaches
+        (["schedule=fixed", "allow_targets=[mine],[yours]", "seed=0,1"], 4, 2),
     ],
 )
 def test_each_run_of_a_sweep_is_composed_once_and_planned_once(

@@ -167,19 +167,16 @@ def read_composed(cfg: DictConfig) -> Config:
         UserError: naming what is wrong.
     """
     try:
-        keys: Any = [key for key in cfg if key != "hydra"]  # a file may have numbers for keys
-        own = OmegaConf.masked_copy(cfg, keys)
-        values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+        values = {str(key): _resolve(cfg, key) for key in cfg if key != "hydra"}
     except MissingMandatoryValue as error:
         key = error.full_key
         raise UserError(f"{key} has no default and must be given: {key}=...") from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from None
-    assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict
     try:
-        return read({str(key): value for key, value in values.items()})
+        return read(values)
     except UserError as error:
-        raise UserError(f"{error}{_explain_text(own, str(error))}") from None
+        raise UserError(f"{error}{_explain_text(cfg, str(error))}") from None
 
 
 def overrides_of(hydra: Any) -> tuple[str, ...]:
@@ -190,9 +187,17 @@ def overrides_of(hydra: Any) -> tuple[str, ...]:
     return tuple(map(str, words))
 
 
-def _explain_text(own: DictConfig, refusal: str) -> str:
+def _resolve(cfg: DictConfig, key: Any) -> Any:
+    """Return the plain value of a key; a file may have numbers for keys."""
+    value = cfg[key]
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+
+
+def _explain_text(cfg: DictConfig, refusal: str) -> str:
     """Say how a number comes from the environment, where the refusal is about a text that came from there."""
-    written = flatten(cast("dict[str, Any]", OmegaConf.to_container(own, resolve=False)))
+    written = flatten(cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False)))
     for key, value in written.items():
         name = key.rpartition(".")[2]
         if f"{name} must be" in refusal and str(value).startswith("${oc.env:"):

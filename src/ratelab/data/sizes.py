@@ -1,18 +1,21 @@
-"""How many examples the built-in sets have, known without loading them, and what a split may ask for."""
+"""What is known of the built-in sets without loading them, and what a split may ask for."""
 
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
+from ratelab.data.datasets import Dataset, Split
 from ratelab.validation import UserError
 
-# Before validation takes its part.
-TRAINING_EXAMPLES = {
-    "ratelab.data.digits": 1_500,
-    "ratelab.data.fashion_mnist": 60_000,
-    "ratelab.data.mnist": 60_000,
-    "ratelab.data.mnist1d": 4_000,
+# Before validation takes its part; the shape and the type of an example. Each has ten classes.
+BUILT_IN = {
+    "ratelab.data.digits": (1_500, (8, 8), np.uint8),
+    "ratelab.data.fashion_mnist": (60_000, (28, 28), np.uint8),
+    "ratelab.data.mnist": (60_000, (28, 28), np.uint8),
+    "ratelab.data.mnist1d": (4_000, (40,), np.float32),
 }
+CLASSES = 10
 
 PART = 0.15  # of the examples, for validation and for the test, where nothing is said
 
@@ -31,7 +34,18 @@ def training_examples(target: str) -> int | None:
     >>> training_examples("ratelab.data.mnist"), training_examples("mine.data")
     (60000, None)
     """
-    return TRAINING_EXAMPLES.get(target)
+    return BUILT_IN[target][0] if target in BUILT_IN else None
+
+
+def outline(target: str) -> Dataset:
+    """Return a data set that has the form of a built-in one, and an empty example of each class.
+
+    >>> outline("ratelab.data.mnist").train.inputs.shape
+    (10, 28, 28)
+    """
+    _, shape, kind = BUILT_IN[target]
+    split = Split(np.zeros((CLASSES, *shape), kind), np.arange(CLASSES, dtype=np.int32))
+    return Dataset(CLASSES, 1.0 if kind == np.uint8 else None, split, split, split, digest="")
 
 
 def count_of(size: int | float, examples: int, name: str) -> int:

@@ -81,7 +81,8 @@ def _load_data(target: str, validation_size: float | None) -> Dataset:
     if supplied and not targets.takes(function, "validation_size"):
         raise UserError(
             f"validation_size: {data.target} makes its validation split itself and takes no such argument, "
-            f"got {validation_size}; leave it out, or set validation_size=null."
+            f"got {validation_size}; set validation_size=null, or name your function in a file of its own "
+            "(docs/your_own_data.md)."
         )
     made = targets.call(function, arguments, supplied)
     # What ours return they have looked at; to read a memory map twice takes a second a gigabyte.

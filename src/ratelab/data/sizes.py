@@ -1,12 +1,13 @@
 """What is known of the built-in sets without loading them, and what a split may ask for."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, WrapValidator
 
 from ratelab.data.datasets import Dataset, Split
-from ratelab.validation import UserError
+from ratelab.validation import Count, UserError
 
 # Before validation takes its part; the shape and the type of an example. Each has ten classes.
 BUILT_IN = {
@@ -20,6 +21,14 @@ CLASSES = 10
 PART = 0.15  # of the examples, for validation and for the test, where nothing is said
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _allow_part(size: Any, check: Callable[[Any], Any]) -> Any:
+    return size if isinstance(size, float) and 0 < size < 1 else check(size)
+
+
+# A number of examples, or a part of them.
+HeldOut = Annotated[Count, WrapValidator(_allow_part)]
 
 
 def training_examples(target: str) -> int | None:
@@ -48,6 +57,15 @@ def outline(target: str) -> Dataset:
     return Dataset(CLASSES, 1.0 if kind == np.uint8 else None, split, split, split, digest="")
 
 
+def as_count(size: int | float, examples: int) -> int:
+    """Return how many of the examples that are, at least one.
+
+    >>> as_count(0.25, 10), as_count(3, 10)
+    (2, 3)
+    """
+    return size if isinstance(size, int) else max(1, round(size * examples))
+
+
 def count_of(size: int | float, examples: int, name: str) -> int:
     """Return how many of the examples a split gets: at least one, and not all.
 
@@ -57,7 +75,7 @@ def count_of(size: int | float, examples: int, name: str) -> int:
     >>> count_of(0.15, 10, "test_size"), count_of(3, 10, "test_size")
     (2, 3)
     """
-    count = size if isinstance(size, int) else max(1, round(size * examples))
+    count = as_count(size, examples)
     if count >= examples:
         raise UserError(
             f"data.{name} must leave examples for training, at most {max(examples - 1, 0)} of {examples}, "

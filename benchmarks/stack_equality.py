@@ -55,7 +55,7 @@ def train(stacks: Iterable[Stack]) -> tuple[dict[int, np.ndarray], dict[int, flo
             if isinstance(event, Epoch):
                 losses.setdefault(event.number, []).append(event.chunk.train_loss)
             elif isinstance(event, Ended):
-                accuracies[event.number] = event.test[1]
+                accuracies[event.number] = event.test["accuracy"]
     return {number: np.concatenate(parts) for number, parts in losses.items()}, accuracies
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ratelab.validation import Count, Fraction, UserError, checked
-from ratelab.validation.sizes import count_mlp_weights, refuse_weights
+from ratelab.validation import Count, Fraction, checked
+from ratelab.validation.fitting import check_cnn, check_mlp, check_softmax, check_transformer
 
 Shape = tuple[int, ...]
 Units = Annotated[int, Field(gt=0, le=1_000_000)]
@@ -34,6 +34,7 @@ def softmax(input_shape: Shape, outputs: Count, *, start: Literal["normal", "zer
     References:
         MNIST for ML beginners, the tutorial of TensorFlow 1.
     """
+    check_softmax(input_shape, outputs)
     import keras
 
     # Logits of such size are wrong with confidence at first, but the tutorial starts so, and its curves are
@@ -70,7 +71,7 @@ def mlp(
     References:
         He et al. 2015, arXiv 1502.01852 (the initial weights); Srivastava et al. 2014, Dropout.
     """
-    refuse_weights("mlp: hidden", count_mlp_weights(input_shape, hidden, outputs))
+    check_mlp(input_shape, outputs, hidden)
     import keras
 
     layers = [keras.Input(input_shape), keras.layers.Flatten()]
@@ -109,16 +110,9 @@ def cnn(
     References:
         LeCun et al. 1998, Gradient-based learning applied to document recognition.
     """
-    if not 1 <= len(input_shape) <= 4:
-        raise UserError(f"cnn: examples must have 1 to 4 axes, got {len(input_shape)}: {tuple(input_shape)}.")
+    check_cnn(input_shape, outputs, filters)
     # Sequences and images come without the axis of channels that convolutions want.
     shape = (*input_shape, 1) if len(input_shape) < 3 else input_shape
-    halvings = min(shape[:-1]).bit_length() - 1
-    if len(filters) > halvings:
-        raise UserError(
-            f"cnn: filters must be at most {halvings} for examples of {tuple(input_shape)}, each convolution "
-            f"halves them, got {len(filters)}."
-        )
     import keras
 
     axes = len(shape) - 1
@@ -165,14 +159,7 @@ def transformer(
     References:
         Vaswani et al. 2017, arXiv 1706.03762; Xiong et al. 2020, arXiv 2002.04745 (the norm before).
     """
-    if len(input_shape) != 1:
-        raise UserError(
-            f"transformer: examples must be rows of tokens, as data=text has them, got {tuple(input_shape)}."
-        )
-    if width % heads:
-        raise UserError(f"transformer: width must be a multiple of heads, {heads}, got {width}.")
-    [context] = input_shape
-    refuse_weights("transformer: width", (12 * layers * width + 2 * outputs + context) * width)
+    check_transformer(input_shape, outputs, layers, width, heads)
     import keras
 
     from ratelab.layers import Positions

@@ -48,6 +48,7 @@ onload = () => {
   document.getElementById("seen").textContent = JSON.stringify({
     scroll: root.scrollWidth, client: root.clientWidth,
     texts: boxes.map(box => [box.left, box.right, box.height]),
+    tables: [...page.querySelectorAll(".scroll")].map(table => table.scrollWidth - table.clientWidth),
   });
 }
 </script>
@@ -96,3 +97,12 @@ def test_the_page_fits_a_phone_and_a_desktop(kind, width, report, tracker, tmp_p
         assert left >= 0
         assert right <= width
         assert height >= 8  # CSS pixels: legible
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; with it the page is laid out")
+def test_no_table_scrolls_sideways_at_1000_pixels(tracker, tmp_path):
+    made = plain_study(["exponential", "linear_cosine", "noisy_linear_cosine"], seeds=range(8))
+    make_report(made, found(), tracker.uri, tmp_path / "report.html")
+    (tmp_path / "shown").mkdir()
+    seen = measured_in_chromium(tmp_path / "report.html", 1000, tmp_path / "shown")
+    assert seen["tables"] == [0, 0, 0]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelab.comparison import Measured, Result, compare, study, tune
+from ratelab.comparison.outcomes import resolve_task
 from ratelab.validation import UserError
 
 SCHEDULES = st.sampled_from(["fixed", "exponential", "cosine"])
@@ -370,6 +371,29 @@ def test_runs_from_before_there_were_tasks_are_those_of_today():
     assert "fixed: 2 of its runs repeat others; the newest of each counts" in comparison.notes
     tested = compare([*before, *runs("cosine", [1.0, 1.0], choices=chosen, schedule__floor=0.5, **SINCE)])
     assert names(tested) == ["fixed", "cosine schedule.floor=0.0", "cosine schedule.floor=0.5"]
+
+
+def judged_by_accuracy(schedule, values, task, **settings):
+    """Runs on classes, with the choices as a record of them has them."""
+    return runs(schedule, values, choices=resolve_task({"task": task}, "accuracy"), **settings)
+
+
+def test_the_task_that_the_data_chose_and_the_same_by_name_are_one_group():
+    named = {"task___target_": "ratelab.tasks.classification", "task__class_weights": None}
+    chosen = judged_by_accuracy("fixed", [0.5, 0.25], "auto", task___target_="ratelab.tasks.auto")
+    again = judged_by_accuracy("fixed", [0.75, 0.5], "classification", task__label_smoothing=0.0, **named)
+    [group] = compare([*chosen, *again]).groups
+    assert (group.name, group.values) == ("fixed", (0.75, 0.5))
+    smooth = judged_by_accuracy("fixed", [0.5, 0.5], "classification", task__label_smoothing=0.1, **named)
+    assert names(compare([*chosen, *smooth])) == [
+        "fixed task.label_smoothing=0.0",
+        "fixed task.label_smoothing=0.1",
+    ]
+    mine = judged_by_accuracy("fixed", [0.5, 0.5], "mine", task___target_="mine.task")
+    assert names(compare([*chosen, *again, *mine])) == [
+        "fixed task=classification",
+        "fixed task=mine",
+    ]
 
 
 def test_another_way_to_the_same_data_is_no_difference():

@@ -87,12 +87,21 @@ def test_arrays_are_shared_and_cannot_be_written():
                 array[0] = 1
 
 
+def test_a_part_of_the_training_examples_validates():
+    part, whole = digits(validation_size=0.1), digits(validation_size=150)
+    np.testing.assert_array_equal(part.validation.inputs, whole.validation.inputs)
+    assert (len(part.train), part.digest) == (1350, whole.digest)
+    assert len(digits(validation_size=1e-9).validation) == 1
+
+
 @pytest.mark.parametrize(
     ("size", "rule"),
     [
         (0, "must be greater than 0"),
         (-1, "must be greater than 0"),
         (1500, "must be a whole number from 1 to 1499"),
+        (0.9999, "must be a whole number from 1 to 1499"),
+        (1.0, "must be a valid integer"),
         (300.0, "must be a valid integer"),
         (True, "must be a valid integer"),
         (None, "must be a valid integer"),

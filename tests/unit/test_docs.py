@@ -4,6 +4,7 @@ import re
 import shlex
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
 from ratelab.commands.cli import commands
@@ -69,3 +70,16 @@ def test_training_commands_in_the_pages_compose(words):
 
 def test_the_package_has_one_changelog_entry_to_be_released():
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_help_names_every_key_of_data_and_of_tasks_and_no_other():
+    """But the size of the validation split, which is a key of its own as well."""
+    shown = yaml.safe_load((ROOT / "conf" / "config.yaml").read_text())["hydra"]["help"]["template"]
+    keys = {
+        f"{group}.{key}"
+        for group in ("data", "task")
+        for file in (ROOT / "conf" / group).glob("*.yaml")
+        for key in yaml.safe_load(file.read_text()).keys() - {"_target_", "validation_size"}
+    }
+    assert "data.target" in keys
+    assert set(re.findall(r"\b(?:data|task)\.\w+", shown)) == keys

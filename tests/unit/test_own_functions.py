@@ -238,6 +238,12 @@ def optimizer():
 
 def no_model(classes):
     return [].index(classes)
+
+def no_data(*, validation_size):
+    raise LookupError("no such data")
+
+def data():
+    return [(np.eye(40, 4), np.arange(40) % 2)] * 3
 """
 
 
@@ -454,6 +460,37 @@ def test_an_interrupt_of_the_functions_own_is_told_and_one_from_outside_passes(o
 )
 def test_the_other_functions_are_told_of_in_the_same_way(own, name, group, message):
     assert re.search(message, refusal(name, group))
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "key"),
+    [
+        ("branches", "schedule", "decay_steps"),
+        ("no_optimizer", "optimizer", "beta_1"),
+        ("size", "batch", "decay_rate"),
+        ("no_data", "data", "context"),
+    ],
+)
+def test_what_the_file_of_an_option_sets_for_another_function_is_told_with_what_to_do(own, name, group, key):
+    """As `schedule=cosine schedule._target_=mine.ramp` does."""
+    said = refusal(name, group, **{key: 3})
+    assert said.startswith(f"{name}: there is no '{key}'")
+    assert said.endswith(
+        "If the file of an option sets it, name your function in a file of its own (docs/your_own.md)."
+    )
+
+
+def test_data_that_cut_themselves_take_no_validation_size(own):
+    own_data = {"_target_": "own_code.data"}
+    values = {**VALUES, "allow_targets": ["own_code"], "data": own_data}
+    with pytest.raises(UserError) as refused:
+        job_of(read(values))
+    assert str(refused.value) == (
+        "validation_size: own_code.data makes its validation split itself and takes no such argument, "
+        "got 300; set validation_size=null, or name your function in a file of its own "
+        "(docs/your_own_data.md)."
+    )
+    assert len(job_of(read({**values, "validation_size": None})).data.validation) == 40
 
 
 def test_what_the_functions_of_an_optimizer_raise_is_told_as_theirs(own):

@@ -221,6 +221,8 @@ def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
 def test_the_training_examples_are_those_that_validation_leaves():
     [curve], _ = curves(["data=digits", "batch_size=100", "epochs=1", "validation_size=1000"])
     assert len(curve.rates) == 5
+    [curve], _ = curves(["data=digits", "batch_size=100", "epochs=1", "validation_size=0.2"])
+    assert len(curve.rates) == 12
     with pytest.raises(UserError, match="validation_size must leave training examples, got 1500"):
         curves(["data=digits", "validation_size=1500"])
 

@@ -95,7 +95,7 @@ def markdown_cells(made):
     ("form", "shown", "text"),
     [
         (values.TEXT, ("fixed [a]",), "fixed [a]"),
-        (values.WORD, ("all equal",), "all equal"),
+        (values.TEXT, ("all equal",), "all equal"),
         (values.COUNT, (2_750_000.0,), "2,750,000"),
         (values.RUNS, (10, 0), "10"),
         (values.RUNS, (10, 2), "10 (2 diverged)"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ratelab.comparison import Study, Unreadable, study
-from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric
+from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric, resolve_task
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
@@ -149,9 +149,10 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     diverged = run.tags.get("diverged_step")
     status = "diverged" if status == "failed" and diverged else status
     finished = status == "finished"
+    chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
         seed=_integer("seed", run.params.get("seed")),
-        choices={group: run.tags[group] for group in sorted(groups) if group in run.tags},
+        choices=resolve_task(chosen, judge.outcomes.judge),
         settings=dict(run.params),
         data_digest=run.tags.get("data_digest", ""),
         origin={key: run.tags[key] for key in ORIGIN if key in run.tags},

@@ -10,14 +10,18 @@ from ratelab.validation import UserError, unknown_key
 
 # No outcome depends on them, or it is the seed, over which runs are paired.
 _ASIDE = {"seed", "test", "print_schedule", "allow_targets", "data.dir", "data.validation_size"}
-# What runs did that were recorded before there was a key for it.
+# What runs did that have no such key: they were recorded before, or `task=auto` chose for them.
 _BEFORE = {
     "task": "auto",
     "task._target_": "ratelab.tasks.auto",
+    "task.class_weights": "None",
+    "task.label_smoothing": "0.0",
     "schedule.floor": "0.0",
     "optimizer.clip_norm": "None",
     "optimizer.decay_on": "all",
 }
+# Of these, data can have only one.
+_TASKS_OF_DATA = {"auto", "classification", "next_token", "regression"}
 # which config group decides a key, where it is not the key's prefix
 _DECIDED_BY = {"data digest": "data", "validation_size": "data"}
 _DIGEST_LETTERS = 15  # "sha256:" and enough to tell two data sets apart
@@ -98,6 +102,7 @@ def keys_that_vary(results: Sequence[Result]) -> list[str]:
     for key in dict.fromkeys(key for values in described for key in values):
         seen[key] = {_value(values, key) for values in described}
     varied = [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
+    varied = [key for key in varied if not _is_task_of_data(key, seen[key])]
     return [key for key in varied if not _follows_the_seed(key, results) and not _is_way_to(key, results)]
 
 
@@ -105,6 +110,12 @@ def _value(described: Mapping[str, str], key: str) -> str:
     value = described.get(key, _BEFORE.get(key, ""))
     # Where a file lies is nothing that a report should tell, nor a difference: its content has a digest.
     return PurePath(value).name if key == "data.file" else value
+
+
+def _is_task_of_data(key: str, values: Collection[str]) -> bool:
+    """Say whether a key only tells of tasks that follow from the data."""
+    named = {value.removeprefix("ratelab.tasks.") for value in values}
+    return key in {"task", "task._target_"} and named <= _TASKS_OF_DATA
 
 
 def _is_way_to(key: str, results: Sequence[Result]) -> bool:

@@ -11,8 +11,10 @@ from ratelab.validation import UserError, unknown_key
 
 Split = Literal["test", "validation"]
 PREFIXES: dict[Split, str] = {"test": "test", "validation": "val"}  # of the metrics in a store
+# Which task `auto` was: a run says it by what judged.
+CHOSEN = {"accuracy": "classification", "bits_per_character": "next_token", "rmse": "regression"}
 
-__all__ = ["Outcomes", "choose_metric", "find_shared", "sign_of"]
+__all__ = ["Outcomes", "choose_metric", "find_shared", "resolve_task", "sign_of"]
 
 
 class _Direction(BaseModel):
@@ -79,6 +81,22 @@ class Outcomes:
             found.judge,
             {name: Outcome(name, one.higher_is_better, one.worst) for name, one in found.metrics.items()},
         )
+
+
+def resolve_task(choices: Mapping[str, str], judge: str) -> dict[str, str]:
+    """Return the choices of a run with the task that was learned, where `auto` chose it.
+
+    Args:
+        choices: as in `Result`.
+        judge: the metric that judges, by the task.
+
+    >>> resolve_task({"task": "auto"}, "rmse"), resolve_task({"task": "mine"}, "rmse")
+    ({'task': 'regression'}, {'task': 'mine'})
+    """
+    resolved = dict(choices)
+    if choices.get("task") == "auto":
+        resolved["task"] = CHOSEN.get(judge, "auto")
+    return resolved
 
 
 def choose_metric(known: Sequence[Outcomes], metric: str | None) -> tuple[str, Split]:

@@ -5,6 +5,7 @@ import importlib.util
 import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ratelab.config import keras_names
@@ -149,11 +150,28 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], supplied: M
     parameters = signature_of(function).parameters.values()
     names = {parameter.name for parameter in parameters if parameter.kind not in COLLECTING}
     given = {name: value for name, value in supplied.items() if name in names}
+    _refuse_left_over(function, arguments, names - given.keys())
     fitting = {**given, **fit_arguments(function, arguments, given)}
     words = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in fitting.items())
     with blame(f"{function.__module__}.{name_of(function)}({words})"):
         first = [fitting.pop(p.name, p.default) for p in parameters if p.kind is p.POSITIONAL_ONLY]
         return function(*first, **fitting)
+
+
+def _refuse_left_over(
+    function: Callable[..., Any], arguments: Mapping[str, Any], known: AbstractSet[str]
+) -> None:
+    """Raise UserError for an argument that a function of the user's does not have.
+
+    Most often it is one that the chosen option's file sets for a function of ours.
+    """
+    collects = any(one.kind is one.VAR_KEYWORD for one in signature_of(function).parameters.values())
+    foreign = [key for key in arguments if key not in known]
+    if foreign and not collects and function.__module__.partition(".")[0] not in {"keras", "ratelab"}:
+        raise UserError(
+            f"{unknown_key(name_of(function), foreign[0], known)} If the file of an option sets it, name "
+            "your function in a file of its own (docs/your_own.md)."
+        )
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:

@@ -12,8 +12,9 @@ from ratelab.data import idx
 from ratelab.data.datasets import Dataset, Split
 from ratelab.data.fetching import cache_folder, contents
 from ratelab.data.files import FILES
+from ratelab.data.sizes import HeldOut, as_count
 from ratelab.runtime.home import expand_home
-from ratelab.validation import Count, UserError, checked
+from ratelab.validation import UserError, checked
 
 CLASSES = 10
 DIGITS_TEST = 297
@@ -28,13 +29,14 @@ class _Original:
 
 
 @checked
-def mnist(dir: str | None = None, *, validation_size: Count) -> Dataset:  # noqa: A002 - as in data.dir
+def mnist(dir: str | None = None, *, validation_size: HeldOut) -> Dataset:  # noqa: A002 - as in data.dir
     """Return MNIST, 60,000 + 10,000 images of 28x28 pixels; fetched at the first use, verified at every use.
 
     Args:
         dir: a folder of the user's with the four IDX files, raw or .gz; None: the cache, filled from the
             network at the first use.
-        validation_size: how many of the training examples, the first ones, become the validation split.
+        validation_size: how many of the training examples, the first ones, or which part of them,
+            become the validation split.
 
     Returns:
         The data set. Asking again in the same process returns the same arrays.
@@ -54,7 +56,7 @@ def mnist(dir: str | None = None, *, validation_size: Count) -> Dataset:  # noqa
 
 
 @checked
-def fashion_mnist(dir: str | None = None, *, validation_size: Count) -> Dataset:  # noqa: A002 - as in data.dir
+def fashion_mnist(dir: str | None = None, *, validation_size: HeldOut) -> Dataset:  # noqa: A002 - as in data.dir
     """Return Fashion-MNIST, which has the form of MNIST: arguments, result and errors are those of `mnist`.
 
     References:
@@ -68,11 +70,12 @@ def fashion_mnist(dir: str | None = None, *, validation_size: Count) -> Dataset:
 
 
 @checked
-def digits(*, validation_size: Count) -> Dataset:
+def digits(*, validation_size: HeldOut) -> Dataset:
     """Return the 1,797 images of 8x8 pixels that come with scikit-learn, the last 297 as the test split.
 
     Args:
-        validation_size: how many of the 1,500 training examples, the first ones, become the validation split.
+        validation_size: how many of the 1,500 training examples, the first ones, or which part of them,
+            become the validation split.
 
     Raises:
         UserError: for a `validation_size` that leaves nothing to train with.
@@ -94,18 +97,19 @@ def _hold_out(name: str, original: _Original, validation_size: int) -> Dataset:
     return Dataset(CLASSES, original.scale, train, validation, original.test, original.digest)
 
 
-def hold_out(name: str, train: Split, validation_size: int) -> tuple[Split, Split]:
+def hold_out(name: str, train: Split, validation_size: int | float) -> tuple[Split, Split]:
     """Return the training examples without the first ones, and the first ones.
 
     Raises:
         UserError: if nothing is left to train with.
     """
-    if validation_size >= len(train):
+    count = as_count(validation_size, len(train))
+    if count >= len(train):
         raise UserError(
             f"{name}: validation_size must be a whole number from 1 to {len(train) - 1}, "
             f"got {validation_size!r}"
         )
-    return train[validation_size:], train[:validation_size]
+    return train[count:], train[:count]
 
 
 @functools.lru_cache(maxsize=4)

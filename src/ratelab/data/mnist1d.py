@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ratelab.data.datasets import Dataset, Split
 from ratelab.data.images import hold_out
-from ratelab.data.sizes import Seed
-from ratelab.validation import Count, checked
+from ratelab.data.sizes import HeldOut, Seed
+from ratelab.validation import checked
 
 Curve = npt.NDArray[np.float64]
 
@@ -37,13 +37,14 @@ POINTS = 40
 
 
 @checked
-def mnist1d(*, validation_size: Count, data_seed: Seed = 42) -> Dataset:
+def mnist1d(*, validation_size: HeldOut, data_seed: Seed = 42) -> Dataset:
     """Return MNIST-1D, 4,000 + 1,000 examples of 40 numbers in 10 classes, made as in the paper.
 
     A linear model, a perceptron and a convolutional net differ on it as they do not on MNIST.
 
     Args:
-        validation_size: how many of the 4,000 training examples, the first ones, become the validation split.
+        validation_size: how many of the 4,000 training examples, the first ones, or which part of them,
+            become the validation split.
         data_seed: of all that is random in the examples; 42 gives those of the paper's own program.
 
     Raises:

@@ -139,7 +139,7 @@ def _make_pairs(comparison: Comparison) -> Table:
         _column("seeds", "n", values.COUNT, "n"),
         _column("difference", "mean", own.difference, "difference"),
         _column("95 % interval", "95 % interval", own.differences, "low", "high"),
-        _column("method", "", values.WORD, "interval"),
+        _column("method", "", values.TEXT, "interval"),
         _column("p", "", values.P, "p"),
         _column("p (Holm)", "Holm p", values.P, "p_holm"),
         _column("P(first is better)", f"P({better})", values.SHARE, "improvement"),

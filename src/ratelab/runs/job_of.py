@@ -18,13 +18,13 @@ from ratelab.optimizers.of_keras import refuse_keras_object
 from ratelab.runtime import devices
 from ratelab.tasks import Task
 from ratelab.training import Job, momenta_of, rates_of
-from ratelab.validation import UserError
+from ratelab.validation import UserError, signature_of
 from ratelab.validation.blame import blame
-from ratelab.validation.sizes import count_mlp_weights, refuse_weights
+from ratelab.validation.fitting import Problem, check_fit
 
 T = TypeVar("T")
 
-__all__ = ["batches_of", "job_of", "load_data", "make_schedule"]
+__all__ = ["batches_of", "job_of", "load_data", "make_schedule", "make_task"]
 
 
 def job_of(config: Config) -> Job:
@@ -42,11 +42,8 @@ def job_of(config: Config) -> Job:
 
 def _job_of(config: Config) -> Job:
     dataset = load_data(config)
-    task = _make_task(config.task, dataset)
+    task = make_task(config, dataset)
     batches = batches_of(config, len(dataset.train))
-    if config.model.target == "ratelab.models.mlp":  # which would refuse it only after TensorFlow's import
-        hidden, shape = config.model.arguments.get("hidden", ()), dataset.train.inputs.shape[1:]
-        refuse_weights("mlp: hidden", count_mlp_weights(shape, hidden, _outputs(task, dataset)))
     schedule = make_schedule(config, batches.steps)
     optimizer = _make_optimizer(config.optimizer)
     momenta = momenta_of(schedule, batches.steps) if optimizer.numbers_of_momenta is not None else None
@@ -84,7 +81,8 @@ def _load_data(target: str, validation_size: float | None) -> Dataset:
     if supplied and not targets.takes(function, "validation_size"):
         raise UserError(
             f"validation_size: {data.target} makes its validation split itself and takes no such argument, "
-            f"got {validation_size}; leave it out, or set validation_size=null."
+            f"got {validation_size}; set validation_size=null, or name your function in a file of its own "
+            "(docs/your_own_data.md)."
         )
     made = targets.call(function, arguments, supplied)
     # What ours return they have looked at; to read a memory map twice takes a second a gigabyte.
@@ -155,6 +153,33 @@ def _check_kind(kind: type[T], group: str, target: Target, made: Any) -> T:
             f"got {type(made).__name__}; docs/your_own.md shows one."
         )
     return made
+
+
+def make_task(config: Config, dataset: Dataset) -> Task:
+    """Make the task of a configuration, which its model must fit.
+
+    Raises:
+        UserError: if the data are of another task, or a built-in model cannot learn it.
+    """
+    task = _make_task(config.task, dataset)
+    _check_model(config.model, dataset, task)
+    return task
+
+
+def _check_model(model: Target, dataset: Dataset, task: Task) -> None:
+    """Raise UserError if a built-in model does not fit, which a worker would find only with TensorFlow."""
+    if not model.target.startswith("ratelab.models."):
+        return
+    inputs = dataset.train.inputs
+    tokens = dataset.scale is None and inputs.dtype.kind in "iu"
+    outputs, shape = _outputs(task, dataset), inputs.shape[1:]
+    bound = signature_of(targets.locate(model.target)).bind(shape, outputs, **model.arguments)
+    bound.apply_defaults()
+    try:
+        problem = Problem(shape, str(inputs.dtype), tokens, outputs, task.output_shape)
+        check_fit(model.target, bound.arguments, problem)
+    except UserError as error:
+        raise UserError(f"model: {error}") from None
 
 
 def _make_task(target: Target, dataset: Dataset) -> Task:

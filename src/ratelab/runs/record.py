@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ratelab.comparison import Measured, Result, write_value
+from ratelab.comparison.outcomes import resolve_task
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
@@ -154,13 +155,14 @@ def _keep_steps(run: Run, steps: StepsFile) -> Iterator[None]:
 
 def begun_result(planned: PlannedRun) -> Result:
     """Return the result of a run that has just begun: "failed" until it is known better."""
+    judging = description.outcomes_of(planned).judging
     return Result(
         seed=planned.config.seed,
-        choices=planned.labels.choices,
+        choices=resolve_task(planned.labels.choices, judging.metric),
         settings=safe_params(description.params(planned))[0],  # as the store has them
         data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
-        outcome=description.outcomes_of(planned).judging,
+        outcome=judging,
     )
 
 

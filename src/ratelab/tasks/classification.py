@@ -46,8 +46,11 @@ def classification(
     >>> classification(np.int32([0, 1, 1]), 2).outcome
     Outcome(metric='accuracy', higher_is_better=True, worst=0.0)
     """
-    if classes is None:
-        raise UserError("task=classification: the targets of this data are no classes; task=regression is.")
+    if classes is None or targets.ndim != 1:
+        found, other = ("numbers", "regression") if classes is None else ("rows of tokens", "next_token")
+        raise UserError(
+            f"task=classification: the targets of this data are no classes, but {found}; choose task={other}."
+        )
     accuracy = Metric(is_right, ACCURACY.higher_is_better, ACCURACY.worst)
     loss: ByExample = cross_entropy
     in_xla: ByExample = cross_entropy_by_classes

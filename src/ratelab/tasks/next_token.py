@@ -28,9 +28,10 @@ def next_token(targets: Targets, classes: int | None) -> Task:
     Outcome(metric='bits_per_character', higher_is_better=False, worst=1.0)
     """
     if classes is None or targets.ndim != 2:
+        other = "regression" if classes is None else "classification"
         raise UserError(
             "task=next_token: needs rows of tokens as targets, int32 [n, context], as data=text has them, "
-            f"got {targets.dtype} {list(targets.shape)}."
+            f"got {targets.dtype} {list(targets.shape)}; choose task={other}."
         )
     bits = Metric(_cross_entropy_of_rows, False, math.log2(classes), lambda mean, _: mean / math.log(2))
     return Task(

@@ -31,9 +31,10 @@ def regression(targets: Targets, classes: int | None = None) -> Task:
     Outcome(metric='rmse', higher_is_better=False, worst=1.0)
     """
     if classes is not None:
+        kind, other = ("classes", "classification") if targets.ndim == 1 else ("tokens", "next_token")
         raise UserError(
-            f"task=regression: the targets of this data are {classes} classes; with task=classification they "
-            "are learned, or give data with targets in floating point."
+            f"task=regression: the targets of this data are {classes} {kind}; choose task={other}, or give "
+            "data with targets in floating point."
         )
     spread = deviation(targets)
     return Task(

@@ -128,7 +128,10 @@ class Trial:
         outputs, _, penalties = self._network.call(weights, others, inputs, training=training)
         seen, shape = _describe(outputs, len(inputs)), self._task.output_shape
         if shape is not None and seen != str((None, *shape)):
-            raise UserError(f"model: its output must have shape {(None, *shape)}, got {seen}.")
+            raise UserError(
+                f"model: its output must have shape {(None, *shape)}, got {seen}; end it with a layer of "
+                "as many units as the argument `outputs` of its function says, or choose another task."
+            )
         # Keras leaves masked examples out of the loss, by this attribute of its tensors.
         if getattr(outputs, "_keras_mask", None) is not None:
             raise UserError(

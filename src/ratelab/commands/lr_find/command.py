@@ -26,7 +26,11 @@ SCHEDULES = "schedule=fixed,exponential"
 @click.option("--lowest", default=1e-5, show_default=True, help="Rate of the first step.")
 @click.option("--highest", default=100.0, show_default=True, help="Rate of the last step.")
 @click.option(
-    "--steps", default=500, show_default=True, type=click.IntRange(min=50), help="Updates of each run."
+    "--steps",
+    default=500,
+    show_default=True,
+    type=click.IntRange(min=50),
+    help="Updates of each run, one run a seed. 100 and two seeds do for a first look at a slow model.",
 )
 @click.option(
     "--output",

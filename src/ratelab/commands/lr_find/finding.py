@@ -87,7 +87,7 @@ def find(question: Question, console: Console) -> Answer:
     try:
         steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' * (len(jobs) > 1)}"
         progress.begin([(first.pace, steps)])
-        progress.start(0, f"range test, {seeds}", first.pace, steps)
+        progress.start(0, f"range test, {seeds} of --steps={question.steps}", first.pace, steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)
         test = range_test(jobs, batches, rates, tell)
     finally:

@@ -62,7 +62,7 @@ def range_test(
         advance: told of every epoch.
 
     Raises:
-        UserError: if the model does not map a batch of images to logits.
+        UserError: if the model does not fit the data or the task.
     """
     programs = ProgramCache()
     losses = np.full((len(jobs), len(rates)), np.nan)

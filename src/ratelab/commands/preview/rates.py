@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from ratelab.config import Config
 from ratelab.config.composing import compose_jobs, overrides_of, read_composed
 from ratelab.data import training_examples
-from ratelab.runs.job_of import batches_of, load_data, make_schedule
+from ratelab.data.sizes import as_count, outline
+from ratelab.runs.job_of import batches_of, load_data, make_schedule, make_task
 from ratelab.runtime import devices
 from ratelab.training import rates_of
 from ratelab.validation import UserError
@@ -78,11 +79,16 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
 
 
 def _examples(config: Config) -> int:
-    """Return the number of training examples of the run."""
+    """Return the number of training examples of the run, whose task and model must fit its data."""
     known = training_examples(config.data.target)
-    if known is None or not isinstance(config.validation_size, int):
-        return len(load_data(config).train)
-    examples = known - config.validation_size
+    if known is None or config.validation_size is None:
+        data = load_data(config)
+        make_task(config, data)
+        return len(data.train)
+    # A task of the user's may look at its targets, and these are not those of the data.
+    if config.task.target.startswith("ratelab.tasks."):
+        make_task(config, outline(config.data.target))
+    examples = known - as_count(config.validation_size, known)
     if examples < 1:
         raise UserError(f"validation_size must leave training examples, got {config.validation_size}.")
     return examples

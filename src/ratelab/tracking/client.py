@@ -167,9 +167,11 @@ class Client:
     def read(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, as `ask` does; it changes nothing."""
         with quiet_logs():
-            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True)
+            return self._patience.ask(
+                call.__name__, lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True
+            )
 
     def ask(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, made again while the store takes nothing for the moment."""
         with quiet_logs():
-            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS)
+            return self._patience.ask(call.__name__, lambda: call(*args, **kwargs), _PAUSE_SECONDS)

@@ -85,7 +85,7 @@ def _ask(
         body: sent as JSON.
         known: a status from 400 on that is no refusal.
     """
-    response = Patience(uri).ask(lambda: _request(uri, method, endpoint, body), _PAUSE_SECONDS)
+    response = Patience(uri).ask(endpoint, lambda: _request(uri, method, endpoint, body), _PAUSE_SECONDS)
     status = response.status_code
     if status >= 400 and status != known:
         advice = _ADVICE.get(status, "Look into the server's log.")

@@ -296,7 +296,7 @@ def test_of_a_store_that_is_gone_no_links_and_no_report_are_promised(
 ):
     tracker.uri, tracker.is_lost = "http://me:hush@host", True
     run_jobs(program, resources, jobs)
-    command = f"ratelab compare --uri http://host --sweep {SWEEP_ID}"
+    command = f"ratelab compare --uri 'http://me:***@host' --sweep {SWEEP_ID}"
     assert lines()[-1] == (
         f"The store took nothing any more. When it does again, this shows what it has: {command}"
     )

@@ -8,7 +8,7 @@ import pytest
 from ratelab.tracking import StoreError, patience
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.tracking.patience import Patience, wait_patiently
-from ratelab.tracking.troubles import will_pass
+from ratelab.tracking.troubles import explain_trouble, will_pass
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -238,6 +238,50 @@ def test_what_will_pass_is_told_from_what_will_not(uri: str, text: str, expected
     from mlflow.exceptions import MlflowException
 
     assert will_pass(uri, MlflowException(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "API request to http://h/api/x failed with exception HTTPConnectionPool(host='h', port=80): Max "
+            "retries exceeded with url: /api/x (Caused by ResponseError('too many 503 error responses'))",
+            "too many 503 error responses",
+        ),
+        (
+            "API request to http://h/api/x failed with exception HTTPConnectionPool(host='h', port=80): Max "
+            "retries exceeded with url: /api/x (Caused by ReadTimeoutError(\"HTTPConnectionPool(host='h', "
+            'port=80): Read timed out. (read timeout=60)"))',
+            "Read timed out. (read timeout=60)",
+        ),
+        (
+            "API request to http://h/api/x failed with exception HTTPConnectionPool(host='h', port=80): Max "
+            "retries exceeded with url: /api/x (Caused by ProtocolError('Connection aborted.', "
+            "ConnectionResetError(104, 'Connection reset by peer')))",
+            "Connection reset by peer",
+        ),
+        (
+            "API request to http://h/api/x failed with exception HTTPConnectionPool(host='h', port=80): Max "
+            "retries exceeded with url: /api/x (Caused by NewConnectionError(\"HTTPConnection(host='h', "
+            'port=80): Failed to establish a new connection: [Errno 111] Connection refused"))',
+            "Failed to establish a new connection: [Errno 111] Connection refused",
+        ),
+        (
+            "API request to http://h/a failed with timeout exception HTTPSConnectionPool(host='h', port=9): "
+            "Read timed out. (read timeout=5). To increase the timeout, set the environment variable X",
+            "Read timed out. (read timeout=5)",
+        ),
+        (
+            "API request to endpoint /api/x failed with error code 403 != 200. Response body: 'no'",
+            "API request to endpoint /api/x failed with error code 403 != 200. Response body: 'no'",
+        ),
+    ],
+)
+def test_of_a_request_that_failed_the_reason_is_told_without_its_wrapping(text: str, reason: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    told = explain_trouble("http://h", MlflowException(text))
+    assert told == f"tracking.uri: http://h: {reason}. Look whether it is there and sound."
 
 
 def test_a_full_disk_of_the_driver_and_a_lost_connection_will_pass() -> None:

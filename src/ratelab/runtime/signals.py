@@ -189,10 +189,11 @@ def _listen(heard: socket.socket) -> None:
                 _end_at_once()
             if first and not answered:
                 answered = True
-                _say(
-                    f"Stopping, as {first} asked: what was computed is being stored. "
-                    "Ctrl-\\ (SIGQUIT) ends at once, without that."
-                )
+                if _state.begun:
+                    what, how = ": what was computed is being stored", ", without that"
+                else:
+                    what = how = ""
+                _say(f"Stopping, as {first} asked{what}. Ctrl-\\ (SIGQUIT) ends at once{how}.")
             elif number in STOPS:
                 first = first or signal.Signals(number).name
 

@@ -102,6 +102,6 @@ def _unwrap_request(reason: str) -> str:
     ...                 "retries exceeded (Caused by ResponseError('too many 503 error responses'))")
     'too many 503 error responses'
     """
-    reason = re.sub(r".*\(Caused by \w+\(([\"'])(.*)\1\)\)", r"\2", reason)
+    reason = re.sub(r".*\(Caused by .*\b\w+\((\d+, )?([\"'])(.*)\2\)+$", r"\3", reason)
     reason = re.sub(r"^(API request to .* exception )?HTTPS?Connection\w*\(.*?\): ", "", reason)
     return reason.partition(" To increase the timeout")[0]

@@ -114,8 +114,8 @@ class Patience:
             self._failing.add(kind)
             if not is_brief:
                 self._hasty_until = time.monotonic() + _SECONDS
-                # while this one waited, the store may have taken what others gave it
-                self.is_lost = taken == self._taken
+                if taken == self._taken:  # else it has taken what others gave it while this one waited
+                    self.is_lost = True
 
     def _note_success(self, kind: str, is_read: bool) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ratelab.runtime.clipping import clip
+from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
     from ratelab.tracking.interface import Run
@@ -59,7 +60,7 @@ def _advice(what: str, error: Exception) -> str:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return f"Make room {where}."
         return "See that the folder is there and that you may write in it; TMPDIR names the one for a moment."
-    if what == "the model":
+    if what == "the model" and not isinstance(error, StoreError):
         return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
     return ""
 

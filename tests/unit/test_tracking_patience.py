@@ -138,6 +138,27 @@ def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.Monkey
     assert lose(with_store, "status") == 1
 
 
+def test_a_lost_store_that_is_silent_is_not_asked_by_one_run_after_the_other(monkeypatch) -> None:
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "_LONG_CALL", 0.1)
+    with_store = Patience("sqlite:////a/b.db")
+    lose(with_store, "metrics")
+
+    def keep_silent() -> None:
+        time.sleep(0.2)
+        raise locked()
+
+    with pytest.raises(StoreError, match="database is locked"):
+        with_store.ask("status", keep_silent, 0)
+    call = Calls()
+    with pytest.raises(StoreError, match="database is locked"):
+        with_store.ask("status", call, 0)
+    assert call.made == 0
+    time.sleep(0.4)
+    assert with_store.ask("status", call, 0) == 1
+    assert with_store.ask("status", call, 0) == 2
+
+
 def test_a_store_that_has_taken_something_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     with_store = Patience("sqlite:////a/b.db")

@@ -15,6 +15,7 @@ R = TypeVar("R")
 
 _SECONDS = 120.0
 _LONGEST_PAUSE = 5.0
+_LONG_CALL = 1.0  # what fails sooner costs a sweep nothing, however many runs it has
 _SILENT_SECONDS = 10.0  # what passes sooner is not worth a word
 
 
@@ -53,8 +54,9 @@ class Patience:
 
     Who waits for longer than some seconds says so, once. Where waiting was in vain, nobody waits for a call
     of that kind again until one of it succeeds; nor for any other within two minutes, for what fails in them
-    fails for the same reason; nor as long as the store takes nothing at all. So a store that is gone for
-    good, or that takes some things only, ends a sweep of many runs after minutes, not days.
+    fails for the same reason; nor as long as the store takes nothing at all. One that then still lets a call
+    wait is not asked again for as long as that was. So a store that is gone for good, or that takes some
+    things only, ends a sweep of many runs after minutes, not days.
 
     Args:
         uri: of the store.
@@ -68,7 +70,7 @@ class Patience:
         self._lock = threading.Lock()
         self._brief, self._brief_calls = contextlib.ExitStack(), 0
         self._failing: set[str] = set()  # kinds of calls
-        self._hasty_until = 0.0
+        self._hasty_until = self._rests_until = 0.0
         self._taken = 0  # how many calls have changed the store
         self.is_lost = self._is_told = False
         self._reason = ""
@@ -89,7 +91,9 @@ class Patience:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        is_brief, taken = self._is_hasty(kind), self._taken
+        is_brief, taken, begun = self._is_hasty(kind), self._taken, time.monotonic()
+        if self.is_lost and begun < self._rests_until:
+            raise StoreError(self._reason)
         # a timer, for MLflow's client waits for answers by itself and says nothing meanwhile
         timer = threading.Timer(_SILENT_SECONDS, self._tell)
         timer.daemon = True
@@ -99,7 +103,7 @@ class Patience:
                 result = wait_patiently(call, self._will_pass, pause, 0.0 if is_brief else None)
         except (MlflowException, SQLAlchemyError) as error:
             if will_pass(self._uri, error):
-                self._note_failure(kind, is_brief, taken)
+                self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
             raise StoreError(explain_trouble(self._uri, error)) from error
         finally:
             timer.cancel()
@@ -109,9 +113,11 @@ class Patience:
     def _is_hasty(self, kind: str) -> bool:
         return self.is_lost or kind in self._failing or time.monotonic() < self._hasty_until
 
-    def _note_failure(self, kind: str, is_brief: bool, taken: int) -> None:
+    def _note_failure(self, kind: str, is_brief: bool, taken: int, seconds: float) -> None:
         with self._lock:
             self._failing.add(kind)
+            if is_brief and seconds > _LONG_CALL:
+                self._rests_until = time.monotonic() + seconds
             if not is_brief:
                 self._hasty_until = time.monotonic() + _SECONDS
                 if taken == self._taken:  # else it has taken what others gave it while this one waited

@@ -12,6 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import read_words, register_resolvers
+from ratelab.config.hydra_internals import put_options_first
 from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.outlets import outlive_readers
 from ratelab.runtime.signals import plain_endings
@@ -30,5 +31,5 @@ def main(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> 
 if __name__ == "__main__":
     outlive_readers()
     with plain_endings(), suggest_at_exit():
-        sys.argv[1:] = read_words(sys.argv[1:])
+        sys.argv[1:] = put_options_first(read_words(sys.argv[1:]))
         main()

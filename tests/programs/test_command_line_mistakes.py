@@ -23,6 +23,7 @@ BAD = {
     "nesterov alone": (["optimizer.nesterov=true"], "nesterov needs momentum > 0"),
     "large batch": (["batch_size=5000"], "batch_size must be at most 1200, the training examples, got 5000"),
     "one bad job of a sweep": (["schedule=fixed,exponential", "seed=0,-1", "-m"], "seed must be"),
+    "an override before -m": (["seed=-1", "-m", "schedule=fixed,cosine"], "seed must be"),
     "two stores in a sweep": (
         ["tracking=local,none", "-m"],
         "tracking: all runs of a sweep are recorded in one",

@@ -16,6 +16,11 @@ from support.in_process import ratelab, train
 
 MISSPELT = {
     "learning_rat=0.1": "Did you mean learning_rate?",
+    "~learning_rat": "Did you mean learning_rate?",
+    "~shedule.alpha": "Did you mean schedule?",
+    "~optimizer.momentun=0.9": "Did you mean optimizer.momentum?",
+    "~hydra.launcher.worker": "Did you mean hydra.launcher.workers?",
+    "~schedule=exponental": "Did you mean schedule=exponential?",
     "schedule.decay_step=3": "Did you mean schedule.decay_steps?",
     "optimizer.momentun=0.9": "Did you mean optimizer.momentum?",
     "shedule=cosine": "Did you mean schedule?",
@@ -85,8 +90,11 @@ def test_preview_asks_as_well(tmp_path):
     assert (ended.status, ended.err.splitlines()[-1]) == (1, "Did you mean schedule.decay_steps?")
 
 
-def test_a_key_like_no_other_is_answered_without_a_question(tmp_path):
-    assert "Did you mean" not in train(tmp_path, "zzzzz=1").err
+@pytest.mark.parametrize("word", ["zzzzz=1", "~zzzzz", "~seed=77"])
+def test_a_key_like_no_other_is_answered_without_a_question(tmp_path, word):
+    ended = train(tmp_path, word)
+    assert ended.status == 1
+    assert "Did you mean" not in ended.err
 
 
 def test_an_added_option_of_the_launcher_is_answered_with_the_nearest(tmp_path):

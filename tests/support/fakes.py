@@ -20,7 +20,8 @@ def fake_tracker():
     `opened` has each by its name; `ended` has the error that left its block, None where it ended well.
     """
     tracker = create_autospec(Tracker, instance=True)
-    tracker.uri, tracker.opened, tracker.ended = "sqlite:////store.db", {}, {}
+    tracker.uri, tracker.is_lost = "sqlite:////store.db", False
+    tracker.opened, tracker.ended = {}, {}
     tracker.__enter__.return_value = tracker
     tracker.__exit__.return_value = None  # an error passes
     tracker.links.return_value = [Text("See it in MLflow:"), Text("  http://[store]")]

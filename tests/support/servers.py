@@ -63,7 +63,8 @@ class Proxy:
     Attributes:
         address: to be used instead of the server's.
         faults: by the end of a path, what happens to its next requests, one after the other: a status, the
-            seconds that the answer takes longer, "lost" for an answer that never arrives, None for nothing.
+            seconds that the answer takes longer, "lost" for a connection that ends without the answer,
+            "silent" for one that stays and is never answered, None for nothing.
     """
 
     def __init__(self, address):
@@ -105,6 +106,8 @@ class Proxy:
         if isinstance(fault, int):
             self._answer(request, fault, b'{"error_code": "X", "message": "a fault"}', "application/json")
             return
+        if fault == "silent":
+            threading.Event().wait()
         if isinstance(fault, float):
             time.sleep(fault)
         connection = http.client.HTTPConnection(self.target, timeout=60)
@@ -123,6 +126,7 @@ class Proxy:
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(content)))
+        request.send_header("Retry-After", "3600")  # of a fault; nobody is to wait for so long
         request.end_headers()
         request.wfile.write(content)
 

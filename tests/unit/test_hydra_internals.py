@@ -20,6 +20,7 @@ NAMES = "hydra._internal.config_loader_impl:get_overrides_dirname"
 FILES = "hydra._internal.core_plugins.file_config_source:FileConfigSource"
 CALLBACKS = "hydra._internal.callbacks:Callbacks"
 PROGRAM = "hydra._internal:hydra"
+PARSER = "hydra._internal.utils:get_args_parser"
 
 
 def imported_names() -> list[str]:
@@ -50,7 +51,7 @@ def loader() -> Any:
 
 
 def test_all_that_is_imported_is_looked_for_here() -> None:
-    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PROGRAM, SWEEPER])
+    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PARSER, PROGRAM, SWEEPER])
 
 
 @pytest.mark.parametrize("name", imported_names())
@@ -64,6 +65,7 @@ def test_what_is_imported_is_still_there(name: str) -> None:
         (f"{SWEEPER}.split_arguments", ["overrides", "max_batch_size"]),
         (NAMES, ["overrides", "kv_sep", "item_sep", "exclude_keys"]),
         (f"{LOADER}.load_sweep_config", ["master_config", "sweep_overrides"]),
+        (f"{LOADER}.load_configuration", ["config_name", "overrides"]),
         (f"{FILES}.load_config", ["config_path"]),
         (f"{FILES}._normalize_file_name", ["filename"]),
         (f"{FILES}._get_header_dict", ["config_text"]),
@@ -111,6 +113,25 @@ def test_overrides_are_split_into_the_product_of_their_values(loader: Any) -> No
         ["seed=1", "schedule=fixed", "epochs=1"],
         ["seed=1", "schedule=staircase", "epochs=1"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["seed=1", "-m", "schedule=fixed,cosine"], ["-m", "seed=1", "schedule=fixed,cosine"]),
+        (
+            ["~warmup", "-cd", "own", "seed=-1", "--multirun"],
+            ["-cd", "own", "--multirun", "~warmup", "seed=-1"],
+        ),
+        (["seed=1", "--config-name=own", "+a=1"], ["--config-name=own", "seed=1", "+a=1"]),
+        (["-m", "--info", "defaults", "seed=1"], ["-m", "--info", "defaults", "seed=1"]),
+        ([], []),
+    ],
+)
+def test_options_may_stand_anywhere(words: list[str], expected: list[str]) -> None:
+    from ratelab.config.hydra_internals import put_options_first
+
+    assert put_options_first(words) == expected
 
 
 def test_without_overrides_there_is_one_job(loader: Any) -> None:

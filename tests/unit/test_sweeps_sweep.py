@@ -291,6 +291,20 @@ def test_at_its_end_a_sweep_prints_its_tables_its_links_and_where_the_report_is(
     tracker.opened[PARENT].artifact.assert_called_once_with(path)
 
 
+def test_of_a_store_that_is_gone_no_links_and_no_report_are_promised(
+    program, resources, jobs, tracker, lines
+):
+    tracker.uri, tracker.is_lost = "http://me:hush@host", True
+    run_jobs(program, resources, jobs)
+    command = f"ratelab compare --uri 'http://me:***@host' --sweep {SWEEP_ID}"
+    assert lines()[-1] == (
+        f"The store took nothing any more. When it does again, this shows what it has: {command}"
+    )
+    assert any("staircase" in line for line in lines()[:-1])
+    tracker.links.assert_not_called()
+    tracker.find_runs.assert_not_called()
+
+
 def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
     program, resources, jobs, tracker, lines, monkeypatch
 ):
@@ -302,7 +316,7 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
     returns = run_jobs(program, resources, jobs)
     assert lines()[-2:] == [
         "warning: no report was made: RuntimeError: no paper",
-        f"Make it with: ratelab report --sweep {SWEEP_ID}",
+        f"Make it with: ratelab report --uri sqlite:////store.db --sweep {SWEEP_ID}",
     ]
     assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
     assert tracker.ended[PARENT] is None

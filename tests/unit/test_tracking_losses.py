@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from ratelab.tracking import Losses, NullRun, Tracker, warn_of_loss
+from ratelab.tracking import Losses, NullRun, StoreError, Tracker, warn_of_loss
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,10 @@ from ratelab.tracking import Losses, NullRun, Tracker, warn_of_loss
             "NotImplementedError: Object Mine must override get_config. Give it what Keras needs to save it "
             "(get_config), or set tracking.log_model=false.",
         ),
+        ("the model", StoreError("tracking.uri: it does not answer."), "tracking.uri: it does not answer."),
         ("report.html", RuntimeError(""), "RuntimeError: ."),
     ],
-    ids=["full", "full file", "permission", "model", "other"],
+    ids=["full", "full file", "permission", "model", "store", "other"],
 )
 def test_a_loss_is_one_line_with_the_cause_and_what_to_do(what, error, told, capfd):
     Losses().add(what, "fixed seed=0", error)
@@ -56,6 +57,16 @@ def test_many_losses_of_a_kind_are_two_lines(capfd):
         "warning: steps.parquet",
     ]
     assert lines[-1].endswith("of 29 other runs.")
+
+
+def test_runs_are_counted_and_not_what_each_has_lost(capfd):
+    losses = Losses()
+    for name in ("a", "b", "a", "b", "b"):
+        losses.add("the tag error", name, OSError("full"))
+    losses.close()
+    assert capfd.readouterr().err.splitlines()[1:] == [
+        "warning: the tag error could not be kept of another run."
+    ]
 
 
 def test_the_run_says_what_is_missing_and_finishes(tracker: Tracker, capfd) -> None:

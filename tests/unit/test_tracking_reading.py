@@ -3,12 +3,13 @@
 import json
 import shutil
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ratelab.runtime.clipping import clip_apart
-from ratelab.tracking import find_runs, find_store, now_ms, read_full_params, read_histories
+from ratelab.tracking import find_runs, find_store, now_ms, read_full_params, read_histories, served_reader
 from ratelab.tracking.mlflow_schema import Tables, tables
 from ratelab.tracking.names import check_location, safe_params, safe_run_name
 from ratelab.tracking.served_reader import ServedReader
@@ -53,6 +54,25 @@ def readers(tracker, client):
     """Ours, and MLflow's client behind the same questions."""
     with open_sql(tracker.uri) as ours:
         yield ours, ServedReader(client)
+
+
+def test_a_server_that_is_busy_is_asked_again(monkeypatch):
+    from mlflow.exceptions import MlflowException
+
+    class BusyClient:
+        """Answers the third question."""
+
+        tracking_uri = "http://host"
+        errors = 2
+
+        def search_experiments(self):
+            if self.errors:
+                self.errors -= 1
+                raise MlflowException("API request to endpoint /x failed with error code 503 != 200.")
+            return [SimpleNamespace(name="a", experiment_id="1")]
+
+    monkeypatch.setattr(served_reader, "_PAUSE_SECONDS", 0)
+    assert ServedReader(BusyClient()).experiments() == {"a": "1"}
 
 
 def same(readers, question):

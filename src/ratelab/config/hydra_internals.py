@@ -13,10 +13,11 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 
 from ratelab.config.hydra_part import refuse_actions
@@ -32,6 +33,7 @@ __all__ = [
     "count_values",
     "get_overrides_dirname",
     "guard_composition",
+    "put_options_first",
     "refuse_number",
     "split_overrides",
 ]
@@ -47,6 +49,8 @@ class _GuardedLoader(ConfigLoaderImpl):
         """
         try:
             config = super().load_configuration(*args, **kwargs)
+        except ConfigCompositionException as error:
+            raise error from error.__cause__ or self._find_missing(*args, **kwargs)
         except HydraException:
             raise
         except RecursionError:
@@ -59,6 +63,20 @@ class _GuardedLoader(ConfigLoaderImpl):
         refuse_actions(config, BasicSweeper.__module__.rpartition(".")[0])
         return config
 
+    def _find_missing(
+        self, config_name: str | None, overrides: Sequence[str], *args: Any, **kwargs: Any
+    ) -> BaseException | None:
+        """Return the error that names the key of a deletion that there is not, and what there is beside it.
+
+        Hydra has it for a key that is set, so what is to be deleted is set here.
+        """
+        as_set = [word[1:] if "=" in word else f"{word[1:]}=null" for word in overrides if word[0] == "~"]
+        try:
+            super().load_configuration(config_name, as_set, *args, **kwargs)
+        except HydraException as error:
+            return error.__cause__ or error
+        return None
+
 
 def guard_composition() -> None:
     """Let Hydra look at every configuration with `refuse_actions`, before it makes anything of it.
@@ -66,6 +84,18 @@ def guard_composition() -> None:
     Hydra's callbacks come too late for that: by then all of them are made, and logging is set.
     """
     program.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined] # where Hydra looks
+
+
+def put_options_first(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with Hydra's options before all overrides, as argparse wants them.
+
+    A mistake in the options ends the program with argparse's message.
+
+    >>> put_options_first(["seed=1", "-m", "schedule=fixed,cosine"])
+    ['-m', 'seed=1', 'schedule=fixed,cosine']
+    """
+    overrides = get_args_parser().parse_intermixed_args(list(words)).overrides
+    return [*(word for word in words if word not in overrides), *overrides]
 
 
 def split_overrides(loader: ConfigLoader, words: Sequence[str]) -> list[list[str]]:

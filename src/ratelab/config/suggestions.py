@@ -28,9 +28,10 @@ def suggest(error: BaseException | None) -> str:
         group, _, option = error.missing_cfg_file.rpartition("/")
         near = difflib.get_close_matches(option, error.options or [], n=1)
         return f"Did you mean {group}={near[0]}?" if near else ""
-    if isinstance(error, ConfigCompositionException) and isinstance(error.__cause__, OmegaConfBaseException):
-        return _suggest_key(error.__cause__)
-    return ""
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) else None
+    if isinstance(cause, OmegaConfBaseException):
+        return _suggest_key(cause)
+    return suggest(cause) if isinstance(cause, MissingConfigException) else ""
 
 
 def _suggest_key(error: OmegaConfBaseException) -> str:

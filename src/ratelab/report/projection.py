@@ -30,6 +30,8 @@ def _describe_lack(study: Study) -> str:
         return "only the tuning runs have ended yet: nothing was judged on the test split"
     if any(result.is_outcome for result in study.results):
         return "no run gave a value that counts: there is nothing to compare"
+    if study.results and all(result.status in ("failed", "killed") for result in study.results):
+        return "every run failed or was killed: there is nothing to compare"
     return "no run has ended yet: there is nothing to compare"
 
 

@@ -44,6 +44,7 @@ class _State:
     raised: bool = False
     held: int = 0
     last_words: list[Callable[[], object]] = field(default_factory=list)
+    begun: bool = False  # whether a run of a store has been open: a command that reads has none
 
 
 _state = _State()
@@ -104,8 +105,10 @@ def held_back() -> Iterator[None]:
 def at_once(action: Callable[[], object]) -> Iterator[None]:
     """Do `action`, in a thread, if the program is told to end at once while the block runs.
 
-    For the few words that a store must have even then: it has three seconds, together with all others.
+    For the few words that a store must have even then, of a run that is open: it has three seconds, together
+    with all others.
     """
+    _state.begun = True
     _state.last_words.append(action)
     try:
         yield
@@ -129,7 +132,8 @@ def _tell(error: BaseException) -> int | None:
     """Say why the program ends and return its status; None for what Python tells by itself."""
     if _state.told is not None:
         name = signal.Signals(_state.told).name
-        _say(f"Stopped by {name}. A run that had begun is KILLED, with what it had computed.")
+        runs = " A run that had begun is KILLED, with what it had computed." if _state.begun else ""
+        _say(f"Stopped by {name}.{runs}")
         if not isinstance(error, KeyboardInterrupt | SystemExit):
             reason = str(error).strip().partition("\n")[0]
             _say(f"On the way out: {type(error).__name__}: {reason}")
@@ -185,10 +189,11 @@ def _listen(heard: socket.socket) -> None:
                 _end_at_once()
             if first and not answered:
                 answered = True
-                _say(
-                    f"Stopping, as {first} asked: what was computed is being stored. "
-                    "Ctrl-\\ (SIGQUIT) ends at once, without that."
-                )
+                if _state.begun:
+                    what, how = ": what was computed is being stored", ", without that"
+                else:
+                    what = how = ""
+                _say(f"Stopping, as {first} asked{what}. Ctrl-\\ (SIGQUIT) ends at once{how}.")
             elif number in STOPS:
                 first = first or signal.Signals(number).name
 

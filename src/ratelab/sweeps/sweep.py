@@ -23,7 +23,7 @@ from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.tasks import Outcome
-from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss
+from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
 from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
@@ -132,6 +132,11 @@ class Sweep:
         if self._store is None:
             return
         tracker, parent = self._store
+        if tracker.is_lost:
+            command = write_command("compare", tracker.uri, self._id)
+            told = f"The store took nothing any more. When it does again, this shows what it has: {command}"
+            self._console.print(told, soft_wrap=True, highlight=False, markup=False)
+            return
         run_ids = [result.run_id for result in self.results if result.run_id]
         for line in tracker.links(run_ids, self._id):
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -169,7 +174,7 @@ class Sweep:
                 parent.artifact(path)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            advice = f"Make it with: ratelab report --sweep {self._id}"
+            advice = f"Make it with: {write_command('report', tracker.uri, self._id)}"
             for line in (f"warning: no report was made: {reason}", advice):
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:

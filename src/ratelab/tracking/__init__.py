@@ -5,7 +5,7 @@ the start of a program has not and training hides.
 """
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
-from ratelab.tracking.links import comparison_links, write_links
+from ratelab.tracking.links import comparison_links, write_command, write_links
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import find_runs, find_store, read_full_params, read_histories, read_windows
@@ -40,5 +40,6 @@ __all__ = [
     "resolve_store",
     "sqlite_path",
     "warn_of_loss",
+    "write_command",
     "write_links",
 ]

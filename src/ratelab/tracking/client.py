@@ -162,14 +162,18 @@ class Client:
                 if reason:
                     self.log_texts(run_id, tags={"error": reason})
         if self._unended:
-            sys.stderr.write(f"warning: {len(self._unended)} runs that ended stay RUNNING in the store.\n")
+            number = len(self._unended)
+            runs = "1 run that ended stays" if number == 1 else f"{number} runs that ended stay"
+            sys.stderr.write(f"warning: {runs} RUNNING in the store.\n")
 
     def read(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, as `ask` does; it changes nothing."""
         with quiet_logs():
-            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True)
+            return self._patience.ask(
+                call.__name__, lambda: call(*args, **kwargs), _PAUSE_SECONDS, is_read=True
+            )
 
     def ask(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, made again while the store takes nothing for the moment."""
         with quiet_logs():
-            return self._patience.ask(lambda: call(*args, **kwargs), _PAUSE_SECONDS)
+            return self._patience.ask(call.__name__, lambda: call(*args, **kwargs), _PAUSE_SECONDS)

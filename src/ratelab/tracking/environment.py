@@ -32,15 +32,18 @@ def tell_what_is_not_read(uri: str | None, experiment: str | None) -> None:
 
 
 def silence_mlflow() -> None:
-    """Switch MLflow's telemetry and its printed links off, end its patience with ours.
+    """Switch MLflow's telemetry and its printed links off, and its patience, for ours is that of a store.
 
     To be called before every import of mlflow.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # Its client repeats a request with pauses of 4, 8, ... seconds: so for two minutes, by default for four.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+    # Its client alone would repeat a request for four minutes, for sixteen where nothing answers, and for as
+    # long as a server asks in Retry-After. So: twice within two minutes; `Patience` does the rest.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
 
 
 def open_client(uri: str) -> "MlflowClient":
@@ -74,9 +77,9 @@ def quiet_logs(level: int = logging.CRITICAL) -> Iterator[None]:
 
 @contextmanager
 def brief_requests() -> Iterator[None]:
-    """Let requests to a server that is known to be gone fail in seconds, not after MLflow's four minutes."""
+    """Let requests to a server that is known to be gone fail in seconds, not after minutes."""
     # MLflow reads these at every request; it has no other way to say it for one client
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)
     try:

@@ -71,9 +71,14 @@ class Tracker(Protocol):
 
     Attributes:
         uri: of the store, as `prepare_store` returned it; empty where nothing is tracked.
+        is_lost: whether the store was waited for in vain and has taken nothing since.
     """
 
     uri: str
+
+    @property
+    def is_lost(self) -> bool:
+        """Say it; nothing is asked of the store."""
 
     def run(
         self,

@@ -96,15 +96,15 @@ def links_to_print(uri: str, experiment_id: str, run_ids: Sequence[str], sweep_i
     )
     if is_served(uri):
         return [Text(heading), *write_links(links)]
-    command = f"{heading} {_write_command(uri, sweep_id)}"
+    command = f"{heading} {write_command('ui', uri, sweep_id)}"
     if sweep_id and not shows_hyperlinks():
         return [Text(command)]
     return [Text(f"{command}, then open"), *write_links(links)]
 
 
-def _write_command(uri: str, sweep_id: str | None) -> str:
-    """Return the command that shows the runs; without a sweep it begins with the newest runs."""
-    words = ["ratelab", "ui"]
+def write_command(name: str, uri: str, sweep_id: str | None) -> str:
+    """Return the command of ratelab's that shows the runs; without a sweep it begins with the newest runs."""
+    words = ["ratelab", name]
     if uri != resolve_store(STORE, Path.cwd()):
         words += ["--uri", without_password(uri)]
     return shlex.join([*words, "--sweep", sweep_id] if sweep_id else words)

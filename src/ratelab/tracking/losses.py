@@ -3,11 +3,11 @@
 import contextlib
 import errno
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ratelab.runtime.clipping import clip
+from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
     from ratelab.tracking.interface import Run
@@ -19,7 +19,7 @@ class Losses:
     """Prints a warning for the first loss of each kind, and at the end how many more there were."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._runs: dict[str, set[str]] = {}  # names, by what could not be kept of them
 
     def add(self, what: str, name: str, error: Exception) -> None:
         """Tell of one.
@@ -29,8 +29,9 @@ class Losses:
             name: of the run.
             error: why.
         """
-        self._counts[what] += 1
-        if self._counts[what] > 1:
+        is_known = what in self._runs
+        self._runs.setdefault(what, set()).add(name)
+        if is_known:
             return
         reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         if not isinstance(error, OSError | ValueError):
@@ -44,11 +45,11 @@ class Losses:
 
     def close(self) -> None:
         """Say how many more there were of each kind."""
-        for what, count in self._counts.items():
-            if count > 1:
-                others = "another run" if count == 2 else f"{count - 1} other runs"
+        for what, names in self._runs.items():
+            if len(names) > 1:
+                others = "another run" if len(names) == 2 else f"{len(names) - 1} other runs"
                 sys.stderr.write(f"warning: {what} could not be kept of {others}.\n")
-        self._counts.clear()
+        self._runs.clear()
 
 
 def _advice(what: str, error: Exception) -> str:
@@ -59,7 +60,7 @@ def _advice(what: str, error: Exception) -> str:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return f"Make room {where}."
         return "See that the folder is there and that you may write in it; TMPDIR names the one for a moment."
-    if what == "the model":
+    if what == "the model" and not isinstance(error, StoreError):
         return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
     return ""
 

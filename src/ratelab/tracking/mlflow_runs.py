@@ -170,11 +170,16 @@ class MlflowTracker(Tracker):
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         self.uri = uri
-        self._patience = Patience(uri)
-        self._client = Client(uri, self._patience)
+        patience = Patience(uri)
+        self._client = Client(uri, patience)
         self.experiment_id = self._client.open_experiment(experiment, artifacts)
-        self._writer = MetricWriter(uri, self._patience)
+        self._writer = MetricWriter(uri, patience)
         self._losses = Losses()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store was waited for in vain and has taken nothing since."""
+        return self._client.is_lost
 
     @contextmanager
     def run(
@@ -224,5 +229,4 @@ class MlflowTracker(Tracker):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Store the rest and stop."""
-        steps = self._writer.close, self._client.end_runs, self._losses.close, self._patience.forget
-        clean_up(error, *steps)
+        clean_up(error, self._writer.close, self._client.end_runs, self._losses.close)

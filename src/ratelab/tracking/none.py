@@ -55,6 +55,7 @@ class NullTracker(Tracker):
     """A tracker that keeps nothing, for `tracking=none`."""
 
     uri = ""
+    is_lost = False
 
     @contextmanager
     def run(

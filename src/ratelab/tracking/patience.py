@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from ratelab.runtime.passwords import without_password
@@ -13,6 +14,8 @@ from ratelab.tracking.troubles import StoreError, explain_trouble, will_pass
 R = TypeVar("R")
 
 _SECONDS = 120.0
+_LONGEST_PAUSE = 5.0
+_LONG_CALL = 1.0  # what fails sooner costs a sweep nothing, however many runs it has
 _SILENT_SECONDS = 10.0  # what passes sooner is not worth a word
 
 
@@ -29,17 +32,17 @@ def wait_patiently(
     Args:
         call: changes nothing if it fails.
         will_pass: says of an error whether to call again; any other is raised at once.
-        pause: seconds between two calls.
+        pause: seconds between the first two calls; each is twice as long as the one before, 5 s at most.
         seconds: between the first call and the last; two minutes by default.
 
     Raises:
         BaseException: the error of the last call.
     """
-    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
     attempts = Retrying(
         retry=retry_if_exception(will_pass),
-        wait=wait_fixed(pause),
+        wait=wait_exponential(pause, max=_LONGEST_PAUSE),
         stop=stop_after_delay(_SECONDS if seconds is None else seconds),
         reraise=True,
     )
@@ -49,29 +52,36 @@ def wait_patiently(
 class Patience:
     """The patience with one store, shared by all threads that use it.
 
-    Who waits for longer than some seconds says so, once. Where waiting was in vain, nobody waits again until
-    the store has answered: a store that is gone for good ends a sweep of many runs after minutes, not days.
+    Who waits for longer than some seconds says so, once. Where waiting was in vain, nobody waits for a call
+    of that kind again until one of it succeeds; nor for any other within two minutes, for what fails in them
+    fails for the same reason; nor as long as the store takes nothing at all. One that then still lets a call
+    wait is not asked again for as long as that was. So a store that is gone for good, or that takes some
+    things only, ends a sweep of many runs after minutes, not days.
 
     Args:
         uri: of the store.
 
     Attributes:
-        is_lost: whether waiting has been in vain, last.
+        is_lost: whether the store has taken nothing since waiting was in vain.
     """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._lock = threading.Lock()
-        self._brief = contextlib.ExitStack()
+        self._brief, self._brief_calls = contextlib.ExitStack(), 0
+        self._failing: set[str] = set()  # kinds of calls
+        self._hasty_until = self._rests_until = 0.0
+        self._taken = 0  # how many calls have changed the store
         self.is_lost = self._is_told = False
         self._reason = ""
 
-    def ask(self, call: Callable[[], R], pause: float, is_read: bool = False) -> R:
+    def ask(self, kind: str, call: Callable[[], R], pause: float, is_read: bool = False) -> R:
         """Return what a call returns, made again as long as the store takes it for the moment only not.
 
         Args:
+            kind: of the call: those of one kind succeed and fail together.
             call: asks MLflow's client or the database; done twice it changes no more than once.
-            pause: seconds between two calls.
+            pause: seconds between two calls, at first.
             is_read: that it succeeds does not show that the store takes anything: a full disk can be read.
 
         Raises:
@@ -81,40 +91,68 @@ class Patience:
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        # a timer, for MLflow's client repeats requests by itself and says nothing meanwhile
+        is_brief, taken, begun = self._is_hasty(kind), self._taken, time.monotonic()
+        if self.is_lost and begun < self._rests_until:
+            raise StoreError(self._reason)
+        # a timer, for MLflow's client waits for answers by itself and says nothing meanwhile
         timer = threading.Timer(_SILENT_SECONDS, self._tell)
         timer.daemon = True
         timer.start()
         try:
-            result = wait_patiently(call, self._will_pass, pause, 0.0 if self.is_lost else None)
+            with self._briefly() if is_brief else contextlib.nullcontext():
+                result = wait_patiently(call, self._will_pass, pause, 0.0 if is_brief else None)
         except (MlflowException, SQLAlchemyError) as error:
             if will_pass(self._uri, error):
-                self._set_lost(True)
+                self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
             raise StoreError(explain_trouble(self._uri, error)) from error
         finally:
             timer.cancel()
-        if not is_read:
-            self._set_lost(False)
+        self._note_success(kind, is_read)
         return result
 
-    def forget(self) -> None:
-        """Begin anew: what comes next is waited for again."""
-        self._set_lost(False)
+    def _is_hasty(self, kind: str) -> bool:
+        return self.is_lost or kind in self._failing or time.monotonic() < self._hasty_until
+
+    def _note_failure(self, kind: str, is_brief: bool, taken: int, seconds: float) -> None:
+        with self._lock:
+            self._failing.add(kind)
+            if is_brief and seconds > _LONG_CALL:
+                self._rests_until = time.monotonic() + seconds
+            if not is_brief:
+                self._hasty_until = time.monotonic() + _SECONDS
+                if taken == self._taken:  # else it has taken what others gave it while this one waited
+                    self.is_lost = True
+
+    def _note_success(self, kind: str, is_read: bool) -> None:
+        with self._lock:
+            if kind in self._failing:
+                self._failing.remove(kind)
+                self._hasty_until = 0.0
+            if not is_read:
+                self._taken += 1
+                self.is_lost = self._is_told = False
+                self._reason = ""
+
+    @contextlib.contextmanager
+    def _briefly(self) -> Iterator[None]:
+        """Let no request last long in the block: one limit for all threads, the last of which ends it."""
+        with self._lock:
+            if self._brief_calls == 0:
+                self._brief.enter_context(brief_requests())
+            self._brief_calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._brief_calls -= 1
+                if self._brief_calls == 0:
+                    self._brief.close()
 
     def _will_pass(self, error: BaseException) -> bool:
         passes = will_pass(self._uri, error)
         if passes:
             self._reason = explain_trouble(self._uri, error)
         return passes
-
-    def _set_lost(self, is_lost: bool) -> None:
-        with self._lock:
-            if is_lost and not self.is_lost:
-                self._brief.enter_context(brief_requests())
-            elif not is_lost:
-                self._brief.close()
-                self._is_told, self._reason = False, ""
-            self.is_lost = is_lost
 
     def _tell(self) -> None:
         with self._lock:

@@ -1,19 +1,27 @@
 """Reading a store behind an MLflow server, through MLflow's client, which asks run by run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import open_client
+from ratelab.tracking.patience import wait_patiently
 from ratelab.tracking.recorded import LARGEST_FINITE, History, Reader, RecordedRun
+from ratelab.tracking.troubles import find_reason, will_pass
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PAUSE_SECONDS = 1.0
 
 
 @contextmanager
@@ -21,7 +29,7 @@ def open_server(uri: str) -> Iterator["ServedReader"]:
     """Read a server's store in the block.
 
     Raises:
-        UserError: the server does not answer, or refuses.
+        UserError: the server does not answer for two minutes, or refuses.
     """
     client = open_client(uri)
     from mlflow.exceptions import MlflowException
@@ -29,8 +37,7 @@ def open_server(uri: str) -> Iterator["ServedReader"]:
     try:
         yield ServedReader(client)
     except MlflowException as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{without_password(uri)} cannot be read: {without_password(reason, uri)}") from None
+        raise UserError(f"{without_password(uri)} cannot be read: {find_reason(uri, error)}") from None
 
 
 class ServedReader(Reader):
@@ -41,14 +48,14 @@ class ServedReader(Reader):
 
     def experiments(self) -> dict[str, str]:
         """Return ids by names."""
-        return {one.name: one.experiment_id for one in self._client.search_experiments()}
+        return {one.name: one.experiment_id for one in self._call(self._client.search_experiments)}
 
     def run(self, run_id: str) -> RecordedRun | None:
         """Return one run."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return _convert(self._client.get_run(run_id))
+            return _convert(self._call(self._client.get_run, run_id))
         except MlflowException as error:
             if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 raise
@@ -62,15 +69,20 @@ class ServedReader(Reader):
         wanted = " AND ".join(_condition(*tag) for tag in tags.items())
         if newest:
             order = ["attributes.start_time DESC"]
-            return [*map(_convert, self._client.search_runs(where, wanted, max_results=1, order_by=order))]
+            found = self._call(self._client.search_runs, where, wanted, max_results=1, order_by=order)
+            return [*map(_convert, found)]
         return [_convert(run) for run in self._search_all(where, wanted)]
 
     def _search_all(self, experiment_ids: list[str], wanted: str) -> "Iterator[MlflowRun]":
         """Yield all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
         token = None
         while True:
-            page = self._client.search_runs(
-                experiment_ids, wanted, order_by=["attributes.start_time ASC"], page_token=token
+            page = self._call(
+                self._client.search_runs,
+                experiment_ids,
+                wanted,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
             )
             yield from page
             token = page.token
@@ -89,12 +101,17 @@ class ServedReader(Reader):
         return {run_id: average(self._ask(run_id, key), width) for run_id in run_ids}
 
     def _ask(self, run_id: str, key: str) -> History:
-        points: list[Any] = list(self._client.get_metric_history(run_id, key))
+        points: list[Any] = list(self._call(self._client.get_metric_history, run_id, key))
         points.sort(key=lambda point: (point.step, point.timestamp))
         return History(
             np.array([point.step for point in points], np.int64),
             np.array([point.value for point in points], float),
         )
+
+    def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a call of MLflow's client returns, made again while the server is busy."""
+        passes = partial(will_pass, self._client.tracking_uri)
+        return wait_patiently(partial(call, *args, **kwargs), passes, _PAUSE_SECONDS)
 
 
 def _condition(key: str, value: str | None) -> str:

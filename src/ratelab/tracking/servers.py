@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.tracking.mlflow_internals import request
 from ratelab.tracking.patience import Patience
-from ratelab.tracking.troubles import check_is_active, refuse_store
+from ratelab.tracking.troubles import check_is_active, find_reason, refuse_store
 
 if TYPE_CHECKING:
     from requests import Response
@@ -68,7 +68,7 @@ def _knock(uri: str) -> None:
     try:
         request(uri, "GET", "/health", _KNOCK_SECONDS)
     except MlflowException as error:
-        reason = str(error).rpartition("exception ")[2]
+        reason = find_reason(uri, error)
         advice = f"Start it (mlflow server --host 127.0.0.1 --port {_port(uri)}) or correct the address."
         refuse_store(uri, f"does not answer: {reason}", advice)
 
@@ -85,7 +85,7 @@ def _ask(
         body: sent as JSON.
         known: a status from 400 on that is no refusal.
     """
-    response = Patience(uri).ask(lambda: _request(uri, method, endpoint, body), _PAUSE_SECONDS)
+    response = Patience(uri).ask(endpoint, lambda: _request(uri, method, endpoint, body), _PAUSE_SECONDS)
     status = response.status_code
     if status >= 400 and status != known:
         advice = _ADVICE.get(status, "Look into the server's log.")

@@ -9,7 +9,7 @@ from ratelab.runtime.passwords import without_password
 from ratelab.tracking.uris import kind_of, sqlite_path
 from ratelab.validation import UserError
 
-__all__ = ["StoreError", "check_is_active", "explain_trouble", "refuse_store", "will_pass"]
+__all__ = ["StoreError", "check_is_active", "explain_trouble", "find_reason", "refuse_store", "will_pass"]
 
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
@@ -28,7 +28,14 @@ _PASSING = {
     "sqlite": ("locked", "busy", "disk is full", "disk I/O error", "unable to open database file"),
     "postgresql": ("OperationalError",),
     # a server hands on what its own database says
-    "http": ("failed with exception", "too many", "OperationalError", "error code 429", "error code 50"),
+    "http": (
+        "failed with exception",
+        "failed with timeout exception",
+        "too many",
+        "OperationalError",
+        "error code 429",
+        "error code 50",
+    ),
 }
 
 
@@ -63,7 +70,7 @@ def will_pass(uri: str, error: BaseException) -> bool:
 def explain_trouble(uri: str, error: BaseException) -> str:
     """Return one line: the store, the cause as the driver tells it, what to do."""
     place = str(sqlite_path(uri, Path())) if kind_of(uri) == "sqlite" else without_password(uri)
-    reason = _find_reason(uri, error)
+    reason = find_reason(uri, error)
     advice = next((advice for part, advice in _ADVICE.items() if part in reason.lower()), _LOOK)
     return f"tracking.uri: {place}: {reason}. {advice}"
 
@@ -81,8 +88,20 @@ def refuse_store(uri: str, reason: str, advice: str) -> NoReturn:
     raise UserError(message) from None
 
 
-def _find_reason(uri: str, error: BaseException) -> str:
+def find_reason(uri: str, error: BaseException) -> str:
     """Return the first line of what the driver says: the rest is SQL, and rows by the thousand."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
     reason = re.sub(r"^\((\w+\.)+\w+\) ", "", lines[0])  # SQLAlchemy puts the kind of the error in front
-    return clip(without_password(reason, uri), _REASON_LENGTH).rstrip(".")
+    return clip(without_password(_unwrap_request(reason), uri), _REASON_LENGTH).rstrip(".")
+
+
+def _unwrap_request(reason: str) -> str:
+    """Return what went wrong with a request; requests, urllib3 and MLflow wrap it into a line each.
+
+    >>> _unwrap_request("API request to http://h/a failed with exception HTTPConnectionPool(host='h'): Max "
+    ...                 "retries exceeded (Caused by ResponseError('too many 503 error responses'))")
+    'too many 503 error responses'
+    """
+    reason = re.sub(r".*\(Caused by .*\b\w+\((\d+, )?([\"'])(.*)\2\)+$", r"\3", reason)
+    reason = re.sub(r"^(API request to .* exception )?HTTPS?Connection\w*\(.*?\): ", "", reason)
+    return reason.partition(" To increase the timeout")[0]

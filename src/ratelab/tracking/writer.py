@@ -122,7 +122,7 @@ class MetricWriter:
         """
         runs = dict.fromkeys(rows.run_id for rows in batch)
         try:
-            self._patience.ask(lambda: self._sink.store(batch), _PAUSE_SECONDS)
+            self._patience.ask("metrics", lambda: self._sink.store(batch), _PAUSE_SECONDS)
         except Exception as error:
             if len(runs) == 1:
                 return dict.fromkeys(runs, error)

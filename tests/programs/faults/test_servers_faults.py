@@ -1,5 +1,8 @@
 """A real `mlflow server` behind a proxy that is slow, busy, refuses, or loses answers."""
 
+import re
+import socket
+
 import numpy as np
 import pytest
 
@@ -99,6 +102,13 @@ def test_a_sweep_that_is_refused_ends_before_it_trains(proxy, client, tmp_path, 
         open_and_begin(uri, f"refused {endpoint[1:5]}", tmp_path)
 
 
+def test_a_server_that_never_answers_is_refused_in_seconds(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the system itself accepts connections
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"does not answer: .*Read timed out.* Start it \(mlflow server"):
+            prepare_store(uri, tmp_path, "silent")
+
+
 def open_and_begin(uri, experiment, folder):
     with open_tracker(uri, experiment, folder) as tracker, tracker.run("one", params={}, tags={}):
         pytest.fail("it was opened")
@@ -138,15 +148,40 @@ def assert_all_is_there(address):
         assert len(client.list_artifacts(run.info.run_id)) >= 4
 
 
+def sweep_through(proxy, folder):
+    """Run a sweep that cannot be kept; look at what every such sweep says."""
+    folder.mkdir()
+    words = ["tracking=server", f"tracking.uri={proxy.address}"]
+    done = finish(begin(folder, *SWEEP, *words), folder, 420)
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert done.err.count("It is waited for, two minutes at most.") == 1
+    return done
+
+
 @pytest.mark.faults
 def test_a_server_that_is_gone_for_good_ends_a_sweep_after_minutes(tmp_path):
     with mlflow_server(tmp_path / "server") as address, Proxy(address) as proxy:
-        folder = tmp_path / "project"
-        folder.mkdir()
         for endpoint in ENDPOINTS[4:]:
             proxy.order(endpoint, *[None] * 4, *[503] * 100_000)
-        words = ["tracking=server", f"tracking.uri={proxy.address}"]
-        done = finish(begin(folder, *SWEEP, *words), folder, 900)
-        assert done.status == 1
-        assert "Traceback" not in done.err
-        assert f"tracking.uri: {proxy.address}: " in done.err
+        done = sweep_through(proxy, tmp_path / "project")
+        assert f"tracking.uri: {proxy.address}: too many 503 error responses. " in done.err
+        assert "runs that ended stay RUNNING in the store" in done.err
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (1, r"\A\Z"),
+        (30, r"(?m)^The store took nothing any more\. .*: ratelab compare --uri http://127\.0\.0\.1"),
+    ],
+    ids=["after the first question", "in the sweep"],
+)
+def test_a_server_that_stops_answering_ends_a_sweep_after_minutes(tmp_path, answers, told):
+    with mlflow_server(tmp_path / "server") as address, Proxy(address) as proxy:
+        proxy.order("", *[None] * answers, *["silent"] * 100_000)
+        done = sweep_through(proxy, tmp_path / "project")
+        assert f"tracking.uri: {proxy.address}: Read timed out. " in done.err
+        assert "See them" not in done.out
+        assert re.search(told, done.out)

@@ -32,9 +32,10 @@ with plain_endings():
 """
 
 
-STOPPED = "Stopped by {}. A run that had begun is KILLED, with what it had computed.\n"
+STOPPED = "Stopped by {}.\n"
+WITH_RUNS = "Stopped by {0}. A run that had begun is KILLED, with what it had computed.\n"
 STOPPING = (
-    "Stopping, as {} asked: what was computed is being stored. "
+    "Stopping, as {0} asked: what was computed is being stored. "
     "Ctrl-\\ (SIGQUIT) ends at once, without that.\n"
 )
 
@@ -157,13 +158,14 @@ with plain_endings():
 
 
 CLEANS_UP = """
-import time
+import contextlib, time
 from ratelab.runtime import signals
 signals.SECONDS_OF_SILENCE = {patience}
 with signals.plain_endings():
     try:
-        print("ready", flush=True)
-        time.sleep(60)
+        with {block}:
+            print("ready", flush=True)
+            time.sleep(60)
     finally:
         print("storing", flush=True)
         time.sleep(2)
@@ -171,8 +173,11 @@ with signals.plain_endings():
 """
 
 
+OF_A_RUN = "signals.at_once(lambda: None)"
+
+
 def test_five_more_signals_do_not_break_off_what_is_being_stored():
-    process = start(CLEANS_UP.format(patience=60))
+    process = start(CLEANS_UP.format(patience=60, block=OF_A_RUN))
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "storing\n"
@@ -181,15 +186,27 @@ def test_five_more_signals_do_not_break_off_what_is_being_stored():
         time.sleep(0.1)  # the system makes one of two equal signals that wait
     out, err = process.communicate(timeout=HANGS)
     assert (process.returncode, out) == (130, "stored\n")
-    assert err == STOPPING.format("SIGINT") + STOPPED.format("SIGINT")
+    assert err == STOPPING.format("SIGINT") + WITH_RUNS.format("SIGINT")
 
 
-def test_who_waits_long_for_the_end_is_told_why():
-    process = start(CLEANS_UP.format(patience=0.1))
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        (OF_A_RUN, STOPPING + WITH_RUNS),
+        (
+            "contextlib.nullcontext()",
+            "Stopping, as {0} asked. Ctrl-\\ (SIGQUIT) ends at once.\nStopped by {0}.\n",
+        ),
+    ],
+    ids=["a run", "what only reads"],
+)
+def test_who_waits_long_for_the_end_is_told_why(block, told):
+    """And of runs only where one had begun."""
+    process = start(CLEANS_UP.format(patience=0.1, block=block))
     assert process.stdout.readline() == "ready\n"
     process.terminate()
     _, err = process.communicate(timeout=HANGS)
-    assert (process.returncode, err) == (143, STOPPING.format("SIGTERM") + STOPPED.format("SIGTERM"))
+    assert (process.returncode, err) == (143, told.format("SIGTERM"))
 
 
 def test_signals_after_the_end_leave_the_status_as_it_is():

@@ -66,7 +66,11 @@ LISTS = [
     ["data.dir='null'"],
     ["data.dir=a/b:c"],
     ["data.dir=int(3.5)", "seed=str(3)"],
-    # what is not plain
+    # what is not a number or a word
+    ["model=mlp", "model.hidden=[]", "data.dir=null", "schedule=rex"],
+    ["model.start={kind: {a: [1, {b: 2}]}}", "model.start.kind.a=[3]"],
+    ["allow_targets=[]", "data.dir='[1]'"],
+    ["model=mlp", "model.hidden=[64,32]", "model.hidden=[8]"],
     ["seed=???"],
     ["data.dir=null", "seed=1"],
     ["model=mlp", "model.hidden=[64,32]"],
@@ -189,6 +193,7 @@ REFUSED = [
     ["model=cnn", "model.filters={a: 1}", "schedule=rex"],
     ["schedule=null", "seed=1"],
     ["schedule@model=fixed", "schedule=rex"],
+    ["model.start={kind: 1}", "model.start={other: 2}"],
     ["hydra=nothing", "seed=1"],
 ]
 

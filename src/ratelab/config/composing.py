@@ -31,7 +31,7 @@ __all__ = ["Composer", "compose_jobs", "override_key", "overrides_of", "read_com
 class Composer:
     """Composes the jobs of a sweep as Hydra's `load_sweep_config` does, in a fifth of its time or less.
 
-    Jobs that differ only in plain values, and in options of groups that nothing else reaches into, start from
+    Jobs that differ only in values, and in options of groups that nothing else reaches into, start from
     a copy of one composition.
 
     Args:
@@ -69,8 +69,8 @@ class Composer:
         if self._config.hydra.searchpath:  # the loader's own files are not all that there are
             return None
         parsed = [self._parse(override) for override in overrides]
-        options = self._options.choose(parsed)
         plain = [override for override in parsed if self._is_plain(override)]
+        options = self._options.choose([override for override in parsed if override not in plain])
         others = [override for override in parsed if override not in options and override not in plain]
         if not _apart([override.key_or_group for override in parsed if override not in options]):
             return None
@@ -103,10 +103,11 @@ class Composer:
         return self._parsed[override]
 
     def _is_plain(self, override: Override) -> bool:
-        """Say whether it only sets a number, a word or a truth value of the program's own configuration."""
+        """Say whether it only sets a value of the program's own, which Hydra does after all else."""
         return (
             is_change(override)
-            and isinstance(override.value(), str | int | float)
+            and not override.is_sweep_override()
+            and override.key_or_group != "allow_targets"  # which decides what Hydra may compose
             and not self._options.is_group(override.key_or_group)
         )
 

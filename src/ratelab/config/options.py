@@ -43,7 +43,8 @@ class Options:
         """Return those overrides that choose an option which can be put in the place of another.
 
         Args:
-            parsed: all overrides of a job; where others of them are wrong, none is returned.
+            parsed: the overrides of a job, but for those that only set values, which count after all
+                others; where others of them are wrong, none is returned.
         """
         if any(override.is_hydra_override() for override in parsed):
             return []  # the search path may be another one

@@ -39,7 +39,7 @@ def client(tracker):
             run.metrics("train_loss", steps, values, np.full(len(steps), now_ms()))
             run.metrics("val_accuracy", steps[-1:], np.array([0.1 * number]), np.array([now_ms()]))
     with tracker.run("deleted", params={}, tags={"schedule": "x", "config_digest": "y"}) as run:
-        pass
+        assert run.id
     client.delete_run(run.id)
     gone = client.create_experiment("gone")
     client.create_run(gone, tags={"schedule": "x", "config_digest": "y"}, run_name="in a deleted experiment")

@@ -1,9 +1,9 @@
 """Train under learning-rate schedules: python src/train.py -m schedule=fixed,exponential (see --help)."""
 
-from ratelab.runtime.starting import let_ctrl_c_end_imports
+from ratelab.runtime.starting import prepare_to_import
 
 if __name__ == "__main__":
-    let_ctrl_c_end_imports()  # the imports below take half a second
+    prepare_to_import()  # the imports below take half a second
 
 import sys
 from collections.abc import Callable

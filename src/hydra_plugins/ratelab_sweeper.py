@@ -53,9 +53,6 @@ class RatelabSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan all jobs, then run them."""
-        from ratelab.sweeps.elsewhere import run_elsewhere
-        from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
-
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_jobs(self.program.context.config_loader, words)
         if self.tuning:
@@ -68,6 +65,9 @@ class RatelabSweeper(Sweeper):
         if isinstance(self._launcher, RatelabLauncher):  # which plans, and prints what the runs say
             returns = launch()
         else:
+            from ratelab.sweeps.elsewhere import run_elsewhere
+            from ratelab.sweeps.jobs import plan_jobs, save_sweep_config
+
             planned = plan_jobs(self.program, jobs)
             save_sweep_config(self.program)
             returns = run_elsewhere(self.program, planned, launch)

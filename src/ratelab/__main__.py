@@ -1,13 +1,13 @@
 """The command `ratelab`, also as `python -m ratelab`."""
 
-from ratelab.runtime.starting import let_ctrl_c_end_imports
+from ratelab.runtime.starting import prepare_to_import
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line."""
-    let_ctrl_c_end_imports()
+    prepare_to_import()
     from ratelab.commands import cli  # takes a third of a second
 
     cli.main()

@@ -4,20 +4,25 @@ Hydra publishes no way to compose the jobs of a sweep, nor its basic sweeper; py
 hydra-core from above, and tests/unit/test_hydra_internals.py says which part has moved.
 """
 
+import copy
 import math
+import pickle
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from hydra._internal import hydra as program
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from ratelab.config.hydra_part import refuse_actions
@@ -39,8 +44,32 @@ __all__ = [
 ]
 
 
+class _FilesReadOnce(ConfigRepository):
+    """Reads a file once for all compositions of a program, of which a sweep has three or more."""
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        """Look into other folders from now on."""
+        super().initialize_sources(config_search_path)
+        self._pickled: dict[str, bytes] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Return what a file holds, in a copy of one's own: who composes may change it."""
+        if config_path not in self._pickled:
+            self._pickled[config_path] = pickle.dumps(super().load_config(config_path))
+        loaded: ConfigResult | None = pickle.loads(self._pickled[config_path])  # noqa: S301 - made above
+        return loaded
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return one that shares what was read; Hydra takes a copy for each composition."""
+        return copy.copy(self)
+
+
 class _GuardedLoader(ConfigLoaderImpl):
     """Refuses a configuration before anybody has seen it."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository = _FilesReadOnce(config_search_path)
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from ratelab.data.files import FILES, AlteredError, File, read
 from ratelab.data.sources import SOURCES, Read, UnavailableError
 from ratelab.runtime.home import expand_home
@@ -16,10 +18,8 @@ LOCK_SECONDS = 900.0  # the largest file over a slow line
 
 def cache_folder() -> Path:
     """Return where fetched files are kept: RATELAB_CACHE, or the usual place of the operating system."""
-    import pooch
-
     chosen = os.environ.get("RATELAB_CACHE")
-    folder = expand_home(chosen, "RATELAB_CACHE") if chosen else Path(pooch.os_cache("ratelab"))
+    folder = expand_home(chosen, "RATELAB_CACHE") if chosen else user_cache_path("ratelab")
     return folder.absolute()
 
 

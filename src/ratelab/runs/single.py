@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ratelab.comparison import Result, write_value
-from ratelab.report import schedule_lines
 from ratelab.runs.planned import PlannedRun, prepare_run
 from ratelab.runs.record import RunRecord, describe_look
 from ratelab.runtime import devices, handover
@@ -42,6 +41,8 @@ def run_single(cfg: DictConfig) -> Result:
     devices.configure(planned.config.device)
     raise_if_told_to_stop()  # imports are where exceptions get lost
     if planned.config.print_schedule:
+        from ratelab.report import schedule_lines
+
         console.print("\n".join(schedule_lines(planned.job.rates.table)), highlight=False)
     result, links = _train(planned, console)
     for line in links:

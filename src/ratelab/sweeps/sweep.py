@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from ratelab.comparison import Result, Study, write_value
-from ratelab.report import make_report, print_results, schedule_lines
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.progress import for_terminal
@@ -128,6 +127,8 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
+        from ratelab.report import print_results  # here and below: no sweep waits for it before its first line
+
         found = print_results(self._console, self.results) if self.results else None
         if self._store is None:
             return
@@ -159,11 +160,15 @@ class Sweep:
     def _print_schedules(self, runs: Sequence[PlannedRun]) -> None:
         for run in runs:
             if run.config.print_schedule:
+                from ratelab.report import schedule_lines
+
                 lines = [run.name, *schedule_lines(run.job.rates.table)]
                 self._console.print("\n".join(lines), highlight=False)
 
     def _report(self, found: Study, tracker: Tracker, parent: Run) -> None:
         """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
+        from ratelab.report import make_report
+
         path = self._program.folder.absolute() / "report.html"
         try:
             recorded = tracker.find_runs(self._id)

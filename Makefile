@@ -51,6 +51,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m compileall -q src # as pip does for other packages: some may not write bytecode later
 	touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

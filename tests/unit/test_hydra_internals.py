@@ -1,12 +1,15 @@
-"""What is used of Hydra's private parts is where it was; a new Hydra that moved one of them is told so.
+"""What is used of Hydra's and OmegaConf's private parts is where it was; who moved one of them is told so.
 
 The module that uses them is imported only in the tests, since all of it fails where one part has gone.
 """
 
 import ast
+import copy
 import inspect
 import pkgutil
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import hydra
 import pytest
@@ -21,6 +24,7 @@ FILES = "hydra._internal.core_plugins.file_config_source:FileConfigSource"
 CALLBACKS = "hydra._internal.callbacks:Callbacks"
 PROGRAM = "hydra._internal:hydra"
 PARSER = "hydra._internal.utils:get_args_parser"
+REPOSITORY = "hydra._internal.config_repository:ConfigRepository"
 
 
 def imported_names() -> list[str]:
@@ -51,7 +55,7 @@ def loader() -> Any:
 
 
 def test_all_that_is_imported_is_looked_for_here() -> None:
-    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PARSER, PROGRAM, SWEEPER])
+    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PARSER, PROGRAM, REPOSITORY, SWEEPER])
 
 
 @pytest.mark.parametrize("name", imported_names())
@@ -69,7 +73,9 @@ def test_what_is_imported_is_still_there(name: str) -> None:
         (f"{FILES}.load_config", ["config_path"]),
         (f"{FILES}._normalize_file_name", ["filename"]),
         (f"{FILES}._get_header_dict", ["config_text"]),
-        ("hydra._internal.config_repository:ConfigRepository.initialize_sources", ["config_search_path"]),
+        (f"{REPOSITORY}.initialize_sources", ["config_search_path"]),
+        (f"{REPOSITORY}.load_config", ["config_path"]),
+        ("omegaconf.grammar_parser:parse", ["value"]),
         (f"{LOADER}.get_group_options", ["results_filter", "config_name", "overrides"]),
     ],
 )
@@ -101,6 +107,44 @@ def test_a_loader_reads_single_files(loader: Any) -> None:
         if not hasattr(file, name):
             fail(f"{name}, an attribute of what ConfigLoaderImpl.repository loads")
     assert file.config["_target_"] == "ratelab.schedules.exponential"
+
+
+def test_a_file_is_read_once_and_handed_out_in_copies(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ratelab.config.files import CONF, CheckedFiles
+
+    monkeypatch.setattr(CheckedFiles, "load_config", Mock(wraps=CheckedFiles("main", str(CONF)).load_config))
+    fresh = copy.deepcopy(loader.repository)
+    fresh.initialize_sources(loader.config_search_path)
+    for repository in (fresh, copy.deepcopy(fresh), fresh):
+        file = repository.load_config("model/mlp")
+        assert file.config["hidden"] == [128]
+        file.config["hidden"] = [1]
+    CheckedFiles.load_config.assert_called_once_with(config_path="model/mlp")
+
+
+def test_another_search_path_is_read_anew(loader: Any, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mlp.yaml").write_text("hidden: [7]")
+    assert loader.repository.load_config("model/mlp").config["hidden"] == [128]
+    path, own = copy.deepcopy(loader.config_search_path), copy.deepcopy(loader.repository)
+    path.prepend("own", f"file://{tmp_path}")
+    own.initialize_sources(path)
+    assert own.load_config("model/mlp").config["hidden"] == [7]
+    assert loader.repository.load_config("model/mlp").config["hidden"] == [128]
+
+
+def test_omegaconf_parses_where_it_is_told_to_remember() -> None:
+    import omegaconf.base
+
+    from ratelab.config.hydra_internals import remember_interpolations
+
+    remember_interpolations()
+    config = omegaconf.OmegaConf.create({"a": 1, "b": "${a}0 and more", "c": {"b": "${a}0 and more"}})
+    assert (config.b, config.c.b) == ("10 and more", "10 and more")
+    if omegaconf.base.parse.cache_info().currsize != 1:
+        fail("where it parses interpolations, from omegaconf.base.parse")
+    config.a = 2
+    assert (config.b, config.c.b) == ("20 and more", "20 and more")
 
 
 def test_overrides_are_split_into_the_product_of_their_values(loader: Any) -> None:

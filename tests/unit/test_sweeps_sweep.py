@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
 from rich.console import Console
 
+from ratelab import report
 from ratelab.comparison import Outcomes
 from ratelab.runs import description
 from ratelab.runtime import provenance
@@ -275,9 +276,9 @@ def test_the_rates_of_each_run_are_printed_first_if_asked_for(program, resources
 def test_at_its_end_a_sweep_prints_its_tables_its_links_and_where_the_report_is(
     program, resources, jobs, tracker, lines, monkeypatch
 ):
-    found, make_report = SimpleNamespace(), Mock(spec=sweep.make_report)
+    found, make_report = SimpleNamespace(), Mock(spec=report.make_report)
     tracker.find_runs.return_value = found
-    monkeypatch.setattr(sweep, "make_report", make_report)
+    monkeypatch.setattr(report, "make_report", make_report)
     run_jobs(program, resources, jobs)
     path = program.folder / "report.html"
     assert lines()[-3:] == ["See it in MLflow:", "  http://[store]", f"report: {path}"]
@@ -312,7 +313,7 @@ def test_what_goes_wrong_in_a_report_does_not_end_the_sweep(
         raise RuntimeError("no paper\nat all")
 
     tracker.find_runs.return_value = SimpleNamespace()
-    monkeypatch.setattr(sweep, "make_report", fail)
+    monkeypatch.setattr(report, "make_report", fail)
     returns = run_jobs(program, resources, jobs)
     assert lines()[-2:] == [
         "warning: no report was made: RuntimeError: no paper",
@@ -331,7 +332,7 @@ def test_a_report_that_the_store_does_not_take_is_kept_beside_the_jobs(
     def make_report(*_):
         tracker.opened[PARENT].artifact.side_effect = error
 
-    monkeypatch.setattr(sweep, "make_report", make_report)
+    monkeypatch.setattr(report, "make_report", make_report)
     run_jobs(program, resources, jobs)
     assert lines()[-1] == f"report: {program.folder / 'report.html'}"
     tracker.opened[PARENT].warn.assert_called_once_with("report.html", error)

@@ -1,10 +1,11 @@
-"""Hydra's private parts that are used here: the one place to mend when Hydra moves one.
+"""Hydra's and OmegaConf's private parts that are used here: the one place to mend when one is moved.
 
 Hydra publishes no way to compose the jobs of a sweep, nor its basic sweeper; pyproject.toml therefore bounds
-hydra-core from above, and tests/unit/test_hydra_internals.py says which part has moved.
+both from above, and tests/unit/test_hydra_internals.py says which part has moved.
 """
 
 import copy
+import functools
 import math
 import pickle
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, base, grammar_parser
 
 from ratelab.config.hydra_part import refuse_actions
 from ratelab.validation import UserError
@@ -40,6 +41,7 @@ __all__ = [
     "guard_composition",
     "put_options_first",
     "refuse_number",
+    "remember_interpolations",
     "split_overrides",
 ]
 
@@ -113,6 +115,14 @@ def guard_composition() -> None:
     Hydra's callbacks come too late for that: by then all of them are made, and logging is set.
     """
     program.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined] # where Hydra looks
+
+
+def remember_interpolations() -> None:
+    """Let OmegaConf parse a text with `${...}` once; what it stands for is found anew each time.
+
+    Composing asks for a dozen of them again and again, and each takes most of a millisecond.
+    """
+    base.parse = functools.lru_cache(maxsize=1_000)(grammar_parser.parse)  # type: ignore[attr-defined]
 
 
 def put_options_first(words: Sequence[str]) -> list[str]:

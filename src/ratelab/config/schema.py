@@ -136,9 +136,11 @@ def register_resolvers() -> None:
     `${ratelab.unique:}` becomes known, 8 hexadecimal digits, the same throughout one config; and what Hydra
     composes is looked at before it acts on it, see `hydra_part`.
     """
-    from ratelab.config.hydra_internals import guard_composition  # only who composes waits for Hydra's parser
+    # Only who composes waits for Hydra's parser.
+    from ratelab.config.hydra_internals import guard_composition, remember_interpolations
 
     guard_composition()
+    remember_interpolations()
     OmegaConf.register_new_resolver(
         "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
     )

@@ -231,6 +231,12 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         function = function.__init__
     elif not inspect.isroutine(function):
         function = type(function).__call__
+    return _resolve_hints(function)
+
+
+@functools.lru_cache(maxsize=256)
+def _resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a routine; nobody changes the dictionary."""
     names, hints = getattr(inspect.unwrap(function), "__globals__", {}), dict[str, Any]()
     for key, hint in getattr(function, "__annotations__", {}).items():
         # One at a time, since one that cannot be resolved must not hide the others.

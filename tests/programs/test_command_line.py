@@ -71,7 +71,7 @@ def test_a_mistake_is_found_without_tensorflow(call, arguments):
 def test_help_is_ours(call):
     done = call("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "python src/train.py -m schedule=fixed,exponential" in done.stdout
+    assert re.search(r"a sweep, .* python /.*/src/train.py -m schedule=fixed,exponential\n", done.stdout)
     options = ", ".join(sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml")))
     for group in (
         "data: arrays, digits, fashion_mnist, mnist, mnist1d, table, text",

@@ -1,4 +1,4 @@
-"""The command `ratelab`: what is done before runs and after them. Training is `python src/train.py`."""
+"""The command `ratelab`: training, and what is done before runs and after them."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -44,11 +44,21 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ratelab", prog_name="ratelab")
 def commands() -> None:
-    """Look at recorded runs and at schedules. To train: python src/train.py --help."""
+    """Train under learning-rate schedules, and look at recorded runs and at schedules."""
 
 
 commands.add_command(preview)
 commands.add_command(lr_find)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def train(words: tuple[str, ...]) -> None:
+    """Train, one run or with -m a sweep, as Hydra reads the words: `ratelab train --help`."""
+    from ratelab.commands import train
+
+    sys.argv[:] = ["ratelab train", *words]
+    train.main()
 
 
 @commands.command()

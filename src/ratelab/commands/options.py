@@ -26,7 +26,9 @@ def configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--config-name",
         default="config",
         show_default=True,
-        help="The primary configuration, as of train.py.",
+        help="The primary configuration, as of `ratelab train`.",
     )
-    placed = click.option("--config-dir", type=folder, help="A folder of configurations, as of train.py.")
+    placed = click.option(
+        "--config-dir", type=folder, help="A folder of configurations, as of `ratelab train`."
+    )
     return placed(named(command))

@@ -210,8 +210,6 @@ def _explain_text(cfg: DictConfig, refusal: str) -> str:
 @contextmanager
 def _start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
     """Start Hydra with the project's configuration, and the user's; turn its errors into UserError."""
-    if not CONF.is_dir():
-        raise UserError(f"there is no configuration at {CONF}; install ratelab from its folder with pip -e.")
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

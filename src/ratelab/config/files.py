@@ -20,7 +20,9 @@ from ratelab.config.hydra_internals import FileConfigSource
 from ratelab.config.schema import Config
 from ratelab.validation import UserError
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+# A wheel carries the configuration inside of the package; in the repository it is seen beside src/.
+_PLACES = [Path(__file__).resolve().parents[depth] / "conf" for depth in (1, 3)]
+CONF = next((place for place in _PLACES if place.is_dir()), _PLACES[1])
 
 __all__ = ["CONF", "CheckedFiles", "read_option", "search_first"]
 

@@ -1,6 +1,7 @@
 """The typed schema of the configuration: every key, its type and its bounds. No TensorFlow here."""
 
 import secrets
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -133,8 +134,9 @@ def read(values: Mapping[str, Any]) -> Config:
 def register_resolvers() -> None:
     """Prepare Hydra for the project's configuration: every program calls this before `@hydra.main`.
 
-    `${ratelab.unique:}` becomes known, 8 hexadecimal digits, the same throughout one config; and what Hydra
-    composes is looked at before it acts on it, see `hydra_part`.
+    `${ratelab.unique:}` becomes known, 8 hexadecimal digits, the same throughout one config, and
+    `${ratelab.program:}`, how this program was called; and what Hydra composes is looked at before it acts on
+    it, see `hydra_part`.
     """
     # Only who composes waits for Hydra's parser.
     from ratelab.config.hydra_internals import guard_composition, remember_interpolations
@@ -144,6 +146,12 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver(
         "ratelab.unique", lambda: secrets.token_hex(4), use_cache=True, replace=True
     )
+    OmegaConf.register_new_resolver("ratelab.program", _name_program, replace=True)
+
+
+def _name_program() -> str:
+    called = sys.argv[0]
+    return f"python {called}" if called.endswith(".py") else called
 
 
 def _check_data_path(key: str, path: Any) -> None:

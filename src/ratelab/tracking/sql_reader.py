@@ -53,7 +53,7 @@ def check_postgresql(uri: str) -> None:
 
     with open_sql(uri) as reader:
         if not inspect(reader.connection).has_table("alembic_version"):
-            raise UserError(f"there is no store in {without_password(uri)}; run `python src/train.py` first.")
+            raise UserError(f"there is no store in {without_password(uri)}; run `ratelab train` first.")
         found = reader.connection.scalar(text("SELECT version_num FROM alembic_version"))
     if found != (expected := schema_revisions()[0]):
         raise UserError(

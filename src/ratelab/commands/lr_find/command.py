@@ -106,7 +106,7 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
     words += _grid_words([one.rate for one in suggested])
     named = [] if question.config_name == "config" else ["--config-name", question.config_name]
     placed = [] if question.config_dir is None else ["--config-dir", question.config_dir]
-    return shlex.join(["python", "src/train.py", *placed, *named, *read_words(words)])
+    return shlex.join(["ratelab", "train", *placed, *named, *read_words(words)])
 
 
 def _tuning_words(overrides: Sequence[str]) -> list[str]:

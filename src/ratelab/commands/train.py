@@ -1,0 +1,34 @@
+"""Training: one run, or a sweep. `python src/train.py` and `ratelab train` are this program."""
+
+import sys
+from collections.abc import Callable
+
+import hydra
+from omegaconf import DictConfig
+
+from ratelab.config import read_words, register_resolvers
+from ratelab.config.files import CONF
+from ratelab.config.hydra_internals import put_options_first
+from ratelab.config.suggestions import suggest_at_exit
+from ratelab.runtime.outlets import outlive_readers
+from ratelab.runtime.signals import plain_endings
+
+__all__ = ["main"]
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def train(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> object:
+    """Do one run. In a sweep the launcher gives `run`, which waits for the worker that trains it."""
+    from ratelab.runs.single import run_single  # --help and a misspelt key need not wait for it
+
+    return (run or run_single)(cfg)
+
+
+def main() -> None:
+    """Run the command line, as Hydra reads it; a mistake of the user's ends with one message and status 1."""
+    outlive_readers()
+    with plain_endings(), suggest_at_exit():
+        sys.argv[1:] = put_options_first(read_words(sys.argv[1:]))
+        train()

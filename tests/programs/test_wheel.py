@@ -1,0 +1,106 @@
+"""What a wheel installs works in an empty folder, with nothing of the repository on any path."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+
+COMMANDS = ["compare", "lr-find", "preview", "report", "train", "ui"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The `bin` of a virtual environment with ratelab's wheel, and the other packages of this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True
+    )
+    [wheel] = folder.glob("*.whl")
+    venv.create(folder / "env")
+    [packages] = (folder / "env" / "lib").glob("python*/site-packages")
+    # A line of a .pth file is a path; the .pth files in there, of the editable ratelab, are not read.
+    others = [path for path in sys.path if path.endswith("-packages")]
+    (packages / "others.pth").write_text("\n".join(others))
+    python = folder / "env" / "bin" / "python"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+    ]
+    subprocess.run([*install, "--ignore-installed", wheel], check=True)
+    return python.parent
+
+
+@pytest.fixture
+def call(installed, tmp_path):
+    """Call a program of the environment in an empty folder."""
+
+    def run(*words):
+        known = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
+        environment = {key: value for key, value in os.environ.items() if key not in known}
+        return subprocess.run(
+            [installed / words[0], *words[1:]],
+            cwd=tmp_path,
+            env=environment | {"PYTHONWARNINGS": "ignore", "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def test_nothing_of_the_repository_is_on_a_path(call):
+    done = call("python", "-c", "import ratelab, sys; print(ratelab.__file__, *sys.path, sep='\\n')")
+    assert done.returncode == 0, done.stderr
+    own, *paths = done.stdout.split()
+    assert "site-packages" in own
+    assert not [path for path in paths if Path(path).is_relative_to(ROOT) and not path.endswith("-packages")]
+
+
+def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):
+    words = ["-m", "experiment=quick", "schedule=fixed,exponential", "seed=0,1", "hydra.launcher.workers=1"]
+    done = call("ratelab", "train", *words)
+    assert done.returncode == 0, done.stderr
+    assert "exponential and fixed: no conclusion is possible from 2 seeds" in done.stdout
+    assert (tmp_path / "mlruns" / "mlflow.db").exists()
+    [report] = (tmp_path / "multirun").glob("*/*/report.html")
+    assert "ratelab train -m experiment=quick" in report.read_text()
+    compared = call("ratelab", "compare", "--format", "csv")
+    assert compared.returncode == 0, compared.stderr
+    assert "exponential" in compared.stdout
+    drawn = call("ratelab", "preview", "schedule=cosine,wsd", "--output", "curves.svg")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "curves.svg").exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(call, command):
+    done = call("ratelab", command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"ratelab {command}" in done.stdout
+
+
+def test_all_commands_are_tried_here(call):
+    done = call("ratelab", "--help")
+    listed = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert sorted(line.split()[0] for line in listed if line.strip()) == COMMANDS
+
+
+def test_what_was_saved_runs_again(call, tmp_path):
+    assert call("ratelab", "train", "experiment=quick", "seed=3", "tracking=none").returncode == 0
+    [saved] = (tmp_path / "multirun").glob("*/*/.hydra")
+    done = call("ratelab", "train", "--config-dir", str(saved), "--config-name", "config", "seed=4")
+    assert done.returncode == 0, done.stderr
+    assert "seed=4" in done.stdout

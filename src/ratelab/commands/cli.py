@@ -55,10 +55,10 @@ commands.add_command(lr_find)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def train(words: tuple[str, ...]) -> None:
     """Train, one run or with -m a sweep, as Hydra reads the words: `ratelab train --help`."""
-    from ratelab.commands import train
+    from ratelab.commands.train import main
 
     sys.argv[:] = ["ratelab train", *words]
-    train.main()
+    main()
 
 
 @commands.command()

@@ -19,7 +19,7 @@ register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def train(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> object:
+def _train(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -> object:
     """Do one run. In a sweep the launcher gives `run`, which waits for the worker that trains it."""
     from ratelab.runs.single import run_single  # --help and a misspelt key need not wait for it
 
@@ -31,4 +31,4 @@ def main() -> None:
     outlive_readers()
     with plain_endings(), suggest_at_exit():
         sys.argv[1:] = put_options_first(read_words(sys.argv[1:]))
-        train()
+        _train()

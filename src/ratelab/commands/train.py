@@ -1,5 +1,6 @@
 """Training: one run, or a sweep. `python src/train.py` and `ratelab train` are this program."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 
@@ -8,9 +9,9 @@ from omegaconf import DictConfig
 
 from ratelab.config import read_words, register_resolvers
 from ratelab.config.files import CONF
-from ratelab.config.hydra_internals import put_options_first
+from ratelab.config.hydra_internals import asks_only, put_options_first
 from ratelab.config.suggestions import suggest_at_exit
-from ratelab.runtime.outlets import outlive_readers
+from ratelab.runtime.outlets import answered, outlive_readers
 from ratelab.runtime.signals import plain_endings
 
 __all__ = ["main"]
@@ -31,4 +32,5 @@ def main() -> None:
     outlive_readers()
     with plain_endings(), suggest_at_exit():
         sys.argv[1:] = put_options_first(read_words(sys.argv[1:]))
-        _train()
+        with answered() if asks_only(sys.argv[1:]) else contextlib.nullcontext():
+            _train()

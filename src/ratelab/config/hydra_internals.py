@@ -36,6 +36,7 @@ __all__ = [
     "Callbacks",
     "ConfigLoaderImpl",
     "FileConfigSource",
+    "asks_only",
     "count_values",
     "get_overrides_dirname",
     "guard_composition",
@@ -135,6 +136,17 @@ def put_options_first(words: Sequence[str]) -> list[str]:
     """
     overrides = get_args_parser().parse_intermixed_args(list(words)).overrides
     return [*(word for word in words if word not in overrides), *overrides]
+
+
+def asks_only(words: Sequence[str]) -> bool:
+    """Say whether a command line asks for something to be printed, and not for a run.
+
+    >>> asks_only(["--cfg", "job", "seed=1"]), asks_only(["-m", "seed=1,2"])
+    (True, False)
+    """
+    args = get_args_parser().parse_intermixed_args(list(words))
+    # Not `--info`, which is printed by a log: that would print a traceback of what cannot be printed.
+    return bool(args.help or args.hydra_help or args.cfg or args.shell_completion)
 
 
 def split_overrides(loader: ConfigLoader, words: Sequence[str]) -> list[list[str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from support import ROOT
 
-COMMANDS = ["compare", "lr-find", "preview", "report", "train", "ui"]
+COMMANDS = ["compare", "init", "lr-find", "preview", "report", "train", "ui"]
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +44,14 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def call(installed, tmp_path):
-    """Call a program of the environment in an empty folder."""
+    """Call a program of the environment in an empty folder, or one inside of it."""
 
-    def run(*words):
+    def run(*words, folder=""):
         known = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
         environment = {key: value for key, value in os.environ.items() if key not in known}
         return subprocess.run(
             [installed / words[0], *words[1:]],
-            cwd=tmp_path,
+            cwd=tmp_path / folder,
             env=environment | {"PYTHONWARNINGS": "ignore", "COLUMNS": "80"},
             capture_output=True,
             text=True,
@@ -96,6 +96,38 @@ def test_all_commands_are_tried_here(call):
     done = call("ratelab", "--help")
     listed = done.stdout.partition("Commands:\n")[2].splitlines()
     assert sorted(line.split()[0] for line in listed if line.strip()) == COMMANDS
+
+
+def test_a_project_is_written_swept_and_tested(call, tmp_path):
+    done = call("ratelab", "init", "demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    words = [
+        "train.py",
+        "-m",
+        "schedule=fixed,exponential,half_way",
+        "seed=range(0,2)",
+        "experiment=long",
+        "epochs=5",
+    ]
+    swept = call("python", *words, folder="demo")
+    assert swept.returncode == 0, swept.stderr
+    assert "half_way and fixed: no conclusion is possible from 2 seeds" in swept.stdout
+    assert (tmp_path / "demo" / "mlruns" / "mlflow.db").exists()
+    tested = call("python", "-m", "unittest", folder="demo")
+    assert tested.returncode == 0, tested.stderr
+    assert "Ran 3 tests" in tested.stderr
+
+
+@pytest.mark.parametrize("name", ["full", "full/file"])
+def test_what_is_there_is_not_written_over(call, tmp_path, name):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    done = call("ratelab", "init", name)
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"init: {name} is there already, and nothing is written over it; give another name.\n"
+    )
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["file"]
 
 
 def test_what_was_saved_runs_again(call, tmp_path):

@@ -85,18 +85,40 @@ def test_lists_are_values():
     assert flatten({"model": {"hidden": [128, {"a": 1}]}}) == {"model.hidden": [128, {"a": 1}]}
 
 
-def test_the_commit_is_that_of_the_checkout(fresh):
+@pytest.fixture
+def ours(monkeypatch):
+    """As in a process of `src/train.py`."""
+    monkeypatch.setattr(sys, "argv", [str(SRC / "train.py")])
+
+
+def test_the_commit_is_that_of_the_checkout(fresh, ours):
     head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
     if head.returncode != 0:
         pytest.skip("not a git checkout")
     assert collect().commit == head.stdout.strip()
 
 
-def test_the_working_directory_does_not_matter(fresh, tmp_path, monkeypatch):
+def test_the_working_directory_does_not_matter(fresh, ours, tmp_path, monkeypatch):
     here = collect().commit
     collect.cache_clear()
     monkeypatch.chdir(tmp_path)
     assert collect().commit == here
+
+
+@pytest.mark.parametrize("called", ["train.py", "ratelab train"])
+def test_a_project_of_the_users_own_has_its_own_commit(fresh, tmp_path, monkeypatch, called):
+    program = tmp_path / "train.py"
+    program.write_text("main()")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=me", "-c", "user.email=me@here"]
+    for words in (["init"], ["add", "."], ["commit", "-m", "mine"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    monkeypatch.setattr(sys, "argv", [str(program) if called == "train.py" else called])
+    monkeypatch.chdir(tmp_path if called != "train.py" else tmp_path.parent)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    assert (collect().commit, collect().diff) == (head.strip(), "")
+    collect.cache_clear()
+    program.write_text("main(1)")
+    assert "+main(1)" in collect().diff
 
 
 def test_where_there_is_no_git_the_commit_is_empty(fresh, monkeypatch):

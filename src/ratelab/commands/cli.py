@@ -1,5 +1,6 @@
 """The command `ratelab`: training, and what is done before runs and after them."""
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,6 +60,18 @@ def train(words: tuple[str, ...]) -> None:
 
     sys.argv[:] = ["ratelab train", *words]
     main()
+
+
+@commands.command()
+@click.argument("folder", type=HomePath(path_type=Path))
+def init(folder: Path) -> None:
+    """Write a project of your own into a new FOLDER: data, a model and a schedule to begin with."""
+    from ratelab.commands.project import write_project
+
+    write_project(folder)
+    click.echo(
+        f"{folder}: begin with its README.md, or with: cd {shlex.quote(str(folder))} && python train.py"
+    )
 
 
 @commands.command()

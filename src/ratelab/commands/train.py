@@ -27,10 +27,14 @@ def _train(cfg: DictConfig, run: Callable[[DictConfig], object] | None = None) -
     return (run or run_single)(cfg)
 
 
-def main() -> None:
-    """Run the command line, as Hydra reads it; a mistake of the user's ends with one message and status 1."""
+def main(*options: str) -> None:
+    """Run the command line, as Hydra reads it; a mistake of the user's ends with one message and status 1.
+
+    Args:
+        options: what a program of the user's own gives in front of it, such as "--config-dir", "conf".
+    """
     outlive_readers()
     with plain_endings(), suggest_at_exit():
-        sys.argv[1:] = put_options_first(read_words(sys.argv[1:]))
+        sys.argv[1:] = put_options_first(read_words([*options, *sys.argv[1:]]))
         with answered() if asks_only(sys.argv[1:]) else contextlib.nullcontext():
             _train()

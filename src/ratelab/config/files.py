@@ -76,19 +76,20 @@ def search_first(search_path: ConfigSearchPath, folder: str | None) -> None:
 
 
 def read_option(words: Sequence[str], name: str) -> str | None:
-    """Return the value of an option on a command line; None if it is not given.
+    """Return the value of an option on a command line, the last one; None if it is not given.
 
     >>> read_option(["train.py", "--config-dir", "mine", "seed=1"], "--config-dir")
     'mine'
     >>> read_option(["train.py", "--config-dir=mine"], "--config-dir")
     'mine'
     """
-    for number, word in enumerate(words):
-        if word == name and number + 1 < len(words):
-            return words[number + 1]
-        if word.startswith(f"{name}="):
-            return word.removeprefix(f"{name}=")
-    return None
+    value = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == name:
+            value = following
+        elif word.startswith(f"{name}="):
+            value = word.removeprefix(f"{name}=")
+    return value
 
 
 def _folder(one: SearchPathElement) -> Path:

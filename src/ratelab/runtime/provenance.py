@@ -54,7 +54,7 @@ class Provenance:
 
 @functools.cache
 def collect() -> Provenance:
-    """Look at the checkout that holds this program, and at the environment; once a process."""
+    """Look at the checkout that holds the program that was called, and at the environment; once a process."""
     # A set: a distribution may be found twice, once for each entry of `sys.path`.
     installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
     return Provenance(
@@ -98,8 +98,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git prints about the checkout of this file; "" where there is no git or no checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    """Return what git prints about the checkout; "" where there is no git or no checkout."""
+    program = Path(sys.argv[0])
+    folder = program.resolve().parent if program.suffix == ".py" else Path.cwd()
+    command = ["git", "-C", str(folder), *arguments]
     # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up, and
     # what is no text in a diff is replaced.
     try:

@@ -88,7 +88,7 @@ def test_lists_are_values():
 @pytest.fixture
 def ours(monkeypatch):
     """As in a process of `src/train.py`."""
-    monkeypatch.setattr(sys, "argv", [str(SRC / "train.py")])
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "src" / "train.py")])
 
 
 def test_the_commit_is_that_of_the_checkout(fresh, ours):

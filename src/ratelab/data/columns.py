@@ -1,6 +1,7 @@
 """Columns of a table as numbers: standardised, or one-hot, by what the training split says."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +16,56 @@ MOST_CATEGORIES = 1_000  # more are a text or a name, not a category
 FEW_ROWS = 20  # in so few each may well have a category of its own
 
 
-def encode(
-    frame: "pd.DataFrame", train: npt.NDArray[np.intp], categories: Collection[str], name: str
-) -> npt.NDArray[np.float64]:
-    """Return the columns of a table side by side, float64 [rows, columns].
+@dataclass(frozen=True)
+class Standardised:
+    """A column as (x - mean) / deviation; what is missing is the mean, 0."""
 
-    Numbers and booleans become (x - mean) / deviation, mean and standard deviation being those of the
-    training rows; a column that is constant there keeps its unit. Everything else becomes a column for each
-    category of the training rows, in alphabetical order, 1 where the row has it: another category is 0 in
-    all. A missing number is the mean, a missing category 0 in all.
+    mean: float
+    deviation: float
+
+    width = 1
+
+    def apply(self, values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+        """Return some rows of the column, [rows, 1]."""
+        numbers = (_as_floats(values) - self.mean) / self.deviation
+        return np.nan_to_num(numbers).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """A column as one for each category that is known; what is missing or not known is 0 in all."""
+
+    known: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.known)
+
+    def apply(self, values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+        """Return some rows of the column, [rows, width]."""
+        import pandas as pd
+
+        codes = pd.Index(self.known).get_indexer(
+            pd.Index(values.astype("string"))
+        )  # -1 for what is not known
+        return np.asarray(codes[:, None] == np.arange(len(self.known)), np.float64)
+
+
+Encoding = Standardised | OneHot
+
+
+def fit(
+    values: "pd.Series[Any]", train: npt.NDArray[np.intp], categories: Collection[str], name: str
+) -> Encoding:
+    """Return how a column becomes numbers, by what its training rows say.
+
+    Numbers and booleans are standardised by mean and standard deviation; what is constant keeps its unit.
+    Everything else becomes a column for each category, in alphabetical order.
 
     Args:
-        frame: without the target.
-        train: which rows train.
+        values: of all rows.
+        train: which of them train.
         categories: the columns that are categories although they may be numbers.
         name: of the table in errors.
 
@@ -37,18 +75,11 @@ def encode(
     References:
         scikit-learn: StandardScaler, OneHotEncoder(handle_unknown="ignore").
     """
-    if not len(frame.columns):
-        raise UserError(f"{name}: there is no column left to learn from, beside the target.")
-    blocks = []
-    for column in frame.columns:
-        values = frame[column]
-        if column not in categories and is_number(values):
-            blocks.append(_standardise(values, train, name))
-        else:
-            remedy = None if column in categories else f"name {column!r} in data.categories"
-            refuse_mixture(values, name, remedy)
-            blocks.append(_one_hot(values, train, name))
-    return np.concatenate(blocks, 1)
+    if values.name not in categories and is_number(values):
+        return _standardise(values, train, name)
+    remedy = None if values.name in categories else f"name {values.name!r} in data.categories"
+    refuse_mixture(values, name, remedy)
+    return _one_hot(values, train, name)
 
 
 def is_number(values: "pd.Series[Any]") -> bool:
@@ -71,7 +102,7 @@ def to_numbers(values: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
     Raises:
         UserError: for a number that is not finite.
     """
-    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    numbers = _as_floats(values)
     wrong = np.flatnonzero(~np.isfinite(numbers) & ~values.isna().to_numpy())
     if wrong.size:
         raise UserError(f"{place(values, wrong[0], name)} is {numbers[wrong[0]]:g}; give a finite number.")
@@ -115,9 +146,13 @@ def place(values: "pd.Series[Any]", number: int, name: str) -> str:
     return f"{name}: column {values.name!r}, row {values.index[number]}"
 
 
-def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
-    numbers = to_numbers(values, name)
-    known = numbers[train][~np.isnan(numbers[train])]
+def _as_floats(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+    return values.to_numpy(np.float64, na_value=np.nan)
+
+
+def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> Standardised:
+    known = to_numbers(values, name)[train]
+    known = known[~np.isnan(known)]
     if not known.size:
         raise _lack_values(values, name)
     with np.errstate(over="ignore"):
@@ -127,13 +162,10 @@ def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: st
         raise UserError(
             f"{name}: column {values.name!r} has numbers too large to be squared; scale them down."
         )
-    scaled = np.nan_to_num((numbers - float(known.mean())) / deviation)
-    return scaled.reshape(-1, 1)
+    return Standardised(float(known.mean()), deviation)
 
 
-def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
-    import pandas as pd
-
+def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> OneHot:
     words = values.astype("string")
     known = sorted(words.iloc[train].dropna().unique())
     if not known:
@@ -144,15 +176,15 @@ def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -
             f"{name}: column {values.name!r} has {words.nunique():,} different texts in {len(words):,} rows, "
             "which are no categories; name it in data.leave_out."
         )
-    codes = pd.Index(known).get_indexer(words)  # -1 for what is not known
-    return np.asarray(codes[:, None] == np.arange(len(known)), np.float64)
+    return OneHot(tuple(known))
 
 
 def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.int32]]:
     """Return what the classes of a target are called, in order, and the class of each row."""
     different = sorted(values.unique())
     numbers = {value: number for number, value in enumerate(different)}
-    return [str(value) for value in different], np.array([numbers[value] for value in values], np.int32)
+    classes = np.fromiter((numbers[value] for value in values), np.int32, len(values))
+    return [str(value) for value in different], classes
 
 
 def _lack_values(values: "pd.Series[Any]", name: str) -> UserError:

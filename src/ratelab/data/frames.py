@@ -1,11 +1,11 @@
-"""A CSV or Parquet file as a data frame, in pandas' own types, so that whole numbers stay whole."""
+"""A CSV or Parquet file, by columns or by rows, in pandas' own types, so that whole numbers stay whole."""
 
 import difflib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ratelab.data.reading import find_file
 from ratelab.validation import UserError
@@ -17,10 +17,30 @@ PARQUET = {".parquet", ".pq"}
 REMEDY = "Give a CSV file with a line of names, or a .parquet file."
 MOST_NAMED = 20  # columns in a message
 MARKS = ",;\t|"  # what may be between columns
+BUFFER = 2**20  # bytes of each column of a Parquet file that are read at a time
 
 
-def read_frame(file: str, separator: str, missing_words: Sequence[str]) -> "pd.DataFrame":
-    """Return a table, its rows numbered from 1.
+class Frame(Protocol):
+    """A table.
+
+    Attributes:
+        names: of the columns, each another.
+    """
+
+    names: list[str]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+
+    def column(self, name: str) -> "pd.Series[Any]":
+        """Return all values of a column, numbered from 1."""
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
+        """Yield these columns, in this order, at most so many rows at a time."""
+
+
+def open_frame(file: str, separator: str, missing_words: Sequence[str]) -> Frame:
+    """Return a table; one of Parquet stays on the disk.
 
     Args:
         file: CSV, perhaps compressed, or Parquet, by the end of its name.
@@ -37,16 +57,14 @@ def read_frame(file: str, separator: str, missing_words: Sequence[str]) -> "pd.D
         raise UserError(
             f"data.missing_words: a Parquet file says itself what is missing, got {missing_words}."
         )
-    frame = _read_parquet(path) if is_parquet else _read_csv(path, separator, missing_words)
+    frame: Frame = _Parquet(path) if is_parquet else _Csv(_read_csv(path, separator, missing_words))
     if not len(frame):
         raise UserError(f"data.file: {path} has no row. {REMEDY}")
-    frame.index = range(1, len(frame) + 1)  # type: ignore[assignment] # pandas makes an index of it
     return frame
 
 
-def check_columns(frame: "pd.DataFrame", named: Sequence[str], argument: str) -> None:
+def check_columns(known: Sequence[str], named: Sequence[str], argument: str) -> None:
     """Raise UserError unless all columns that an argument names are there."""
-    known = [str(column) for column in frame.columns]
     for name in named:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -76,14 +94,81 @@ def _read_csv(path: Path, separator: str, missing_words: Sequence[str]) -> "pd.D
     return frame
 
 
-def _read_parquet(path: Path) -> "pd.DataFrame":
-    import pandas as pd
+class _Csv:
+    """A table in memory."""
 
-    with _explain(path):
-        frame = pd.read_parquet(path, engine="pyarrow", dtype_backend="numpy_nullable")
-    frame.columns = [str(name) for name in frame.columns]
-    _refuse_repeated(list(frame.columns), path)
-    return frame
+    def __init__(self, frame: "pd.DataFrame") -> None:
+        self._frame = frame
+        self.names = [str(name) for name in frame.columns]
+        frame.index = range(1, len(frame) + 1)  # type: ignore[assignment] # pandas makes an index of it
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def column(self, name: str) -> "pd.Series[Any]":
+        return self._frame[name]
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
+        for start in range(0, len(self), rows):
+            yield self._frame.iloc[start : start + rows][list(names)]
+
+
+class _Parquet:
+    """A table on the disk, of which is in memory what is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow.parquet import ParquetFile
+
+        self._path, self._types = path, _nullable_types()
+        with _explain(path):
+            # Without a buffer for each column, and with all of them read ahead, a group of rows is in memory.
+            self._file = ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
+            schema = self._file.schema_arrow
+            index = (schema.pandas_metadata or {}).get("index_columns", [])
+        self.names = [name for name in schema.names if name not in index]
+        _refuse_repeated(self.names, path)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def column(self, name: str) -> "pd.Series[Any]":
+        with _explain(self._path):
+            values = self._to_pandas(self._file.read([name]), [name])[name]
+        values.index = range(1, len(values) + 1)  # type: ignore[assignment] # pandas makes an index of it
+        return values
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
+        with _explain(self._path):
+            for batch in self._file.iter_batches(rows, columns=list(names)):
+                yield self._to_pandas(batch, names)
+
+    def _to_pandas(self, read: Any, names: Sequence[str]) -> "pd.DataFrame":
+        # Selected once more: to pyarrow the name "a" is that of all fields of a column "a.b" as well.
+        frame: pd.DataFrame = read.select(list(names)).to_pandas(types_mapper=self._types.get)
+        frame.columns = list(names)  # what pandas wrote may have other names than texts
+        return frame
+
+
+def _nullable_types() -> dict[Any, Any]:
+    """Return what pandas.read_parquet(dtype_backend="numpy_nullable") makes of the types of Arrow."""
+    import pandas as pd
+    import pyarrow as pa
+
+    return {
+        pa.int8(): pd.Int8Dtype(),
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.uint8(): pd.UInt8Dtype(),
+        pa.uint16(): pd.UInt16Dtype(),
+        pa.uint32(): pd.UInt32Dtype(),
+        pa.uint64(): pd.UInt64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+        pa.float32(): pd.Float32Dtype(),
+        pa.float64(): pd.Float64Dtype(),
+        pa.string(): pd.StringDtype(),
+        pa.large_string(): pd.StringDtype(),
+    }
 
 
 @contextmanager

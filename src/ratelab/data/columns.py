@@ -27,8 +27,8 @@ class Standardised:
 
     def apply(self, values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
         """Return some rows of the column, [rows, 1]."""
-        numbers = (_as_floats(values) - self.mean) / self.deviation
-        return np.nan_to_num(numbers).reshape(-1, 1)
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        return np.nan_to_num((numbers - self.mean) / self.deviation).reshape(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class OneHot:
         """Return some rows of the column, [rows, width]."""
         import pandas as pd
 
-        codes = pd.Index(self.known).get_indexer(
-            pd.Index(values.astype("string"))
-        )  # -1 for what is not known
+        words = pd.Index(values.astype("string"))
+        codes = pd.Index(self.known).get_indexer(words)  # -1 for what is not known
         return np.asarray(codes[:, None] == np.arange(len(self.known)), np.float64)
 
 
@@ -60,8 +59,8 @@ def fit(
 ) -> Encoding:
     """Return how a column becomes numbers, by what its training rows say.
 
-    Numbers and booleans are standardised by mean and standard deviation; what is constant keeps its unit.
-    Everything else becomes a column for each category, in alphabetical order.
+    Numbers and booleans are standardised by their mean and standard deviation; a column that is constant
+    keeps its unit. Everything else becomes a column for each category, in alphabetical order.
 
     Args:
         values: of all rows.
@@ -102,7 +101,7 @@ def to_numbers(values: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
     Raises:
         UserError: for a number that is not finite.
     """
-    numbers = _as_floats(values)
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
     wrong = np.flatnonzero(~np.isfinite(numbers) & ~values.isna().to_numpy())
     if wrong.size:
         raise UserError(f"{place(values, wrong[0], name)} is {numbers[wrong[0]]:g}; give a finite number.")
@@ -146,10 +145,6 @@ def place(values: "pd.Series[Any]", number: int, name: str) -> str:
     return f"{name}: column {values.name!r}, row {values.index[number]}"
 
 
-def _as_floats(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
-    return values.to_numpy(np.float64, na_value=np.nan)
-
-
 def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> Standardised:
     known = to_numbers(values, name)[train]
     known = known[~np.isnan(known)]
@@ -183,8 +178,7 @@ def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.i
     """Return what the classes of a target are called, in order, and the class of each row."""
     different = sorted(values.unique())
     numbers = {value: number for number, value in enumerate(different)}
-    classes = np.fromiter((numbers[value] for value in values), np.int32, len(values))
-    return [str(value) for value in different], classes
+    return [str(value) for value in different], np.fromiter(map(numbers.get, values), np.int32, len(values))
 
 
 def _lack_values(values: "pd.Series[Any]", name: str) -> UserError:

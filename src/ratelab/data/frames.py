@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ratelab.data.reading import find_file
 from ratelab.validation import UserError
@@ -20,26 +20,7 @@ MARKS = ",;\t|"  # what may be between columns
 BUFFER = 2**20  # bytes of each column of a Parquet file that are read at a time
 
 
-class Frame(Protocol):
-    """A table.
-
-    Attributes:
-        names: of the columns, each another.
-    """
-
-    names: list[str]
-
-    def __len__(self) -> int:
-        """Return how many rows there are."""
-
-    def column(self, name: str) -> "pd.Series[Any]":
-        """Return all values of a column, numbered from 1."""
-
-    def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
-        """Yield these columns, in this order, at most so many rows at a time."""
-
-
-def open_frame(file: str, separator: str, missing_words: Sequence[str]) -> Frame:
+def open_frame(file: str, separator: str, missing_words: Sequence[str]) -> "Frame":
     """Return a table; one of Parquet stays on the disk.
 
     Args:
@@ -57,8 +38,8 @@ def open_frame(file: str, separator: str, missing_words: Sequence[str]) -> Frame
         raise UserError(
             f"data.missing_words: a Parquet file says itself what is missing, got {missing_words}."
         )
-    frame: Frame = _Parquet(path) if is_parquet else _Csv(_read_csv(path, separator, missing_words))
-    if not len(frame):
+    frame = Parquet(path) if is_parquet else Csv(_read_csv(path, separator, missing_words))
+    if not frame.rows:
         raise UserError(f"data.file: {path} has no row. {REMEDY}")
     return frame
 
@@ -94,50 +75,52 @@ def _read_csv(path: Path, separator: str, missing_words: Sequence[str]) -> "pd.D
     return frame
 
 
-class _Csv:
-    """A table in memory."""
+class Csv:
+    """A table in memory.
+
+    Attributes:
+        names: of the columns, each another.
+        rows: how many there are.
+    """
 
     def __init__(self, frame: "pd.DataFrame") -> None:
+        self.names, self.rows = list(frame.columns), len(frame)
         self._frame = frame
-        self.names = [str(name) for name in frame.columns]
-        frame.index = range(1, len(frame) + 1)  # type: ignore[assignment] # pandas makes an index of it
-
-    def __len__(self) -> int:
-        return len(self._frame)
+        frame.index = range(1, self.rows + 1)  # type: ignore[assignment] # pandas makes an index of it
 
     def column(self, name: str) -> "pd.Series[Any]":
+        """Return a column, its rows numbered from 1."""
         return self._frame[name]
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
-        for start in range(0, len(self), rows):
+        """Yield columns, at most so many rows at a time."""
+        for start in range(0, self.rows, rows):
             yield self._frame.iloc[start : start + rows][list(names)]
 
 
-class _Parquet:
-    """A table on the disk, of which is in memory what is asked for."""
+class Parquet:
+    """A table on the disk, of which is in memory what is asked for; otherwise as `Csv`."""
 
     def __init__(self, path: Path) -> None:
         from pyarrow.parquet import ParquetFile
 
         self._path, self._types = path, _nullable_types()
         with _explain(path):
-            # Without a buffer for each column, and with all of them read ahead, a group of rows is in memory.
+            # Read ahead, or without a buffer for each column, all of a group of rows would be in memory.
             self._file = ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
-            schema = self._file.schema_arrow
+            schema, self.rows = self._file.schema_arrow, int(self._file.metadata.num_rows)
             index = (schema.pandas_metadata or {}).get("index_columns", [])
         self.names = [name for name in schema.names if name not in index]
         _refuse_repeated(self.names, path)
 
-    def __len__(self) -> int:
-        return int(self._file.metadata.num_rows)
-
     def column(self, name: str) -> "pd.Series[Any]":
+        """Return a column, its rows numbered from 1."""
         with _explain(self._path):
-            values = self._to_pandas(self._file.read([name]), [name])[name]
-        values.index = range(1, len(values) + 1)  # type: ignore[assignment] # pandas makes an index of it
-        return values
+            frame = self._to_pandas(self._file.read([name]), [name])
+        return Csv(frame).column(name)
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
+        """Yield columns, at most so many rows at a time."""
         with _explain(self._path):
             for batch in self._file.iter_batches(rows, columns=list(names)):
                 yield self._to_pandas(batch, names)
@@ -149,26 +132,7 @@ class _Parquet:
         return frame
 
 
-def _nullable_types() -> dict[Any, Any]:
-    """Return what pandas.read_parquet(dtype_backend="numpy_nullable") makes of the types of Arrow."""
-    import pandas as pd
-    import pyarrow as pa
-
-    return {
-        pa.int8(): pd.Int8Dtype(),
-        pa.int16(): pd.Int16Dtype(),
-        pa.int32(): pd.Int32Dtype(),
-        pa.int64(): pd.Int64Dtype(),
-        pa.uint8(): pd.UInt8Dtype(),
-        pa.uint16(): pd.UInt16Dtype(),
-        pa.uint32(): pd.UInt32Dtype(),
-        pa.uint64(): pd.UInt64Dtype(),
-        pa.bool_(): pd.BooleanDtype(),
-        pa.float32(): pd.Float32Dtype(),
-        pa.float64(): pd.Float64Dtype(),
-        pa.string(): pd.StringDtype(),
-        pa.large_string(): pd.StringDtype(),
-    }
+Frame = Csv | Parquet
 
 
 @contextmanager
@@ -185,3 +149,14 @@ def _refuse_repeated(names: Sequence[str], path: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"data.file: {path} has two columns {name!r}; rename one in its first line.")
+
+
+def _nullable_types() -> dict[Any, Any]:
+    """Return what pandas.read_parquet(dtype_backend="numpy_nullable") makes of the types of Arrow."""
+    import pandas as pd
+    import pyarrow as pa
+
+    names = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64"]
+    types = {pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name) for name in names}
+    text = pd.StringDtype()
+    return types | {pa.bool_(): pd.BooleanDtype(), pa.string(): text, pa.large_string(): text}

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from ratelab.data.accepting import assemble
-from ratelab.data.columns import fit, is_number, labels_of, place, refuse_mixture, to_numbers
+from ratelab.data.columns import is_number, labels_of, place, refuse_mixture, to_numbers
 from ratelab.data.conversion import Array
 from ratelab.data.datasets import Dataset
 from ratelab.data.encoding import encode
@@ -83,11 +82,10 @@ def table(
     name = f"table: {Path(file).name}"
     names = _choose_columns(frame.names, target, categories, leave_out, name)
     kept = _settle_missing(frame, names, target, missing, name)
-    labels, targets = _read_target(frame.column(target)[kept], target_is, name)
+    labels, targets = _read_target(frame.column(target).iloc[kept], target_is, name)
     parts = cut(targets, validation_size, test_size, split_seed)
-    learned = [column for column in names if column != target]
-    inputs = _read_inputs(frame, learned, kept, parts, categories, name)
-    pairs = [(rows, targets[part]) for rows, part in zip(inputs, parts, strict=True)]
+    inputs = encode(frame, [one for one in names if one != target], kept, parts, categories, name)
+    pairs = list(zip(inputs, [targets[part] for part in parts], strict=True))
     return assemble(pairs, name, labels, origin=str(names))
 
 
@@ -111,11 +109,9 @@ def _choose_columns(
     return chosen
 
 
-def _settle_missing(
-    frame: Frame, names: Sequence[str], target: str, missing: str, name: str
-) -> npt.NDArray[np.bool]:
+def _settle_missing(frame: Frame, names: Sequence[str], target: str, missing: str, name: str) -> Indices:
     """Return which rows are kept; raise UserError for a value that may not be missing."""
-    kept = np.ones(len(frame), np.bool)
+    kept = np.ones(frame.rows, np.bool)
     for column in [target] if missing == "mean" else names:
         values = frame.column(column)
         absent = values.isna().to_numpy()
@@ -129,21 +125,7 @@ def _settle_missing(
             )
     if not kept.any():
         raise UserError(f"{name}: each of the {len(kept)} rows has a missing value; none is left.")
-    return kept
-
-
-def _read_inputs(
-    frame: Frame,
-    names: Sequence[str],
-    kept: npt.NDArray[np.bool],
-    parts: Sequence[Indices],
-    categories: Sequence[str],
-    name: str,
-) -> list[Array]:
-    """Return the inputs of each split, once each column has said how it is encoded."""
-    encodings = {column: fit(frame.column(column)[kept], parts[0], categories, name) for column in names}
-    rows = np.flatnonzero(kept)
-    return encode(frame, encodings, [rows[part] for part in parts], name)
+    return np.flatnonzero(kept)
 
 
 def _read_target(values: "pd.Series[Any]", target_is: str | None, name: str) -> tuple[tuple[str, ...], Array]:

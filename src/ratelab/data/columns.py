@@ -123,10 +123,12 @@ def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> N
             f"{name}: column {values.name!r} is neither numbers nor words but {values.dtype}; "
             "make numbers of it, or name it in data.leave_out."
         )
+    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
+    if remedy is None or is_number(values) or is_category:
+        return
     words = values.dropna().astype(str)
     is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
-    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
-    if remedy is None or is_word.all() or is_number(values) or is_category:
+    if is_word.all():
         return
     if not is_word.any():
         raise UserError(

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -61,12 +61,12 @@ def encode(
                 first, last = np.searchsorted(own, [start, start + len(batch)])
                 _write(encoded[own[first:last] - start].tobytes(), file)
             start += len(batch)
-    return [_to_array(file, len(own), width) for own, file in zip(rows, files, strict=True)]
+        return [_to_array(file, len(own), width) for own, file in zip(rows, files, strict=True)]
 
 
 @contextmanager
 def _open_files(count: int, size: int, name: str) -> Iterator[Sequence[IO[bytes]]]:
-    """Open so many files, which together get so many bytes, in memory or on the disk; they stay open."""
+    """Open so many files, which together get so many bytes, in memory or on the disk."""
     if size <= MOST_IN_MEMORY:
         yield [io.BytesIO() for _ in range(count)]
         return
@@ -75,8 +75,9 @@ def _open_files(count: int, size: int, name: str) -> Iterator[Sequence[IO[bytes]
         free = shutil.disk_usage(folder).free
         if free < size:
             raise _lack_room(name, size, f"{folder} has {free / GIB:.2f}")
-        # Without a buffer: what a full disk refuses must not be tried again when the file is closed.
-        yield [tempfile.TemporaryFile(dir=folder, buffering=0) for _ in range(count)]  # noqa: SIM115 - kept
+        with ExitStack() as stack:
+            # Without a buffer: what a full disk refuses must not be tried again when the file is closed.
+            yield [stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0)) for _ in range(count)]
     except OSError as error:
         raise _lack_room(name, size, f"{folder} cannot be used ({error.strerror})") from None
 

@@ -17,7 +17,7 @@ PARQUET = {".parquet", ".pq"}
 REMEDY = "Give a CSV file with a line of names, or a .parquet file."
 MOST_NAMED = 20  # columns in a message
 MARKS = ",;\t|"  # what may be between columns
-BUFFER = 2**20  # bytes of each column of a Parquet file that are read at a time
+BUFFER = 2**16  # bytes of each column of a Parquet file that are read at a time
 
 
 def open_frame(file: str, separator: str, missing_words: Sequence[str]) -> "Frame":

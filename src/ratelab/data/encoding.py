@@ -33,16 +33,16 @@ def encode(
 ) -> list[Array]:
     """Return the rows of each split as numbers, float32 [rows, columns], the columns side by side.
 
-    What is larger than `MOST_IN_MEMORY` becomes read-only memory maps of files without a name, so that
-    nothing is left however the program ends. They lie in the folder that the environment calls TMPDIR, else
-    in /var/tmp: /tmp may itself lie in memory.
+    The table is read column by column, then a few rows at a time. What is larger than `MOST_IN_MEMORY`
+    becomes read-only memory maps of files without a name, so that nothing is left however the program ends.
+    They lie in the folder that the environment calls TMPDIR, else in /var/tmp: /tmp may itself lie in memory.
 
     Args:
-        frame: is read twice, column by column, then a few rows at a time.
+        frame: the table.
         names: of the columns to learn from.
         kept: which rows are not left out.
-        parts: which of these make up each split, in ascending order; by the first the columns are encoded.
-        categories: the columns that are categories although they may be numbers.
+        parts: which of these make up each split, in ascending order; the first one trains.
+        categories: as in `fit`.
         name: of the table in errors.
 
     Raises:

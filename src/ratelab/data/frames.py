@@ -116,8 +116,8 @@ class Parquet:
     def column(self, name: str) -> "pd.Series[Any]":
         """Return a column, its rows numbered from 1."""
         with _explain(self._path):
-            frame = self._to_pandas(self._file.read([name]), [name])
-        return Csv(frame).column(name)
+            values = self._to_pandas(self._file.read([name]), [name])[name]
+        return values.set_axis(range(1, self.rows + 1))
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator["pd.DataFrame"]:
         """Yield columns, at most so many rows at a time."""

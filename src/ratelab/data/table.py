@@ -96,14 +96,12 @@ def _choose_columns(
     check_columns(names, [target], "target")
     check_columns(names, categories, "categories")
     check_columns(names, leave_out, "leave_out")
-    for column in [target, *categories]:
-        if column in leave_out:
-            raise UserError(
-                f"data.leave_out: {column!r} is named in another place as well; take one of them."
-            )
+    for one in [target, *categories]:
+        if one in leave_out:
+            raise UserError(f"data.leave_out: {one!r} is named in another place as well; take one of them.")
     if target in categories:
         raise UserError(f"data.categories: {target!r} is the target; set data.target_is=classes.")
-    chosen = [column for column in names if column not in leave_out]
+    chosen = [one for one in names if one not in leave_out]
     if chosen == [target]:
         raise UserError(f"{name}: there is no column left to learn from, beside the target.")
     return chosen

@@ -89,6 +89,7 @@ def test_a_table_on_the_disk_gives_the_bits_of_memory(tensorflow, tmp_path, monk
     held = table(str(tmp_path / "mine.parquet"), "target")
     monkeypatch.setattr(encoding, "MOST_IN_MEMORY", 0)
     monkeypatch.setattr(encoding, "BATCH", 3000)
+    monkeypatch.setattr(encoding, "FEWEST", 1)
     monkeypatch.setattr(device_data, "PIECE_BYTES", 3000)
     monkeypatch.setattr(device_data, "EVALUATION_BATCH", 32)
     data = table(str(tmp_path / "mine.parquet"), "target")

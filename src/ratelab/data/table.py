@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from ratelab.data.accepting import assemble
-from ratelab.data.columns import encode, is_number, labels_of, place, refuse_mixture, to_numbers
+from ratelab.data.columns import is_number, labels_of, place, refuse_mixture, to_numbers
 from ratelab.data.conversion import Array
 from ratelab.data.datasets import Dataset
-from ratelab.data.frames import check_columns, read_frame
+from ratelab.data.encoding import encode
+from ratelab.data.frames import Frame, check_columns, open_frame
 from ratelab.data.sizes import PART, Seed
-from ratelab.data.splitting import cut
+from ratelab.data.splitting import Indices, cut
 from ratelab.validation import UserError, checked
 from ratelab.validation.sizes import Size
 
@@ -42,9 +43,9 @@ def table(
 ) -> Dataset:
     """Return a table as a data set: one column is learned from all others.
 
-    Numbers are standardised and categories become one column each, by what the training split says. Targets
-    are not standardised: an error of the model is in their own unit. Rows are cut by `split_seed`, where
-    there are classes with equal parts of each. The table must fit into memory.
+    Numbers are standardised and categories become one column each, by what the training split says; targets
+    stay in their own unit. Rows are cut by `split_seed`, with equal parts of each class. All of a CSV file is
+    in memory, of Parquet the target and a column at a time; inputs above 1 GiB lie in temporary files.
 
     Args:
         file: CSV with a line of names, perhaps compressed, or Parquet (.parquet, .pq).
@@ -77,46 +78,52 @@ def table(
     (('cat', 'dog'), [-1.0, 0.0, 1.0], [0, 1, 0, 1])
     >>> file.close()
     """
-    frame = read_frame(file, separator, missing_words)
+    frame = open_frame(file, separator, missing_words)
     name = f"table: {Path(file).name}"
-    _check_named(frame, target, categories, leave_out)
-    frame = _settle_missing(frame.drop(columns=list(leave_out)), target, missing, name)
-    labels, targets = _read_target(frame[target], target_is, name)
+    names = _choose_columns(frame.names, target, categories, leave_out, name)
+    kept = _settle_missing(frame, names, target, missing, name)
+    labels, targets = _read_target(frame.column(target).iloc[kept], target_is, name)
     parts = cut(targets, validation_size, test_size, split_seed)
-    inputs = encode(frame.drop(columns=target), parts[0], categories, name)
-    pairs = [(inputs[part], targets[part]) for part in parts]
-    return assemble(pairs, name, labels, origin=str(list(frame.columns)))
+    inputs = encode(frame, [one for one in names if one != target], kept, parts, categories, name)
+    pairs = list(zip(inputs, [targets[part] for part in parts], strict=True))
+    return assemble(pairs, name, labels, origin=str(names))
 
 
-def _check_named(
-    frame: "pd.DataFrame", target: str, categories: Sequence[str], leave_out: Sequence[str]
-) -> None:
-    check_columns(frame, [target], "target")
-    check_columns(frame, categories, "categories")
-    check_columns(frame, leave_out, "leave_out")
-    for name in [target, *categories]:
-        if name in leave_out:
-            raise UserError(f"data.leave_out: {name!r} is named in another place as well; take one of them.")
+def _choose_columns(
+    names: Sequence[str], target: str, categories: Sequence[str], leave_out: Sequence[str], name: str
+) -> list[str]:
+    """Return the names of the columns but those left out, once all that is named fits together."""
+    check_columns(names, [target], "target")
+    check_columns(names, categories, "categories")
+    check_columns(names, leave_out, "leave_out")
+    for one in [target, *categories]:
+        if one in leave_out:
+            raise UserError(f"data.leave_out: {one!r} is named in another place as well; take one of them.")
     if target in categories:
         raise UserError(f"data.categories: {target!r} is the target; set data.target_is=classes.")
+    chosen = [one for one in names if one not in leave_out]
+    if chosen == [target]:
+        raise UserError(f"{name}: there is no column left to learn from, beside the target.")
+    return chosen
 
 
-def _settle_missing(frame: "pd.DataFrame", target: str, missing: str, name: str) -> "pd.DataFrame":
-    if missing == "drop":
-        kept = frame.dropna()
-        if not len(kept):
-            raise UserError(f"{name}: each of the {len(frame)} rows has a missing value; none is left.")
-        return kept
-    for column in [target] if missing == "mean" else frame.columns:
-        values = frame[column]
-        absent = np.flatnonzero(values.isna())
-        if absent.size:
+def _settle_missing(frame: Frame, names: Sequence[str], target: str, missing: str, name: str) -> Indices:
+    """Return which rows are kept; raise UserError for a value that may not be missing."""
+    kept = np.ones(frame.rows, np.bool)
+    for column in [target] if missing == "mean" else names:
+        values = frame.column(column)
+        absent = values.isna().to_numpy()
+        if missing == "drop":
+            kept &= ~absent
+        elif absent.any():
             or_mean = "" if column == target else ", or data.missing=mean to take the mean of the column"
             raise UserError(
-                f"{place(values, int(absent[0]), name)} has no value, one of {absent.size} without; "
+                f"{place(values, int(absent.argmax()), name)} has no value, one of {absent.sum()} without; "
                 f"give it, or set data.missing=drop to leave such rows out{or_mean}."
             )
-    return frame
+    if not kept.any():
+        raise UserError(f"{name}: each of the {len(kept)} rows has a missing value; none is left.")
+    return np.flatnonzero(kept)
 
 
 def _read_target(values: "pd.Series[Any]", target_is: str | None, name: str) -> tuple[tuple[str, ...], Array]:

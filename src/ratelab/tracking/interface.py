@@ -30,8 +30,15 @@ class Run(Protocol):
     id: str
     name: str
 
+    @property
+    def lacks_metrics(self) -> bool:
+        """Whether some of its metrics could not be stored; the run has been warned of it."""
+
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over; return at once unless those that wait are very many.
+
+        That the store does not take them, after all patience, is a warning, and of this run it is then given
+        no more metrics.
 
         Args:
             key: the metric.
@@ -41,7 +48,6 @@ class Run(Protocol):
 
         Raises:
             ValueError: the arrays do not belong together, or the store would refuse the name.
-            Exception: what kept earlier points of this run from being stored.
         """
 
     def params(self, params: Mapping[str, Any]) -> None:

@@ -26,6 +26,11 @@ class NullRun(Run):
         self.id = ""
         self.name = name
 
+    @property
+    def lacks_metrics(self) -> bool:
+        """Say no: there is no store that could."""
+        return False
+
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Do nothing."""
 

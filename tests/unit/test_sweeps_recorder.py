@@ -245,6 +245,18 @@ def test_an_epoch_that_cannot_be_recorded_is_an_error_of_its_run(recording, trac
     assert failures == [raised.value]
 
 
+def test_a_run_whose_metrics_could_not_be_stored_is_a_result_like_the_others(recording, tracker, failures):
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        opened._record(STARTED)
+        tracker.opened[name(1)].lacks_metrics = True
+        result = opened.await_run(RUNS[1], CFG)
+        assert (result.status, result.value, result.lacks_metrics) == ("finished", 0.125, True)
+        opened.await_run(RUNS[2], CFG)
+    assert failures == []
+    assert tracker.ended == {name(number): None for number in range(3)}
+    assert [result.lacks_metrics for result in opened.results] == [False, True, False]
+
+
 def test_what_has_been_computed_is_recorded_when_something_ends_the_sweep(recording, tracker, workers):
     error = KeyboardInterrupt()
     opened = recording(left=[*epochs(0), ended(0), epoch(1)])

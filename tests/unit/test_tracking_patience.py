@@ -138,6 +138,30 @@ def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.Monkey
     assert lose(with_store, "status") == 1
 
 
+def test_what_was_waited_for_in_vain_is_waited_for_half_as_long_until_waiting_pays(monkeypatch) -> None:
+    """As where a server takes the metrics of every other run, for ever: minutes in all, and not for each."""
+    waited = []
+
+    def wait(call, _will_pass, _pause, seconds):
+        waited.append(seconds)
+        return call()
+
+    monkeypatch.setattr(patience, "wait_patiently", wait)
+    monkeypatch.setattr(patience, "_LONG_CALL", 0.05)
+    with_store = Patience("sqlite:////a/b.db")
+    for _ in range(8):
+        lose(with_store, "metrics")
+        assert with_store.ask("metrics", lambda: "of another run", 0) == "of another run"
+    assert waited[::2] == [120 / 2**number for number in range(8)]
+    assert set(waited[1::2]) == {0.0}
+    assert sum(waited) < 240
+    with_store.ask("tags", lambda: None, 0)
+    assert waited[-1] == 120  # of another kind
+    with_store.ask("metrics", lambda: time.sleep(0.06), 0)
+    with_store.ask("metrics", lambda: None, 0)
+    assert waited[-1] == 120
+
+
 def test_a_lost_store_that_is_silent_is_not_asked_by_one_run_after_the_other(monkeypatch) -> None:
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     monkeypatch.setattr(patience, "_LONG_CALL", 0.1)

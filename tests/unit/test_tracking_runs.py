@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,100 @@ def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
         "warning: run: metrics could not be kept: RuntimeError: not these. "
         "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it.\n"
     )
+
+
+class Refusing:
+    """A sink that takes no metrics of any run."""
+
+    def store(self, batch: Any) -> None:
+        raise StoreError("tracking.uri: not these.")
+
+
+@pytest.fixture
+def refusing(tracker: Tracker) -> Iterator[MlflowTracker]:
+    """A tracker whose store takes all but metrics."""
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as opened:
+        assert isinstance(opened, MlflowTracker)
+        opened._writer._sink = Refusing()
+        yield opened
+
+
+ONE = np.arange(1)
+
+
+def test_a_run_that_loses_metrics_is_warned_of_it_once_and_goes_on(
+    refusing: MlflowTracker, client: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with refusing.run("one", params={}, tags={}) as run:
+        run.metrics("a", ONE, ONE, ONE)
+        with contextlib.suppress(StoreError):
+            refusing._writer.flush(run.id)
+        assert not run.lacks_metrics
+        for _ in range(3):
+            run.metrics("a", ONE, ONE, ONE)
+            assert run.lacks_metrics
+        assert client.get_run(run.id).data.tags["not_kept"] == "metrics"
+        run.warn("steps.parquet", OSError("full"))
+        refusing.flush()  # of what was told nothing is raised
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.tags["not_kept"]) == ("FINISHED", "metrics, steps.parquet")
+    assert capfd.readouterr().err.splitlines() == [
+        "warning: one: metrics could not be kept: tracking.uri: not these. Every step is in its artifact "
+        "steps.parquet, if that can be kept. The run goes on without it.",
+        "warning: one: steps.parquet could not be kept: full. See that the folder is there and that you may "
+        "write in it; TMPDIR names the one for a moment. The run goes on without it.",
+    ]
+
+
+def test_a_name_that_no_store_takes_is_a_mistake_and_no_loss(tracker: Tracker) -> None:
+    with tracker.run("one", params={}, tags={}) as run:
+        with pytest.raises(ValueError, match="metric name"):
+            run.metrics("a=b", ONE, ONE, ONE)
+        assert not run.lacks_metrics
+
+
+def test_a_run_that_diverged_and_lost_its_metrics_has_diverged(refusing: MlflowTracker, client: Any) -> None:
+    with pytest.raises(Diverged), refusing.run("one", params={}, tags={}) as run:
+        run.metrics("a", ONE, ONE, ONE)
+        raise Diverged(17)
+    assert run.lacks_metrics
+    stored = client.get_run(run.id)
+    assert stored.info.status == "FAILED"
+    assert (stored.data.tags["diverged_step"], stored.data.tags["not_kept"]) == ("17", "metrics")
+    assert stored.data.tags["error"] == "Diverged: the loss is not finite at step 17"
+
+
+@pytest.mark.parametrize("refused", [["set_tag"], ["set_tag", "set_terminated"]], ids=["tag", "all"])
+def test_that_metrics_are_lost_is_told_to_the_store_as_soon_as_it_takes_it(
+    refusing: MlflowTracker, client: Any, monkeypatch: pytest.MonkeyPatch, refused: list[str]
+) -> None:
+    """It takes nothing when they are lost, and all again when the run ends, or when the program does."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    opened = refusing.run("one", params={}, tags={})
+    run = opened.__enter__()
+    with monkeypatch.context() as full:
+        for name in refused:
+            full.setattr(MlflowClient, name, fail)
+        run.metrics("a", ONE, ONE, ONE)
+        assert isinstance(run, MlflowRun)
+        run._store_metrics()
+        assert run.lacks_metrics
+        if "set_terminated" in refused:
+            with pytest.raises(StoreError):
+                opened.__exit__(None, None, None)
+    assert "not_kept" not in client.get_run(run.id).data.tags
+    if "set_terminated" in refused:
+        refusing._client.end_runs()
+    else:
+        opened.__exit__(None, None, None)
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.tags["not_kept"]) == ("FINISHED", "metrics")
 
 
 def test_a_child_knows_its_parent_and_the_parent_fails_only_if_told(tracker: Tracker, client: Any) -> None:
@@ -344,7 +439,7 @@ def test_a_status_that_the_store_did_not_take_is_given_again_at_the_end(
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     ids = []
     with open_tracker(tracker.uri, "ratelab", Path.cwd()) as other:
-        for name in ("log_batch", "set_terminated", "log_text"):
+        for name in ("log_batch", "set_tag", "set_terminated", "log_text"):
             monkeypatch.setattr(MlflowClient, name, refuse_or(getattr(MlflowClient, name)))
         full = False
         for error in (ValueError("mine"), KeyboardInterrupt(), None):

@@ -182,6 +182,7 @@ def test_a_sweep_without_any_readable_run_says_so(store):
     found, study = read_study(store(DAMAGE["killed before its parameters"][0]))
     assert (found.runs, study.comparisons, len(study.unreadable)) == ((), (), 1)
     assert "cannot be read, left out" in study.notes[0]
+    assert as_markdown(study).startswith("no run can be read: there is nothing to compare")
 
 
 TEXTS = st.sampled_from(

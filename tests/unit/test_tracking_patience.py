@@ -40,24 +40,23 @@ def is_busy(error: BaseException) -> bool:
 
 
 def test_a_call_is_made_again_while_its_error_will_pass() -> None:
-    assert wait_patiently(Calls(BusyError(), BusyError()), is_busy, pause=0) == 3
+    assert wait_patiently(Calls(BusyError(), BusyError()), is_busy, pause=0, seconds=9) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(143)], ids=repr)
 def test_any_other_error_is_raised_at_once_and_as_it_is(error: BaseException) -> None:
     call = Calls(BusyError(), error)
     with pytest.raises(type(error)) as raised:
-        wait_patiently(call, is_busy, pause=0)
+        wait_patiently(call, is_busy, pause=0, seconds=9)
     assert raised.value is error
     assert call.made == 2
 
 
-def test_patience_ends_with_the_error_of_the_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_SECONDS", 0.05)
+def test_patience_ends_with_the_error_of_the_last_call() -> None:
     errors = [BusyError(number) for number in range(100)]
     call = Calls(*errors)
     with pytest.raises(BusyError) as raised:
-        wait_patiently(call, is_busy, pause=0.02)
+        wait_patiently(call, is_busy, pause=0.02, seconds=0.05)
     assert raised.value is errors[call.made - 1]
     assert 2 <= call.made < 10
 

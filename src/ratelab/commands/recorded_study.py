@@ -164,9 +164,7 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         outcome=judge.outcome,
         split=judge.split,
         test=judge.read_test(run.metrics) if finished else {},
-        validation=_validation(
-            run, judge.outcome, curves, whole=status in {"finished", "diverged"} and not run.lacks_metrics
-        ),
+        validation=_validation(run, judge.outcome, curves, whole=whole),
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=_integer("diverged_step", diverged) if diverged else None,
     )

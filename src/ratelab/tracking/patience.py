@@ -21,20 +21,15 @@ _SILENT_SECONDS = 10.0  # what passes sooner is not worth a word
 
 
 def wait_patiently(
-    call: Callable[[], R],
-    will_pass: Callable[[BaseException], bool],
-    pause: float,
-    seconds: float | None = None,
+    call: Callable[[], R], will_pass: Callable[[BaseException], bool], pause: float, seconds: float
 ) -> R:
     """Return what a call returns, which is made again while its error is one that will pass.
-
-    It blocks as long as the calls take, and two minutes at most between the first and the last of them.
 
     Args:
         call: changes nothing if it fails.
         will_pass: says of an error whether to call again; any other is raised at once.
         pause: seconds between the first two calls; each is twice as long as the one before, 5 s at most.
-        seconds: between the first call and the last; two minutes by default.
+        seconds: between the first call and the last, at most; the calls themselves may take longer.
 
     Raises:
         BaseException: the error of the last call.
@@ -44,7 +39,7 @@ def wait_patiently(
     attempts = Retrying(
         retry=retry_if_exception(will_pass),
         wait=wait_exponential(pause, max=_LONGEST_PAUSE),
-        stop=stop_after_delay(_SECONDS if seconds is None else seconds),
+        stop=stop_after_delay(seconds),
         reraise=True,
     )
     return attempts(call)

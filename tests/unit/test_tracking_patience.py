@@ -120,7 +120,7 @@ def lose(with_store: Patience, kind: str) -> int:
 
 def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes some things only, for ever, costs its sweep two minutes, not two for each run."""
-    monkeypatch.setattr(patience, "_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "_SECONDS", 0.4)
     with_store = Patience("sqlite:////a/b.db")
     assert lose(with_store, "metrics") > 2
     assert lose(with_store, "status") == 1  # nothing has been taken since
@@ -129,7 +129,7 @@ def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.Monkey
         assert not with_store.is_lost
         assert [lose(with_store, kind) for kind in ("metrics", "status", "tags")] == [1, 1, 1]
         assert not with_store.is_lost
-    time.sleep(0.06)
+    time.sleep(0.41)
     assert with_store.ask("artifact", Calls(locked(), locked()), 0.01) == 3  # a short outage loses nothing
     assert [lose(with_store, kind) for kind in ("metrics", "status", "tags")] == [1, 1, 1]
     assert with_store.ask("metrics", lambda: "back", 0.01) == "back"

@@ -23,9 +23,10 @@ _PAUSE_SECONDS = 0.2
 
 
 class Client:
-    """The few calls that a run needs; each returns when the store has what it was given.
+    """MLflow's client through `ask` and `read`, and the calls that need more than one of its own.
 
-    While the store takes nothing for the moment each waits, two minutes at most; then it raises StoreError.
+    Each returns when the store has what it was given. While the store takes nothing for the moment it waits,
+    two minutes at most; then it raises StoreError.
 
     Args:
         uri: what `prepare_store` returned.
@@ -135,15 +136,6 @@ class Client:
         """Set a few tags, a call each: not the way of the metrics, which a server may refuse alone."""
         for key, value in tags.items():
             self.ask(self.mlflow.set_tag, run_id, key, value)
-
-    def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Keep `text` as the artifact `path`."""
-        self.ask(self.mlflow.log_text, run_id, text, path)
-
-    def log_path(self, run_id: str, path: Path, folder: str | None) -> None:
-        """Keep a file, or all that a folder holds, as artifacts."""
-        log = self.mlflow.log_artifacts if path.is_dir() else self.mlflow.log_artifact
-        self.ask(log, run_id, str(path), folder)
 
     def set_status(self, run_id: str, status: str, tags: Mapping[str, str]) -> None:
         """End the run with `status`, then set tags; what the store does not take `end_runs` gives it again.

@@ -25,20 +25,17 @@ class Run(Protocol):
     Attributes:
         id: what the store calls it; empty where nothing is tracked.
         name: what people see.
+        lacks_metrics: whether some of its metrics could not be stored, of which the user has been warned.
     """
 
     id: str
     name: str
-
-    @property
-    def lacks_metrics(self) -> bool:
-        """Whether some of its metrics could not be stored; the run has been warned of it."""
+    lacks_metrics: bool
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over; return at once unless those that wait are very many.
 
-        That the store does not take them, after all patience, is a warning, and of this run it is then given
-        no more metrics.
+        Where the store, after all patience, does not take them, the user is warned, and the rest is dropped.
 
         Args:
             key: the metric.

@@ -55,11 +55,7 @@ class MlflowRun(Run):
         self._is_told = True
         self._missing: list[str] = []
         self._untold: dict[str, str] = {}  # tags that the store has not taken
-
-    @property
-    def lacks_metrics(self) -> bool:
-        """Whether some of its metrics could not be stored."""
-        return METRICS in self._missing
+        self.lacks_metrics = False
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over, as `MetricWriter.write` does; none after some were lost."""
@@ -78,6 +74,7 @@ class MlflowRun(Run):
         except Exception as error:
             if not self._writer.has_lost(self.id):  # the caller's mistake
                 raise
+            self.lacks_metrics = True
             self.warn(METRICS, error)
 
     def params(self, params: Mapping[str, Any]) -> None:
@@ -99,11 +96,13 @@ class MlflowRun(Run):
 
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
-        self._client.log_text(self.id, text, path)
+        self._client.ask(self._client.mlflow.log_text, self.id, text, path)
 
     def artifact(self, local_path: Path, folder: str | None = None) -> None:
         """Keep a file, or all that a folder holds, under `folder` of the artifacts."""
-        self._client.log_path(self.id, Path(local_path), folder)
+        store = self._client.mlflow
+        log = store.log_artifacts if Path(local_path).is_dir() else store.log_artifact
+        self._client.ask(log, self.id, str(local_path), folder)
 
     def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""

@@ -60,10 +60,9 @@ def artifact(client: Any, run_id: str, path: str) -> str:
 def test_a_finished_run_has_all_that_was_logged(tracker: Tracker, client: Any, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file.txt").write_text("content")
-    with tracker.run("exponential seed=0", params={"rate": 0.1}, tags={"schedule": "exponential"}) as run:
+    params, tags = {"rate": 0.1, "more": None}, {"schedule": "exponential", "note": "3"}
+    with tracker.run("exponential seed=0", params=params, tags=tags) as run:
         run.metrics("a", np.arange(5), np.arange(5), np.arange(5))
-        run.params({"more": None})
-        run.tags({"note": 3})
         run.artifact_text("hello", "notes/hello.txt")
         run.artifact(tmp_path / "folder" / "file.txt", "files")
         run.artifact(tmp_path / "folder", "whole")

@@ -47,12 +47,6 @@ class Run(Protocol):
             ValueError: the arrays do not belong together, or the store would refuse the name.
         """
 
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; what the store would cut or refuse is also kept in full as `params_full.json`."""
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; what the store would cut or refuse is also kept in full as `tags_full.json`."""
-
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
 
@@ -95,8 +89,9 @@ class Tracker(Protocol):
 
         Args:
             name: what people see.
-            params: logged at once.
-            tags: set in the same step.
+            params: logged at once; what the store would cut or refuse is also kept in full, in the artifact
+                `params_full.json`.
+            tags: set in the same step; kept in full as `tags_full.json`.
             parent_id: the run that this one is a child of.
 
         Raises:

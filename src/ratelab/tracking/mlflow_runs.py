@@ -77,14 +77,6 @@ class MlflowRun(Run):
             self.lacks_metrics = True
             self.warn(METRICS, error)
 
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; what MLflow would cut or refuse is also kept in full as `params_full.json`."""
-        self._log(params, {})
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; what MLflow would cut or refuse is also kept in full as `tags_full.json`."""
-        self._log({}, tags)
-
     def _log(self, params: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
         """Log both in one step: a run that has its tags has its params, whenever the program is killed."""
         (safe_p, long_params), (safe_t, long_tags) = safe_params(params), safe_tags(tags)

@@ -30,12 +30,6 @@ class NullRun(Run):
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Do nothing."""
 
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
     def artifact_text(self, text: str, path: str) -> None:
         """Do nothing."""
 

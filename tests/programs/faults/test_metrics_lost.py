@@ -125,7 +125,7 @@ def test_a_server_that_never_takes_the_metrics_of_every_other_run_costs_minutes_
     done = sweep(proxy, tmp_path, "schedule=fixed", "seed=range(0,12)")
     assert time.monotonic() - begun < 120 * 2 + 120  # for each of the six two minutes would be 720
     assert done.status == 1
-    assert done.err.count("It is waited for, two minutes at most.") <= 3
+    assert 1 <= done.err.count("It is waited for, two minutes at most.") <= 5
     assert LACKS.format("6 of 12 runs") in done.err
     runs = runs_of(client, tmp_path)
     assert {run.info.status for run in runs.values()} == {"FINISHED"}

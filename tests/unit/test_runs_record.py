@@ -1,5 +1,6 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from ratelab.comparison import Measured
 from ratelab.runs import description, record
 from ratelab.runs.record import RunRecord, begun_result, check_kept
 from ratelab.tasks import auto
-from ratelab.tracking import Diverged
+from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
 from ratelab.validation import UserError
 from support.configs import VALUES, planned_run
@@ -344,6 +345,23 @@ def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(
         run_of(tracker).lacks_metrics = True
         opened.add(diverged_chunk())
     assert (opened.result.status, opened.result.lacks_metrics) == ("diverged", True)
+
+
+def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
+    refusal, open_run = StoreError("tracking.uri: it is full."), tracker.run.side_effect
+
+    @contextmanager
+    def refuse_the_end(name, **options):
+        with open_run(name, **options) as run:
+            yield run
+        raise refusal
+
+    tracker.run.side_effect = refuse_the_end
+    opened = RunRecord(planned_run(0), tracker)
+    with pytest.raises(StoreError) as raised:
+        end_well(opened)
+    opened.close(raised.value)
+    assert (opened.result.status, opened.result.value) == ("finished", 0.875)
 
 
 def test_what_is_wrong_with_metrics_but_not_of_the_stores_making_fails_the_run(tracker):

@@ -100,6 +100,9 @@ class RunRecord:
         """Record what the test split gave, if known, and the model, if it is wanted; then close.
 
         A model that cannot be built or saved, as a table that cannot be kept, is a warning.
+
+        Raises:
+            StoreError: the store does not take that the run has finished; its result is known all the same.
         """
         last = self._last
         assert last is not None  # noqa: S101 - a run has at least one epoch
@@ -109,13 +112,14 @@ class RunRecord:
         if build_model is not None:
             with warn_of_loss(self._run, "the model"):
                 self._run.log_keras_model(build_model(), self._example())
-        self._stack.close()
+        # before the store is told, which may not take it: the run has trained all the same
         self._ended = replace(
             self._ended,
             status="finished",
             test={} if test is None else dict(test),
             final_rate=float(last.learning_rate[-1]),
         )
+        self._stack.close()
 
     def _example(self) -> np.ndarray:
         """Return one example as the model sees it."""

@@ -141,12 +141,11 @@ def test_what_was_waited_for_in_vain_is_waited_for_half_as_long_until_waiting_pa
     """As where a server takes the metrics of every other run, for ever: minutes in all, and not for each."""
     waited = []
 
-    def wait(call, _will_pass, _pause, seconds):
+    def wait(call, will_pass, pause, seconds):
         waited.append(seconds)
-        return call()
+        return wait_patiently(call, will_pass, pause, min(seconds, 0.02))
 
     monkeypatch.setattr(patience, "wait_patiently", wait)
-    monkeypatch.setattr(patience, "_LONG_CALL", 0.05)
     with_store = Patience("sqlite:////a/b.db")
     for _ in range(8):
         lose(with_store, "metrics")
@@ -156,9 +155,11 @@ def test_what_was_waited_for_in_vain_is_waited_for_half_as_long_until_waiting_pa
     assert sum(waited) < 240
     with_store.ask("tags", lambda: None, 0)
     assert waited[-1] == 120  # of another kind
-    with_store.ask("metrics", lambda: time.sleep(0.06), 0)
-    with_store.ask("metrics", lambda: None, 0)
-    assert waited[-1] == 120
+    for expected in (120 / 2**8, 120):
+        assert with_store.ask("metrics", Calls(locked()), 0.001) == 2
+        assert waited[-1] == expected
+    with_store._vain["metrics"] = 10_000  # runs of a sweep
+    assert lose(with_store, "metrics") == 1
 
 
 def test_a_lost_store_that_is_silent_is_not_asked_by_one_run_after_the_other(monkeypatch) -> None:

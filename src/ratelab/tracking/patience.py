@@ -90,7 +90,14 @@ class Patience:
         from sqlalchemy.exc import SQLAlchemyError
 
         is_brief, taken, begun = self._is_hasty(kind), self._taken, time.monotonic()
-        seconds = 0.0 if is_brief else _SECONDS / 2 ** self._vain[kind]
+        seconds = 0.0 if is_brief else _SECONDS * 0.5 ** self._vain[kind]
+        tries = 0
+
+        def try_once() -> R:
+            nonlocal tries
+            tries += 1
+            return call()
+
         if self.is_lost and begun < self._rests_until:
             raise StoreError(self._reason)
         # a timer, for MLflow's client waits for answers by itself and says nothing meanwhile
@@ -99,14 +106,14 @@ class Patience:
         timer.start()
         try:
             with self._briefly() if is_brief else contextlib.nullcontext():
-                result = wait_patiently(call, self._will_pass, pause, seconds)
+                result = wait_patiently(try_once, self._will_pass, pause, seconds)
         except (MlflowException, SQLAlchemyError) as error:
             if will_pass(self._uri, error):
                 self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
             raise StoreError(explain_trouble(self._uri, error)) from error
         finally:
             timer.cancel()
-        self._note_success(kind, is_read, time.monotonic() - begun)
+        self._note_success(kind, is_read, has_waited=tries > 1)
         return result
 
     def _is_hasty(self, kind: str) -> bool:
@@ -123,9 +130,9 @@ class Patience:
                 if taken == self._taken:  # else it has taken what others gave it while this one waited
                     self.is_lost = True
 
-    def _note_success(self, kind: str, is_read: bool, seconds: float) -> None:
+    def _note_success(self, kind: str, is_read: bool, has_waited: bool) -> None:
         with self._lock:
-            if seconds > _LONG_CALL:
+            if has_waited:
                 self._vain[kind] = 0
             if kind in self._failing:
                 self._failing.remove(kind)

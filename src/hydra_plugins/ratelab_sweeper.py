@@ -53,6 +53,8 @@ class RatelabSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan all jobs, then run them."""
+        from ratelab.sweeps.jobs import check_returns
+
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_jobs(self.program.context.config_loader, words)
         if self.tuning:
@@ -71,6 +73,5 @@ class RatelabSweeper(Sweeper):
             planned = plan_jobs(self.program, jobs)
             save_sweep_config(self.program)
             returns = run_elsewhere(self.program, planned, launch)
-        for one in returns:
-            _ = one.return_value  # raises what made the job fail
+        check_returns(returns)
         return [returns]

@@ -30,7 +30,7 @@ def fake_tracker():
     def open_run(name, **_):
         assert name not in tracker.opened
         run = create_autospec(Run, instance=True)
-        run.id, run.name = f"id of {name}", name
+        run.id, run.name, run.lacks_metrics = f"id of {name}", name, False
         tracker.opened[name] = run
         try:
             yield run

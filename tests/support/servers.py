@@ -65,11 +65,13 @@ class Proxy:
         faults: by the end of a path, what happens to its next requests, one after the other: a status, the
             seconds that the answer takes longer, "lost" for a connection that ends without the answer,
             "silent" for one that stays and is never answered, None for nothing.
+        rule: returns the fault of a request by its path and its body, None for one of `faults`, if any.
     """
 
     def __init__(self, address):
         self.target = address.removeprefix("http://")
         self.faults, self.seen = {}, Counter()
+        self.rule = lambda path, body: None
         self._lock = threading.Lock()
         proxy = self
 
@@ -102,7 +104,7 @@ class Proxy:
 
     def handle(self, request):
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        fault = self._next_fault(request.path)
+        fault = self.rule(request.path, body) or self._next_fault(request.path)
         if isinstance(fault, int):
             self._answer(request, fault, b'{"error_code": "X", "message": "a fault"}', "application/json")
             return

@@ -67,6 +67,14 @@ DAMAGE = {
         without(NEXT, "metrics", "test_accuracy"),
         "it is FINISHED, but has no test_accuracy",
     ),
+    "metrics not kept": (
+        having(without(NEXT, "metrics", "test_accuracy"), "tags", not_kept="steps.parquet, metrics"),
+        "it is FINISHED, but its metrics could not all be stored (tag not_kept)",
+    ),
+    "metrics not kept of a trial, whose last look may be missing": (
+        having(having(NEXT, "params", test="False"), "tags", not_kept="metrics"),
+        "it is FINISHED, but its metrics could not all be stored (tag not_kept)",
+    ),
     "no validation": (
         having(without(NEXT, "metrics", "val_accuracy"), "params", test="False"),
         "it is FINISHED, but has no val_accuracy",
@@ -132,6 +140,20 @@ def test_a_run_that_does_not_count_may_lack_the_end_of_a_metric(store, status):
     assert [look.step for look in study.results[-1].validation] == [9, 19]
 
 
+def test_a_run_that_diverged_counts_although_its_metrics_were_not_all_kept(store):
+    diverged = having(
+        replace(NEXT, status="FAILED"), "tags", diverged_step="25", not_kept="metrics, the model"
+    )
+    _, study = read_study(store(*GOOD, having(diverged, "metrics", val_accuracy=POINTS)), SWEEP)
+    assert (study.unreadable, study.results[-1].status) == ((), "diverged")
+    assert [look.step for look in study.results[-1].validation] == [9, 19]
+
+
+def test_a_run_that_lacks_an_artifact_is_read(store):
+    _, study = read_study(store(*GOOD, having(NEXT, "tags", not_kept="steps.parquet, the model")), SWEEP)
+    assert (study.unreadable, len(study.results)) == ((), 5)
+
+
 @pytest.mark.parametrize("kind", ["foreign", "no schedule"])
 def test_a_run_of_another_program_does_not_decide_which_sweep_is_the_newest(store, kind):
     foreign = replace(
@@ -160,6 +182,7 @@ def test_a_sweep_without_any_readable_run_says_so(store):
     found, study = read_study(store(DAMAGE["killed before its parameters"][0]))
     assert (found.runs, study.comparisons, len(study.unreadable)) == ((), (), 1)
     assert "cannot be read, left out" in study.notes[0]
+    assert as_markdown(study).startswith("no run can be read: there is nothing to compare")
 
 
 TEXTS = st.sampled_from(

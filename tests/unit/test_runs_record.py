@@ -1,5 +1,7 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
+from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 
 from ratelab.comparison import Measured
 from ratelab.runs import description, record
-from ratelab.runs.record import RunRecord, begun_result
+from ratelab.runs.record import RunRecord, begun_result, check_kept
 from ratelab.tasks import auto
-from ratelab.tracking import Diverged
+from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
+from ratelab.validation import UserError
 from support.configs import VALUES, planned_run
 from support.fakes import START, chunk, diverged_chunk, fake_tracker
 
@@ -326,15 +329,69 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     assert opened.result.test["accuracy"] == 0.875
 
 
-def test_metrics_that_cannot_be_stored_make_the_run_fail_and_not_finish(tracker):
+def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracker):
+    opened = RunRecord(planned_run(0), tracker)
+    assert not opened.result.lacks_metrics
+    run_of(tracker).lacks_metrics = True
+    end_well(opened)
+    result = opened.result
+    assert tracker.ended == {NAME: None}
+    assert (result.status, result.lacks_metrics, result.value) == ("finished", True, 0.875)
+    assert len(result.validation) == 1
+
+
+def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker):
+    with RunRecord(planned_run(0), tracker) as opened:
+        run_of(tracker).lacks_metrics = True
+        opened.add(diverged_chunk())
+    assert (opened.result.status, opened.result.lacks_metrics) == ("diverged", True)
+
+
+def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
+    refusal, open_run = StoreError("tracking.uri: it is full."), tracker.run.side_effect
+
+    @contextmanager
+    def refuse_the_end(name, **options):
+        with open_run(name, **options) as run:
+            yield run
+        raise refusal
+
+    tracker.run.side_effect = refuse_the_end
+    opened = RunRecord(planned_run(0), tracker)
+    with pytest.raises(StoreError) as raised:
+        end_well(opened)
+    opened.close(raised.value)
+    assert (opened.result.status, opened.result.value) == ("finished", 0.875)
+
+
+def test_what_is_wrong_with_metrics_but_not_of_the_stores_making_fails_the_run(tracker):
     opened = RunRecord(planned_run(0), tracker)
     opened.add(chunk())
-    run_of(tracker).metrics.side_effect = OSError("no space left")
-    with pytest.raises(OSError, match="no space left") as raised:
+    run_of(tracker).metrics.side_effect = ValueError("no such name")
+    with pytest.raises(ValueError, match="no such name") as raised:
         opened.finish({"loss": 0.5, "accuracy": 0.875})
     opened.close(raised.value)
     assert tracker.ended == {NAME: raised.value}
     assert opened.result.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [([True], "this run"), ([False, True, False, True], "2 of 4 runs"), ([True] * 3, "3 of 3 runs")],
+)
+def test_of_how_many_runs_metrics_are_lost_is_said_at_the_end(lacking, told):
+    results = [replace(begun_result(planned_run(0)), lacks_metrics=one) for one in lacking]
+    with pytest.raises(UserError) as raised:
+        check_kept(results)
+    assert str(raised.value) == (
+        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then train "
+        "anew; every step is in the artifact steps.parquet, where that could be kept."
+    )
+
+
+def test_where_all_metrics_are_kept_nothing_is_said():
+    check_kept([begun_result(planned_run(0))] * 3)
+    check_kept([])
 
 
 @pytest.mark.parametrize("folder", ["absent", "a file"])

@@ -1,5 +1,6 @@
 """What workers report becomes records, whatever the order and however it ends; the workers are fakes."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import create_autospec
 
@@ -13,7 +14,7 @@ from ratelab.sweeps import recorder
 from ratelab.sweeps.recorder import Recorder, TrainingFailed
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
-from ratelab.tracking import Diverged
+from ratelab.tracking import Diverged, StoreError
 from ratelab.validation import UserError
 from support.configs import planned_run
 from support.fakes import chunk, diverged_chunk, fake_tracker
@@ -243,6 +244,41 @@ def test_an_epoch_that_cannot_be_recorded_is_an_error_of_its_run(recording, trac
         assert opened.await_run(RUNS[2], CFG).status == "finished"
     assert tracker.ended[name(0)] is raised.value
     assert failures == [raised.value]
+
+
+def test_a_run_whose_metrics_could_not_be_stored_is_a_result_like_the_others(recording, tracker, failures):
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        opened._record(STARTED)
+        tracker.opened[name(1)].lacks_metrics = True
+        result = opened.await_run(RUNS[1], CFG)
+        assert (result.status, result.value, result.lacks_metrics) == ("finished", 0.125, True)
+        opened.await_run(RUNS[2], CFG)
+    assert failures == []
+    assert tracker.ended == {name(number): None for number in range(3)}
+    assert [result.lacks_metrics for result in opened.results] == [False, True, False]
+
+
+def test_a_run_whose_end_the_store_does_not_take_is_a_result_and_an_error(recording, tracker, failures):
+    refusal, open_run = StoreError("tracking.uri: it is full."), tracker.run.side_effect
+
+    @contextmanager
+    def refuse_one(run_name, **options):
+        with open_run(run_name, **options) as run:
+            yield run
+        if run_name == name(1):
+            raise refusal
+
+    tracker.run.side_effect = refuse_one
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        with pytest.raises(StoreError) as raised:
+            opened.await_run(RUNS[1], CFG)
+        opened.await_run(RUNS[2], CFG)
+    assert (raised.value, failures) == (refusal, [refusal])
+    assert [(result.status, result.value) for result in opened.results] == [
+        ("finished", 0.0),
+        ("finished", 0.125),
+        ("finished", 0.25),
+    ]
 
 
 def test_what_has_been_computed_is_recorded_when_something_ends_the_sweep(recording, tracker, workers):

@@ -34,8 +34,13 @@ from ratelab.tracking import Losses, NullRun, StoreError, Tracker, warn_of_loss
         ),
         ("the model", StoreError("tracking.uri: it does not answer."), "tracking.uri: it does not answer."),
         ("report.html", RuntimeError(""), "RuntimeError: ."),
+        (
+            "metrics",
+            StoreError("tracking.uri: it refuses."),
+            "tracking.uri: it refuses. Every step is in its artifact steps.parquet, if that can be kept.",
+        ),
     ],
-    ids=["full", "full file", "permission", "model", "store", "other"],
+    ids=["full", "full file", "permission", "model", "store", "other", "metrics"],
 )
 def test_a_loss_is_one_line_with_the_cause_and_what_to_do(what, error, told, capfd):
     Losses().add(what, "fixed seed=0", error)

@@ -40,24 +40,23 @@ def is_busy(error: BaseException) -> bool:
 
 
 def test_a_call_is_made_again_while_its_error_will_pass() -> None:
-    assert wait_patiently(Calls(BusyError(), BusyError()), is_busy, pause=0) == 3
+    assert wait_patiently(Calls(BusyError(), BusyError()), is_busy, pause=0, seconds=9) == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(143)], ids=repr)
 def test_any_other_error_is_raised_at_once_and_as_it_is(error: BaseException) -> None:
     call = Calls(BusyError(), error)
     with pytest.raises(type(error)) as raised:
-        wait_patiently(call, is_busy, pause=0)
+        wait_patiently(call, is_busy, pause=0, seconds=9)
     assert raised.value is error
     assert call.made == 2
 
 
-def test_patience_ends_with_the_error_of_the_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_SECONDS", 0.05)
+def test_patience_ends_with_the_error_of_the_last_call() -> None:
     errors = [BusyError(number) for number in range(100)]
     call = Calls(*errors)
     with pytest.raises(BusyError) as raised:
-        wait_patiently(call, is_busy, pause=0.02)
+        wait_patiently(call, is_busy, pause=0.02, seconds=0.05)
     assert raised.value is errors[call.made - 1]
     assert 2 <= call.made < 10
 
@@ -121,7 +120,7 @@ def lose(with_store: Patience, kind: str) -> int:
 
 def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes some things only, for ever, costs its sweep two minutes, not two for each run."""
-    monkeypatch.setattr(patience, "_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "_SECONDS", 0.4)
     with_store = Patience("sqlite:////a/b.db")
     assert lose(with_store, "metrics") > 2
     assert lose(with_store, "status") == 1  # nothing has been taken since
@@ -130,12 +129,37 @@ def test_each_kind_of_call_is_waited_for_in_vain_once(monkeypatch: pytest.Monkey
         assert not with_store.is_lost
         assert [lose(with_store, kind) for kind in ("metrics", "status", "tags")] == [1, 1, 1]
         assert not with_store.is_lost
-    time.sleep(0.06)
+    time.sleep(0.41)
     assert with_store.ask("artifact", Calls(locked(), locked()), 0.01) == 3  # a short outage loses nothing
     assert [lose(with_store, kind) for kind in ("metrics", "status", "tags")] == [1, 1, 1]
     assert with_store.ask("metrics", lambda: "back", 0.01) == "back"
     assert with_store.ask("metrics", Calls(locked(), locked()), 0.01) == 3
     assert lose(with_store, "status") == 1
+
+
+def test_what_was_waited_for_in_vain_is_waited_for_half_as_long_until_waiting_pays(monkeypatch) -> None:
+    """As where a server takes the metrics of every other run, for ever: minutes in all, and not for each."""
+    waited = []
+
+    def wait(call, will_pass, pause, seconds):
+        waited.append(seconds)
+        return wait_patiently(call, will_pass, pause, min(seconds, 0.02))
+
+    monkeypatch.setattr(patience, "wait_patiently", wait)
+    with_store = Patience("sqlite:////a/b.db")
+    for _ in range(8):
+        lose(with_store, "metrics")
+        assert with_store.ask("metrics", lambda: "of another run", 0) == "of another run"
+    assert waited[::2] == [120 / 2**number for number in range(8)]
+    assert set(waited[1::2]) == {0.0}
+    assert sum(waited) < 240
+    with_store.ask("tags", lambda: None, 0)
+    assert waited[-1] == 120  # of another kind
+    for expected in (120 / 2**8, 120):
+        assert with_store.ask("metrics", Calls(locked()), 0.001) == 2
+        assert waited[-1] == expected
+    with_store._vain["metrics"] = 10_000  # runs of a sweep
+    assert lose(with_store, "metrics") == 1
 
 
 def test_a_lost_store_that_is_silent_is_not_asked_by_one_run_after_the_other(monkeypatch) -> None:

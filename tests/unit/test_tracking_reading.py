@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -9,9 +10,19 @@ import numpy as np
 import pytest
 
 from ratelab.runtime.clipping import clip_apart
-from ratelab.tracking import find_runs, find_store, now_ms, read_full_params, read_histories, served_reader
+from ratelab.tracking import (
+    StoreError,
+    find_runs,
+    find_store,
+    now_ms,
+    patience,
+    read_full_params,
+    read_histories,
+)
+from ratelab.tracking.client import Client
 from ratelab.tracking.mlflow_schema import Tables, tables
 from ratelab.tracking.names import check_location, safe_params, safe_run_name
+from ratelab.tracking.patience import Patience
 from ratelab.tracking.served_reader import ServedReader
 from ratelab.tracking.sql_reader import open_sql
 from ratelab.validation import UserError
@@ -49,11 +60,15 @@ def client(tracker):
     return client
 
 
+def client_of(uri):
+    return Client(uri, Patience(uri))
+
+
 @pytest.fixture
 def readers(tracker, client):
     """Ours, and MLflow's client behind the same questions."""
     with open_sql(tracker.uri) as ours:
-        yield ours, ServedReader(client)
+        yield ours, ServedReader(client_of(tracker.uri))
 
 
 def test_a_server_that_is_busy_is_asked_again(monkeypatch):
@@ -62,7 +77,6 @@ def test_a_server_that_is_busy_is_asked_again(monkeypatch):
     class BusyClient:
         """Answers the third question."""
 
-        tracking_uri = "http://host"
         errors = 2
 
         def search_experiments(self):
@@ -71,8 +85,31 @@ def test_a_server_that_is_busy_is_asked_again(monkeypatch):
                 raise MlflowException("API request to endpoint /x failed with error code 503 != 200.")
             return [SimpleNamespace(name="a", experiment_id="1")]
 
-    monkeypatch.setattr(served_reader, "_PAUSE_SECONDS", 0)
-    assert ServedReader(BusyClient()).experiments() == {"a": "1"}
+    monkeypatch.setattr("ratelab.tracking.client._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("ratelab.tracking.client.open_client", lambda _: BusyClient())
+    assert ServedReader(client_of("http://host")).experiments() == {"a": "1"}
+
+
+def test_a_server_that_does_not_answer_is_waited_for_with_a_word(monkeypatch, capfd):
+    from mlflow.exceptions import MlflowException
+
+    class SilentClient:
+        """Answers none of its questions."""
+
+        def search_experiments(self):
+            time.sleep(0.1)
+            raise MlflowException(
+                "API request to http://host/x failed with timeout exception Read timed out."
+            )
+
+    monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.02)
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    monkeypatch.setattr("ratelab.tracking.client.open_client", lambda _: SilentClient())
+    with pytest.raises(StoreError, match=r"^tracking\.uri: http://me:\*\*\*@host: .*Read timed out"):
+        find_runs("http://me:hush@host")
+    assert capfd.readouterr().err == (
+        "warning: tracking.uri: http://me:***@host does not answer. It is waited for, two minutes at most.\n"
+    )
 
 
 def same(readers, question):

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,9 @@ def artifact(client: Any, run_id: str, path: str) -> str:
 def test_a_finished_run_has_all_that_was_logged(tracker: Tracker, client: Any, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file.txt").write_text("content")
-    with tracker.run("exponential seed=0", params={"rate": 0.1}, tags={"schedule": "exponential"}) as run:
+    params, tags = {"rate": 0.1, "more": None}, {"schedule": "exponential", "note": "3"}
+    with tracker.run("exponential seed=0", params=params, tags=tags) as run:
         run.metrics("a", np.arange(5), np.arange(5), np.arange(5))
-        run.params({"more": None})
-        run.tags({"note": 3})
         run.artifact_text("hello", "notes/hello.txt")
         run.artifact(tmp_path / "folder" / "file.txt", "files")
         run.artifact(tmp_path / "folder", "whole")
@@ -130,7 +130,9 @@ def test_the_status_is_what_happened(
     assert stored.data.tags.get("diverged_step") == ("17" if isinstance(error, Diverged) else None)
 
 
-def test_metrics_that_cannot_be_stored_fail_the_run(tracker: Tracker, client: Any) -> None:
+def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
+    tracker: Tracker, client: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     one = np.arange(1)
     with open_tracker(tracker.uri, "ratelab", Path.cwd()) as lost:
         assert isinstance(lost, MlflowTracker)
@@ -152,14 +154,114 @@ def test_metrics_that_cannot_be_stored_fail_the_run(tracker: Tracker, client: An
             runs.append(run)
             run.metrics("a", one, one, one)
             other.metrics("a", one, one, one)
-            with pytest.raises(RuntimeError, match="not these"):
-                opened.__exit__(None, None, None)
+            assert opened.__exit__(None, None, None) is False
             other.metrics("b", one, one, one)
-    assert client.get_run(run.id).info.status == "FAILED"
-    assert client.get_run(run.id).data.tags["error"] == "RuntimeError: not these"
-    assert client.get_run(run.id).data.metrics == {}
+    assert (run.lacks_metrics, other.lacks_metrics) == (True, False)
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {})
+    assert stored.data.tags["not_kept"] == "metrics"
     stored = client.get_run(other.id)
     assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"a": 0.0, "b": 0.0})
+    assert "not_kept" not in stored.data.tags
+    assert capfd.readouterr().err == (
+        "warning: run: metrics could not be kept: RuntimeError: not these. "
+        "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it.\n"
+    )
+
+
+class Refusing:
+    """A sink that takes no metrics of any run."""
+
+    def store(self, batch: Any) -> None:
+        raise StoreError("tracking.uri: not these.")
+
+
+@pytest.fixture
+def refusing(tracker: Tracker) -> Iterator[MlflowTracker]:
+    """A tracker whose store takes all but metrics."""
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as opened:
+        assert isinstance(opened, MlflowTracker)
+        opened._writer._sink = Refusing()
+        yield opened
+
+
+ONE = np.arange(1)
+
+
+def test_a_run_that_loses_metrics_is_warned_of_it_once_and_goes_on(
+    refusing: MlflowTracker, client: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with refusing.run("one", params={}, tags={}) as run:
+        run.metrics("a", ONE, ONE, ONE)
+        with contextlib.suppress(StoreError):
+            refusing._writer.flush(run.id)
+        assert not run.lacks_metrics
+        for _ in range(3):
+            run.metrics("a", ONE, ONE, ONE)
+            assert run.lacks_metrics
+        assert client.get_run(run.id).data.tags["not_kept"] == "metrics"
+        run.warn("steps.parquet", OSError("full"))
+        refusing.flush()  # of what was told nothing is raised
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.tags["not_kept"]) == ("FINISHED", "metrics, steps.parquet")
+    assert capfd.readouterr().err.splitlines() == [
+        "warning: one: metrics could not be kept: tracking.uri: not these. Every step is in its artifact "
+        "steps.parquet, if that can be kept. The run goes on without it.",
+        "warning: one: steps.parquet could not be kept: full. See that the folder is there and that you may "
+        "write in it; TMPDIR names the one for a moment. The run goes on without it.",
+    ]
+
+
+def test_a_name_that_no_store_takes_is_a_mistake_and_no_loss(tracker: Tracker) -> None:
+    with tracker.run("one", params={}, tags={}) as run:
+        with pytest.raises(ValueError, match="metric name"):
+            run.metrics("a=b", ONE, ONE, ONE)
+        assert not run.lacks_metrics
+
+
+def test_a_run_that_diverged_and_lost_its_metrics_has_diverged(refusing: MlflowTracker, client: Any) -> None:
+    opened, error = refusing.run("one", params={}, tags={}), Diverged(17)
+    run = opened.__enter__()
+    run.metrics("a", ONE, ONE, ONE)
+    assert opened.__exit__(Diverged, error, None) is False
+    assert run.lacks_metrics
+    stored = client.get_run(run.id)
+    assert stored.info.status == "FAILED"
+    assert (stored.data.tags["diverged_step"], stored.data.tags["not_kept"]) == ("17", "metrics")
+    assert stored.data.tags["error"] == "Diverged: the loss is not finite at step 17"
+
+
+@pytest.mark.parametrize("refused", [["set_tag"], ["set_tag", "set_terminated"]], ids=["tag", "all"])
+def test_that_metrics_are_lost_is_told_to_the_store_as_soon_as_it_takes_it(
+    refusing: MlflowTracker, client: Any, monkeypatch: pytest.MonkeyPatch, refused: list[str]
+) -> None:
+    """It takes nothing when they are lost, and all again when the run ends, or when the program does."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    opened = refusing.run("one", params={}, tags={})
+    run = opened.__enter__()
+    with monkeypatch.context() as full:
+        for name in refused:
+            full.setattr(MlflowClient, name, fail)
+        run.metrics("a", ONE, ONE, ONE)
+        assert isinstance(run, MlflowRun)
+        run._store_metrics()
+        assert run.lacks_metrics
+        if "set_terminated" in refused:
+            with pytest.raises(StoreError):
+                opened.__exit__(None, None, None)
+    assert "not_kept" not in client.get_run(run.id).data.tags
+    if "set_terminated" in refused:
+        refusing._client.end_runs()
+    else:
+        opened.__exit__(None, None, None)
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.tags["not_kept"]) == ("FINISHED", "metrics")
 
 
 def test_a_child_knows_its_parent_and_the_parent_fails_only_if_told(tracker: Tracker, client: Any) -> None:
@@ -337,7 +439,7 @@ def test_a_status_that_the_store_did_not_take_is_given_again_at_the_end(
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     ids = []
     with open_tracker(tracker.uri, "ratelab", Path.cwd()) as other:
-        for name in ("log_batch", "set_terminated", "log_text"):
+        for name in ("log_batch", "set_tag", "set_terminated", "log_text"):
             monkeypatch.setattr(MlflowClient, name, refuse_or(getattr(MlflowClient, name)))
         full = False
         for error in (ValueError("mine"), KeyboardInterrupt(), None):

@@ -149,6 +149,9 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     diverged = run.tags.get("diverged_step")
     status = "diverged" if status == "failed" and diverged else status
     finished = status == "finished"
+    whole = status in {"finished", "diverged"} and not run.lacks_metrics
+    if finished and not whole:
+        raise ValueError("it is FINISHED, but its metrics could not all be stored (tag not_kept)")
     chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
         seed=_integer("seed", run.params.get("seed")),
@@ -161,7 +164,7 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         outcome=judge.outcome,
         split=judge.split,
         test=judge.read_test(run.metrics) if finished else {},
-        validation=_validation(run, judge.outcome, curves, whole=status in {"finished", "diverged"}),
+        validation=_validation(run, judge.outcome, curves, whole=whole),
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=_integer("diverged_step", diverged) if diverged else None,
     )

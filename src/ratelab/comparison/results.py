@@ -51,6 +51,7 @@ class Result:
         validation: one entry an epoch, of the metric that judges.
         final_rate: the last learning rate applied.
         diverged_step: the update whose loss was not finite.
+        lacks_metrics: whether the store lacks some of its metrics; the rest of this is known all the same.
     """
 
     seed: int
@@ -66,6 +67,7 @@ class Result:
     validation: tuple[Measured, ...] = ()
     final_rate: float | None = None
     diverged_step: int | None = None
+    lacks_metrics: bool = False
 
     @property
     def seconds(self) -> float:

@@ -32,6 +32,8 @@ def _describe_lack(study: Study) -> str:
         return "no run gave a value that counts: there is nothing to compare"
     if study.results and all(result.status in ("failed", "killed") for result in study.results):
         return "every run failed or was killed: there is nothing to compare"
+    if study.unreadable and not study.results:
+        return "no run can be read: there is nothing to compare"
     return "no run has ended yet: there is nothing to compare"
 
 

@@ -1,7 +1,7 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,11 +17,12 @@ from ratelab.runtime import provenance
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.tracking.names import safe_params
 from ratelab.training import Chunk
+from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["RunRecord", "begun_result", "describe_look"]
+__all__ = ["RunRecord", "begun_result", "check_kept", "describe_look"]
 
 
 class RunRecord:
@@ -62,7 +63,7 @@ class RunRecord:
     @property
     def result(self) -> Result:
         """How the run ended; "failed" until it is known better."""
-        return replace(self._ended, validation=tuple(self._looks))
+        return replace(self._ended, validation=tuple(self._looks), lacks_metrics=self._run.lacks_metrics)
 
     def add(self, chunk: Chunk) -> None:
         """Record an epoch: every rate, some losses, the validation at the step where it was measured.
@@ -99,6 +100,9 @@ class RunRecord:
         """Record what the test split gave, if known, and the model, if it is wanted; then close.
 
         A model that cannot be built or saved, as a table that cannot be kept, is a warning.
+
+        Raises:
+            StoreError: the store does not take that the run has finished; its result is known all the same.
         """
         last = self._last
         assert last is not None  # noqa: S101 - a run has at least one epoch
@@ -108,13 +112,14 @@ class RunRecord:
         if build_model is not None:
             with warn_of_loss(self._run, "the model"):
                 self._run.log_keras_model(build_model(), self._example())
-        self._stack.close()
+        # before the store is told, which may not take it: the run has trained all the same
         self._ended = replace(
             self._ended,
             status="finished",
             test={} if test is None else dict(test),
             final_rate=float(last.learning_rate[-1]),
         )
+        self._stack.close()
 
     def _example(self) -> np.ndarray:
         """Return one example as the model sees it."""
@@ -164,6 +169,21 @@ def begun_result(planned: PlannedRun) -> Result:
         origin=provenance.collect().tags,
         outcome=judging,
     )
+
+
+def check_kept(results: Sequence[Result]) -> None:
+    """Return if the store has the metrics of these runs; else status 0 would hide that data are lost.
+
+    Raises:
+        UserError: of how many it has not, and what to do.
+    """
+    number = sum(result.lacks_metrics for result in results)
+    if number:
+        runs = "this run" if len(results) == 1 else f"{number} of {len(results)} runs"
+        raise UserError(
+            f"the store lacks metrics of {runs}, which `ratelab compare` leaves out. Mend the store, then "
+            "train anew; every step is in the artifact steps.parquet, where that could be kept."
+        )
 
 
 def describe_look(planned: PlannedRun, chunk: Chunk) -> str:

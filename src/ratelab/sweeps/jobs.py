@@ -1,15 +1,18 @@
 """The jobs of a sweep: composed once, planned once; if one cannot run, none is, and nothing is written."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from ratelab.comparison import Result
 from ratelab.config.composing import Composer, override_key
 from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.runs.record import check_kept
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
@@ -20,6 +23,7 @@ __all__ = [
     "HydraProgram",
     "Jobs",
     "Overrides",
+    "check_returns",
     "plan_jobs",
     "prepare_jobs",
     "save_sweep_config",
@@ -121,6 +125,12 @@ def save_sweep_config(program: HydraProgram) -> None:
             raise UserError(
                 f"hydra.sweep.dir: {program.folder} holds another sweep; start again, or name another folder."
             ) from None
+
+
+def check_returns(returns: Iterable[JobReturn]) -> None:
+    """Raise what made the first job fail that did; else UserError if the store lacks metrics of some."""
+    values = [one.return_value for one in returns]
+    check_kept([value for value in values if isinstance(value, Result)])
 
 
 def varied_keys(job_overrides: Overrides) -> frozenset[str]:

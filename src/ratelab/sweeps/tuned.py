@@ -13,7 +13,7 @@ from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.composing import override_key
 from ratelab.config.hydra_internals import refuse_number
 from ratelab.runs import description
-from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, varied_keys
+from ratelab.sweeps.jobs import HydraProgram, Overrides, check_returns, plan_jobs, prepare_jobs, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.sweep import Sweep, open_sweep
@@ -92,8 +92,7 @@ def sweep_tuned(
             )
         ]
         returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
-    for one in itertools.chain(*returns):
-        _ = one.return_value  # raises what made a job fail
+    check_returns(itertools.chain(*returns))
     return returns
 
 

@@ -23,9 +23,10 @@ _PAUSE_SECONDS = 0.2
 
 
 class Client:
-    """The few calls that a run needs; each returns when the store has what it was given.
+    """MLflow's client through `ask` and `read`, and the calls that need more than one of its own.
 
-    While the store takes nothing for the moment each waits, two minutes at most; then it raises StoreError.
+    Each returns when the store has what it was given. While the store takes nothing for the moment it waits,
+    two minutes at most; then it raises StoreError.
 
     Args:
         uri: what `prepare_store` returned.
@@ -35,7 +36,7 @@ class Client:
     def __init__(self, uri: str, patience: Patience) -> None:
         self.uri = uri
         self._patience = patience
-        self._unended: dict[str, tuple[str, str]] = {}  # statuses, with a reason, that the store did not take
+        self._unended: dict[str, tuple[str, Mapping[str, str]]] = {}  # statuses that the store did not take
         self.mlflow = open_client(uri)
 
     @property
@@ -99,7 +100,7 @@ class Client:
         except BaseException:  # told to stop, perhaps when it was made already: nobody else would end it
             with contextlib.suppress(StoreError):
                 for run_id in self._runs_with(experiment_id, key):
-                    self.set_status(run_id, "KILLED")
+                    self.set_status(run_id, "KILLED", {})
             raise
         if is_served(self.uri):  # the HTTP client repeats a request whose answer was lost
             with contextlib.suppress(StoreError):
@@ -116,14 +117,12 @@ class Client:
         found = self.read(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
         return [run.info.run_id for run in found]
 
-    def log_texts(
-        self, run_id: str, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
-    ) -> None:
+    def log_texts(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Log params, then tags, a hundred a call: a program killed between leaves no tags without params."""
         from mlflow.entities import Param, RunTag
 
-        texts: list[Any] = [Param(*item) for item in (params or {}).items()]
-        texts += [RunTag(*item) for item in (tags or {}).items()]
+        texts: list[Any] = [Param(*item) for item in params.items()]
+        texts += [RunTag(*item) for item in tags.items()]
         for start in range(0, len(texts), _TEXTS_A_CALL):
             part = texts[start : start + _TEXTS_A_CALL]
             self.ask(
@@ -133,34 +132,30 @@ class Client:
                 tags=[text for text in part if isinstance(text, RunTag)],
             )
 
-    def log_text(self, run_id: str, text: str, path: str) -> None:
-        """Keep `text` as the artifact `path`."""
-        self.ask(self.mlflow.log_text, run_id, text, path)
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set a few tags, a call each: not the way of the metrics, which a server may refuse alone."""
+        for key, value in tags.items():
+            self.ask(self.mlflow.set_tag, run_id, key, value)
 
-    def log_path(self, run_id: str, path: Path, folder: str | None) -> None:
-        """Keep a file, or all that a folder holds, as artifacts."""
-        log = self.mlflow.log_artifacts if path.is_dir() else self.mlflow.log_artifact
-        self.ask(log, run_id, str(path), folder)
-
-    def set_status(self, run_id: str, status: str, reason: str = "") -> None:
-        """End the run with `status`; if the store does not take it, `end_runs` tries again.
+    def set_status(self, run_id: str, status: str, tags: Mapping[str, str]) -> None:
+        """End the run with `status`, then set tags; what the store does not take `end_runs` gives it again.
 
         Args:
             run_id: which.
             status: MLflow's word.
-            reason: that `end_runs` adds as the tag `error`, for then the store has been told nothing else.
+            tags: that it has not taken yet.
         """
-        self._unended[run_id] = status, reason
+        self._unended[run_id] = status, tags
         self.ask(self.mlflow.set_terminated, run_id, status)
         del self._unended[run_id]
+        with contextlib.suppress(StoreError):  # it has been told
+            self.set_tags(run_id, tags)
 
     def end_runs(self) -> None:
         """Give the store the statuses that it did not take before: a full disk may have room again."""
-        for run_id, (status, reason) in [*self._unended.items()]:
+        for run_id, (status, tags) in [*self._unended.items()]:
             with contextlib.suppress(StoreError):  # it has been told, as the error of its run
-                self.set_status(run_id, status, reason)
-                if reason:
-                    self.log_texts(run_id, tags={"error": reason})
+                self.set_status(run_id, status, tags)
         if self._unended:
             number = len(self._unended)
             runs = "1 run that ended stays" if number == 1 else f"{number} runs that ended stay"

@@ -25,13 +25,17 @@ class Run(Protocol):
     Attributes:
         id: what the store calls it; empty where nothing is tracked.
         name: what people see.
+        lacks_metrics: whether some of its metrics could not be stored, of which the user has been warned.
     """
 
     id: str
     name: str
+    lacks_metrics: bool
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over; return at once unless those that wait are very many.
+
+        Where the store, after all patience, does not take them, the user is warned, and the rest is dropped.
 
         Args:
             key: the metric.
@@ -41,14 +45,7 @@ class Run(Protocol):
 
         Raises:
             ValueError: the arrays do not belong together, or the store would refuse the name.
-            Exception: what kept earlier points of this run from being stored.
         """
-
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; what the store would cut or refuse is also kept in full as `params_full.json`."""
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; what the store would cut or refuse is also kept in full as `tags_full.json`."""
 
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
@@ -92,8 +89,9 @@ class Tracker(Protocol):
 
         Args:
             name: what people see.
-            params: logged at once.
-            tags: set in the same step.
+            params: logged at once; what the store would cut or refuse is also kept in full, in the artifact
+                `params_full.json`.
+            tags: set in the same step; kept in full as `tags_full.json`.
             parent_id: the run that this one is a child of.
 
         Raises:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ratelab.runtime.clipping import clip
+from ratelab.tracking.recorded import METRICS
 from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _advice(what: str, error: Exception) -> str:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return f"Make room {where}."
         return "See that the folder is there and that you may write in it; TMPDIR names the one for a moment."
+    if what == METRICS:
+        return "Every step is in its artifact steps.parquet, if that can be kept."
     if what == "the model" and not isinstance(error, StoreError):
         return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
     return ""

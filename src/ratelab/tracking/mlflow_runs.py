@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.names import as_json, safe_params, safe_run_name, safe_tags
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.reading import find_runs
-from ratelab.tracking.recorded import Recorded
+from ratelab.tracking.recorded import METRICS, Recorded
 from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.writer import MetricWriter
 
@@ -54,18 +54,28 @@ class MlflowRun(Run):
         self._failures: list[tuple[str, str]] = []  # reason and traceback
         self._is_told = True
         self._missing: list[str] = []
+        self._untold: dict[str, str] = {}  # tags that the store has not taken
+        self.lacks_metrics = False
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
-        """Hand points of one metric over, as `MetricWriter.write` does."""
-        self._writer.write(self.id, key, steps, values, timestamps)
+        """Hand points of one metric over, as `MetricWriter.write` does; none after some were lost."""
+        self._keep_metrics(lambda: self._writer.write(self.id, key, steps, values, timestamps))
 
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; what MLflow would cut or refuse is also kept in full as `params_full.json`."""
-        self._log(params, {})
+    def _store_metrics(self) -> None:
+        """Return when all of its metrics are stored, or the user has been warned that they are not."""
+        self._keep_metrics(lambda: self._writer.flush(self.id))
 
-    def tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags; what MLflow would cut or refuse is also kept in full as `tags_full.json`."""
-        self._log({}, tags)
+    def _keep_metrics(self, step: Callable[[], None]) -> None:
+        """Take a step in storing metrics, unless some were lost before; to lose them is a warning."""
+        if self.lacks_metrics:
+            return
+        try:
+            step()
+        except Exception as error:
+            if not self._writer.has_lost(self.id):  # the caller's mistake
+                raise
+            self.lacks_metrics = True
+            self.warn(METRICS, error)
 
     def _log(self, params: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
         """Log both in one step: a run that has its tags has its params, whenever the program is killed."""
@@ -78,11 +88,13 @@ class MlflowRun(Run):
 
     def artifact_text(self, text: str, path: str) -> None:
         """Keep `text` as the artifact `path`."""
-        self._client.log_text(self.id, text, path)
+        self._client.ask(self._client.mlflow.log_text, self.id, text, path)
 
     def artifact(self, local_path: Path, folder: str | None = None) -> None:
         """Keep a file, or all that a folder holds, under `folder` of the artifacts."""
-        self._client.log_path(self.id, Path(local_path), folder)
+        store = self._client.mlflow
+        log = store.log_artifacts if Path(local_path).is_dir() else store.log_artifact
+        self._client.ask(log, self.id, str(local_path), folder)
 
     def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""
@@ -92,10 +104,22 @@ class MlflowRun(Run):
 
     def warn(self, what: str, error: Exception) -> None:
         """Tell the user, and in the tag `not_kept` whoever reads the run, what could not be kept."""
-        self._missing.append(what)
         self._losses.add(what, self.name, error)
-        with contextlib.suppress(StoreError):  # it has been told
-            self.tags({"not_kept": ", ".join(dict.fromkeys(self._missing))})
+        if what not in self._missing:
+            self._missing.append(what)
+            with contextlib.suppress(StoreError):  # it has been told
+                self._set_tag("not_kept", ", ".join(self._missing))
+
+    def _set_tag(self, key: str, text: str) -> None:
+        """Set a tag; what the store does not take now, it is given once more with the status.
+
+        Raises:
+            StoreError: it refuses; one that is lost is not even asked.
+        """
+        self._untold[key] = text
+        if not self._client.is_lost:
+            self._client.set_tags(self.id, {key: text})
+            del self._untold[key]
 
     def fail(self, reason: str, traceback_text: str) -> None:
         """Mark the run as failed although its block goes on; it becomes FAILED when the block ends.
@@ -105,40 +129,38 @@ class MlflowRun(Run):
         """
         shown = [without_password(text, self._client.uri) for text in (reason, traceback_text)]
         self._failures.append((shown[0], shown[1]))
-        self._is_told = False
-        if not self._client.is_lost:  # else at the end, if it has come back
-            self._tell_failures()
+        self._tell_failures()
 
     def _tell_failures(self) -> None:
-        self._is_told = True
+        self._is_told = not self._client.is_lost  # else at the end, if it has come back
         reasons, tracebacks = zip(*self._failures, strict=True)
         with warn_of_loss(self, "the tag error"):
-            self.tags({"error": clip(reasons[-1], _ERROR_LENGTH)})
-        with warn_of_loss(self, "traceback.txt"):
-            self.artifact_text("\n".join(tracebacks), "traceback.txt")
+            self._set_tag("error", clip(reasons[-1], _ERROR_LENGTH))
+        if self._is_told:
+            with warn_of_loss(self, "traceback.txt"):
+                self.artifact_text("\n".join(tracebacks), "traceback.txt")
 
     def _end(self) -> None:
-        if not (self._is_told or self._client.is_lost):
+        if not self._is_told:
             self._tell_failures()
-        reason = clip(self._failures[-1][0], _ERROR_LENGTH) if self._failures else ""
-        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED", reason)
+        self._client.set_status(self.id, "FAILED" if self._failures else "FINISHED", self._untold)
 
     def _end_by(self, error: BaseException) -> None:
         """Store what can be stored, then the status; a second error becomes a note of the first."""
         status = status_after(error)
         reason = f"{type(error).__name__}: {error}" if status == "FAILED" else ""
         try:
-            attempt(error, lambda: self._writer.flush(self.id))
+            attempt(error, self._store_metrics)
             # Ctrl-C and signals need no reason: whoever sent them waits for the end
-            if reason and not self._client.is_lost:
+            if reason:
                 self._describe(error, reason)
         finally:  # also if a second Ctrl-C ends the flush: the run must not stay RUNNING for ever
-            attempt(error, lambda: self._client.set_status(self.id, status, clip(reason, _ERROR_LENGTH)))
+            attempt(error, lambda: self._client.set_status(self.id, status, self._untold))
 
     def _describe(self, error: BaseException, reason: str) -> None:
         if isinstance(error, Diverged):
             with warn_of_loss(self, "the tag diverged_step"):
-                self.tags({"diverged_step": error.step})
+                self._set_tag("diverged_step", str(error.step))
         self.fail(reason, "".join(traceback.format_exception(error)))
 
 
@@ -197,10 +219,10 @@ class MlflowTracker(Tracker):
                 with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
                     run_id = self._client.create_run(self.experiment_id, name, parent_id)
                     run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
-                    stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED")))
+                    stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED", {})))
                 run._log(params, tags)
                 yield run
-                self._writer.flush(run_id)  # inside: metrics that cannot be stored fail the run
+                run._store_metrics()  # inside: a signal that comes meanwhile ends the run as KILLED
             except BaseException as error:
                 if run is not None:
                     with held_back():

@@ -25,14 +25,9 @@ class NullRun(Run):
     def __init__(self, name: str) -> None:
         self.id = ""
         self.name = name
+        self.lacks_metrics = False
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
-        """Do nothing."""
-
-    def params(self, params: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def tags(self, tags: Mapping[str, Any]) -> None:
         """Do nothing."""
 
     def artifact_text(self, text: str, path: str) -> None:

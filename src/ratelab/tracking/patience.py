@@ -4,6 +4,7 @@ import contextlib
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -20,20 +21,15 @@ _SILENT_SECONDS = 10.0  # what passes sooner is not worth a word
 
 
 def wait_patiently(
-    call: Callable[[], R],
-    will_pass: Callable[[BaseException], bool],
-    pause: float,
-    seconds: float | None = None,
+    call: Callable[[], R], will_pass: Callable[[BaseException], bool], pause: float, seconds: float
 ) -> R:
     """Return what a call returns, which is made again while its error is one that will pass.
-
-    It blocks as long as the calls take, and two minutes at most between the first and the last of them.
 
     Args:
         call: changes nothing if it fails.
         will_pass: says of an error whether to call again; any other is raised at once.
         pause: seconds between the first two calls; each is twice as long as the one before, 5 s at most.
-        seconds: between the first call and the last; two minutes by default.
+        seconds: between the first call and the last, at most; the calls themselves may take longer.
 
     Raises:
         BaseException: the error of the last call.
@@ -43,7 +39,7 @@ def wait_patiently(
     attempts = Retrying(
         retry=retry_if_exception(will_pass),
         wait=wait_exponential(pause, max=_LONGEST_PAUSE),
-        stop=stop_after_delay(_SECONDS if seconds is None else seconds),
+        stop=stop_after_delay(seconds),
         reraise=True,
     )
     return attempts(call)
@@ -53,10 +49,11 @@ class Patience:
     """The patience with one store, shared by all threads that use it.
 
     Who waits for longer than some seconds says so, once. Where waiting was in vain, nobody waits for a call
-    of that kind again until one of it succeeds; nor for any other within two minutes, for what fails in them
-    fails for the same reason; nor as long as the store takes nothing at all. One that then still lets a call
-    wait is not asked again for as long as that was. So a store that is gone for good, or that takes some
-    things only, ends a sweep of many runs after minutes, not days.
+    of that kind again until one of it succeeds, and then half as long, until waiting pays; nor for any other
+    within two minutes, for what fails in them fails for the same reason; nor as long as the store takes
+    nothing at all. One that then still lets a call wait is not asked again for as long as that was. So a
+    store that is gone for good, or that takes some things only, or those of some runs, ends a sweep of many
+    runs after minutes, not days.
 
     Args:
         uri: of the store.
@@ -70,6 +67,7 @@ class Patience:
         self._lock = threading.Lock()
         self._brief, self._brief_calls = contextlib.ExitStack(), 0
         self._failing: set[str] = set()  # kinds of calls
+        self._vain: Counter[str] = Counter()  # waits, by the kind of call, since one of them paid
         self._hasty_until = self._rests_until = 0.0
         self._taken = 0  # how many calls have changed the store
         self.is_lost = self._is_told = False
@@ -92,6 +90,14 @@ class Patience:
         from sqlalchemy.exc import SQLAlchemyError
 
         is_brief, taken, begun = self._is_hasty(kind), self._taken, time.monotonic()
+        seconds = 0.0 if is_brief else _SECONDS * 0.5 ** self._vain[kind]
+        tries = 0
+
+        def try_once() -> R:
+            nonlocal tries
+            tries += 1
+            return call()
+
         if self.is_lost and begun < self._rests_until:
             raise StoreError(self._reason)
         # a timer, for MLflow's client waits for answers by itself and says nothing meanwhile
@@ -100,14 +106,14 @@ class Patience:
         timer.start()
         try:
             with self._briefly() if is_brief else contextlib.nullcontext():
-                result = wait_patiently(call, self._will_pass, pause, 0.0 if is_brief else None)
+                result = wait_patiently(try_once, self._will_pass, pause, seconds)
         except (MlflowException, SQLAlchemyError) as error:
             if will_pass(self._uri, error):
                 self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
             raise StoreError(explain_trouble(self._uri, error)) from error
         finally:
             timer.cancel()
-        self._note_success(kind, is_read)
+        self._note_success(kind, is_read, has_waited=tries > 1)
         return result
 
     def _is_hasty(self, kind: str) -> bool:
@@ -119,12 +125,15 @@ class Patience:
             if is_brief and seconds > _LONG_CALL:
                 self._rests_until = time.monotonic() + seconds
             if not is_brief:
+                self._vain[kind] += 1
                 self._hasty_until = time.monotonic() + _SECONDS
                 if taken == self._taken:  # else it has taken what others gave it while this one waited
                     self.is_lost = True
 
-    def _note_success(self, kind: str, is_read: bool) -> None:
+    def _note_success(self, kind: str, is_read: bool, has_waited: bool) -> None:
         with self._lock:
+            if has_waited:
+                self._vain[kind] = 0
             if kind in self._failing:
                 self._failing.remove(kind)
                 self._hasty_until = 0.0

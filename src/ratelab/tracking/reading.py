@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ratelab.tracking.environment import open_client
+from ratelab.tracking.client import Client
+from ratelab.tracking.patience import Patience
 from ratelab.tracking.recorded import History, Reader, Recorded, RecordedRun
-from ratelab.tracking.served_reader import open_server
+from ratelab.tracking.served_reader import ServedReader
 from ratelab.tracking.servers import check_server
 from ratelab.tracking.sql_reader import check_postgresql, open_sql
 from ratelab.tracking.sqlite import prepare_sqlite
@@ -45,8 +46,11 @@ def find_store(uri: str, directory: Path) -> str:
 @contextmanager
 def _open_reader(uri: str) -> Iterator[Reader]:
     """Read a store in the block."""
-    with (open_server if is_served(uri) else open_sql)(uri) as reader:
-        yield reader
+    if is_served(uri):
+        yield ServedReader(Client(uri, Patience(uri)))
+    else:
+        with open_sql(uri) as reader:
+            yield reader
 
 
 def find_runs(
@@ -179,12 +183,11 @@ def read_full_params(uri: str, run_id: str) -> dict[str, str]:
     Raises:
         UserError: they were not kept, or cannot be read.
     """
-    client = open_client(uri)
-    from mlflow.exceptions import MlflowException
-
+    client = Client(uri, Patience(uri))
     try:
-        read = json.loads(Path(client.download_artifacts(run_id, "params_full.json")).read_text())
-    except (MlflowException, OSError, ValueError) as error:
+        path = client.read(client.mlflow.download_artifacts, run_id, "params_full.json")
+        read = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
         raise UserError(str(error).partition("\n")[0]) from None
     return {str(key): str(value) for key, value in dict(read).items()}
 

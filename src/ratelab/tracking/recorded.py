@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+METRICS = "metrics"  # as the tag `not_kept` names them
 LARGEST_FINITE = 1e308  # MLflow stores an infinity as the largest float64
 
 
@@ -23,6 +24,11 @@ class RecordedRun:
     started: int | None = None
     ended: int | None = None
     experiment_id: str = ""
+
+    @property
+    def lacks_metrics(self) -> bool:
+        """Whether some of its metrics could not be stored, as the program that made it has noted."""
+        return METRICS in self.tags.get("not_kept", "").split(", ")
 
 
 @dataclass(frozen=True)

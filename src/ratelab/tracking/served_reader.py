@@ -1,63 +1,43 @@
 """Reading a store behind an MLflow server, through MLflow's client, which asks run by run."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ratelab.runtime.passwords import without_password
-from ratelab.tracking.environment import open_client
-from ratelab.tracking.patience import wait_patiently
+from ratelab.tracking.client import Client
 from ratelab.tracking.recorded import LARGEST_FINITE, History, Reader, RecordedRun
-from ratelab.tracking.troubles import find_reason, will_pass
-from ratelab.validation import UserError
+from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_PAUSE_SECONDS = 1.0
-
-
-@contextmanager
-def open_server(uri: str) -> Iterator["ServedReader"]:
-    """Read a server's store in the block.
-
-    Raises:
-        UserError: the server does not answer for two minutes, or refuses.
-    """
-    client = open_client(uri)
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield ServedReader(client)
-    except MlflowException as error:
-        raise UserError(f"{without_password(uri)} cannot be read: {find_reason(uri, error)}") from None
+_NO_SUCH_RUN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 class ServedReader(Reader):
-    """A server; made by `open_server`."""
+    """A server, which is waited for as `Client` does.
 
-    def __init__(self, client: "MlflowClient") -> None:
-        self._client = client
+    Args:
+        client: of the server.
+
+    Raises:
+        StoreError: in every method; the server does not answer for two minutes, or refuses.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._read, self._mlflow = client.read, client.mlflow
 
     def experiments(self) -> dict[str, str]:
         """Return ids by names."""
-        return {one.name: one.experiment_id for one in self._call(self._client.search_experiments)}
+        return {one.name: one.experiment_id for one in self._read(self._mlflow.search_experiments)}
 
     def run(self, run_id: str) -> RecordedRun | None:
         """Return one run."""
-        from mlflow.exceptions import MlflowException
-
         try:
-            return _convert(self._call(self._client.get_run, run_id))
-        except MlflowException as error:
-            if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return _convert(self._read(self._mlflow.get_run, run_id))
+        except StoreError as error:
+            if getattr(error.__cause__, "error_code", "") not in _NO_SUCH_RUN:
                 raise
             return None
 
@@ -69,7 +49,7 @@ class ServedReader(Reader):
         wanted = " AND ".join(_condition(*tag) for tag in tags.items())
         if newest:
             order = ["attributes.start_time DESC"]
-            found = self._call(self._client.search_runs, where, wanted, max_results=1, order_by=order)
+            found = self._read(self._mlflow.search_runs, where, wanted, max_results=1, order_by=order)
             return [*map(_convert, found)]
         return [_convert(run) for run in self._search_all(where, wanted)]
 
@@ -77,8 +57,8 @@ class ServedReader(Reader):
         """Yield all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
         token = None
         while True:
-            page = self._call(
-                self._client.search_runs,
+            page = self._read(
+                self._mlflow.search_runs,
                 experiment_ids,
                 wanted,
                 order_by=["attributes.start_time ASC"],
@@ -101,17 +81,12 @@ class ServedReader(Reader):
         return {run_id: average(self._ask(run_id, key), width) for run_id in run_ids}
 
     def _ask(self, run_id: str, key: str) -> History:
-        points: list[Any] = list(self._call(self._client.get_metric_history, run_id, key))
+        points: list[Any] = list(self._read(self._mlflow.get_metric_history, run_id, key))
         points.sort(key=lambda point: (point.step, point.timestamp))
         return History(
             np.array([point.step for point in points], np.int64),
             np.array([point.value for point in points], float),
         )
-
-    def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what a call of MLflow's client returns, made again while the server is busy."""
-        passes = partial(will_pass, self._client.tracking_uri)
-        return wait_patiently(partial(call, *args, **kwargs), passes, _PAUSE_SECONDS)
 
 
 def _condition(key: str, value: str | None) -> str:

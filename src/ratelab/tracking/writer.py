@@ -103,6 +103,10 @@ class MetricWriter:
             if not self._abandoned:
                 self._thread.join()
 
+    def has_lost(self, run_id: str) -> bool:
+        """Say whether metrics of this run could not be stored."""
+        return run_id in self._errors
+
     def _raise_error(self, run_id: str) -> None:
         """Raise what the thread has met with a run; the caller holds the lock."""
         if run_id in self._errors:

@@ -1,0 +1,149 @@
+"""Metrics that a store never takes: runs that trained are FINISHED and count, and the program ends with 1."""
+
+import json
+import re
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from ratelab.tracking import prepare_store
+from support.programs import ONE_WORKER, begin, finish, ratelab, train
+from support.servers import Proxy, mlflow_server
+
+# mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
+]
+ADVICE = "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it."
+LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then train anew; "
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture
+def client(address):
+    from mlflow import MlflowClient
+
+    return MlflowClient(address)
+
+
+@pytest.fixture
+def proxy(address):
+    with Proxy(address) as proxy:
+        yield proxy
+
+
+def refuse_metrics(proxy, client, status, is_refused):
+    """Answer with `status` to the metrics of those runs whose names are refused, for ever."""
+    names = {}
+
+    def rule(path, body):
+        if not (path.endswith("/runs/log-batch") and (sent := json.loads(body)).get("metrics")):
+            return None
+        run_id = sent["run_id"]
+        if run_id not in names:
+            names[run_id] = client.get_run(run_id).info.run_name
+        return status if is_refused(names[run_id]) else None
+
+    proxy.rule = rule
+
+
+def sweep(proxy, folder, *words):
+    served = ["tracking=server", f"tracking.uri={proxy.address}", f"tracking.experiment={folder.name}"]
+    return finish(begin(folder, "-m", "experiment=quick", *words, ONE_WORKER, *served), folder, 540)
+
+
+def runs_of(client, folder):
+    """The runs that trained, by their names."""
+    experiment = client.get_experiment_by_name(folder.name)
+    runs = client.search_runs([experiment.experiment_id], "tags.schedule LIKE '%'")
+    return {run.info.run_name: run for run in runs}
+
+
+def test_runs_whose_metrics_a_server_refuses_are_finished_and_count(proxy, client, tmp_path):
+    """Of one that finishes and of one that diverges; all else is taken."""
+    refuse_metrics(proxy, client, 403, lambda name: "learning_rate=0.1 " not in name)
+    done = sweep(proxy, tmp_path, "model=mlp", "schedule=exponential", "learning_rate=0.1,0.2,1e30", "seed=0")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert done.err.count("metrics could not be kept: ") == 1
+    assert done.err.count(ADVICE) == 1
+    assert "warning: metrics could not be kept of another run.\n" in done.err
+    assert LACKS.format("2 of 3 runs") in done.err
+    runs = runs_of(client, tmp_path)
+    ends = {name.split()[1]: (run.info.status, run.data.tags.get("not_kept")) for name, run in runs.items()}
+    assert ends == {
+        "learning_rate=0.1": ("FINISHED", None),
+        "learning_rate=0.2": ("FINISHED", "metrics"),
+        "learning_rate=1e+30": ("FAILED", "metrics"),
+    }
+    [diverged] = [run for run in runs.values() if run.info.status == "FAILED"]
+    assert int(diverged.data.tags["diverged_step"]) < 250
+    for run in runs.values():
+        assert "steps.parquet" in {file.path for file in client.list_artifacts(run.info.run_id)}
+    shown = re.findall(r"(?m)^\d: exponential +1 (\(1 diverged\))? +(\d)\.\d{4} ", done.out)
+    assert shown == [("", "0"), ("", "0"), ("(1 diverged)", "0")]
+    compared = ratelab(tmp_path, "compare", "--uri", proxy.address, "--experiment", tmp_path.name)
+    assert compared.status == 0
+    assert "learning_rate=0.2 seed=0: it is FINISHED, but its metrics could not all be" in " ".join(
+        compared.out.split()
+    )
+
+
+def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
+    prepare_store("sqlite:///mlruns/mlflow.db", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as connection, connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON metrics WHEN NEW.step >= 100 "
+            "BEGIN SELECT RAISE(ABORT, 'no more metrics'); END"
+        )
+    done = train(tmp_path, "experiment=quick")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert done.err.count("metrics could not be kept: ") == 1
+    assert f"no more metrics. Look whether it is there and sound. {ADVICE}\n" in done.err
+    assert LACKS.format("this run") in done.err
+    assert done.out.splitlines()[-1].startswith("test accuracy 0.")
+    [run] = done.runs.values()
+    assert (run.info.status, run.data.tags["not_kept"]) == ("FINISHED", "metrics")
+    assert len(done.steps(run)["train_loss"]) == 250
+
+
+@pytest.mark.faults
+def test_a_server_that_never_takes_the_metrics_of_every_other_run_costs_minutes_in_all(
+    proxy, client, tmp_path
+):
+    refuse_metrics(proxy, client, 500, lambda name: int(name.rpartition("=")[2]) % 2 == 0)
+    begun = time.monotonic()
+    done = sweep(proxy, tmp_path, "schedule=fixed", "seed=range(0,12)")
+    assert time.monotonic() - begun < 120 * 2 + 120  # for each of the six two minutes would be 720
+    assert done.status == 1
+    assert 1 <= done.err.count("It is waited for, two minutes at most.") <= 5
+    assert LACKS.format("6 of 12 runs") in done.err
+    runs = runs_of(client, tmp_path)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    for name, run in runs.items():
+        is_lost = int(name.rpartition("=")[2]) % 2 == 0
+        assert run.data.tags.get("not_kept") == ("metrics" if is_lost else None)
+        assert ("test_accuracy" in run.data.metrics) is not is_lost
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("answers", [1, 2, 3])
+def test_a_server_that_is_silent_when_it_is_read_is_waited_for_with_a_word(proxy, tmp_path, answers):
+    proxy.order("", *[None] * answers, *["silent"] * 1000)
+    begun = time.monotonic()
+    done = ratelab(tmp_path, "compare", "--uri", proxy.address)
+    assert 115 < time.monotonic() - begun < 200
+    assert done.status == 1
+    first, last = done.err.splitlines()
+    waits = "does not answer. It is waited for, two minutes at most."
+    assert first == f"warning: tracking.uri: {proxy.address} {waits}"
+    assert last.startswith(f"tracking.uri: {proxy.address}: Read timed out.")

@@ -62,11 +62,11 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
 
     Of a store behind a server only the links are printed: it has a UI of its own.
     """
-    from ratelab.commands.serving import print_links, serve
+    from ratelab.commands.serving import listens, print_links, serve
     from ratelab.tracking import find_runs, find_store
 
-    if not is_served(uri):
-        _refuse_taken(port)
+    if not is_served(uri) and listens(port):
+        raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
     store = find_store(uri, Path.cwd())
     runs = find_runs(store, sweep_id)
     if is_served(store):
@@ -161,11 +161,3 @@ def main() -> None:
     open_closed()
     with plain_endings(), answered():
         commands(prog_name="ratelab")
-
-
-def _refuse_taken(port: int) -> None:
-    """Raise UsageError if something already listens there."""
-    from ratelab.commands.serving import listens
-
-    if listens(port):
-        raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")

@@ -131,12 +131,15 @@ def _adam_numbers(
     ratio: float, beta_1: float, beta_2: float, weight_decay: float, epsilon: float
 ) -> dict[str, float]:
     """Return the hyperparameters of the weights that are no matrices."""
-    numbers = {"adam_lr_ratio": ratio, "adam_weight_decay": weight_decay, "epsilon": epsilon}
-    numbers |= {"adam_beta_1": beta_1, "adam_beta_2": beta_2}
-    return numbers | {
-        "adam_gain_1": 1 - beta_1,
+    return {
+        "adam_lr_ratio": ratio,
+        "adam_weight_decay": weight_decay,
+        "epsilon": epsilon,
+        "adam_beta_1": beta_1,
+        "adam_beta_2": beta_2,
+        "adam_gain_1": 1 - beta_1,  # in double precision, as in `adam`
         "adam_gain_2": 1 - beta_2,
-    }  # in double precision, as in `adam`
+    }
 
 
 def _follow(momenta: Momenta) -> dict[str, Momenta]:

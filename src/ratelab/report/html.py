@@ -38,13 +38,7 @@ def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Pa
 
 
 def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence[Figure]]]) -> str:
-    """Return the HTML.
-
-    Args:
-        study: what the report is about.
-        found: where its runs come from.
-        figures: what `draw_figures` returned.
-    """
+    """Return the page; `figures` is what `draw_figures` returned."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 

@@ -121,22 +121,17 @@ def batches_of(config: Config, examples: int, steps: int | None = None) -> Batch
             f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
         )
     target = json.dumps(config.batch.model_dump(by_alias=True))
-    return _plan_batches(target, config.batch_size, examples, config.epochs if steps is None else None, steps)
+    return _plan_batches(target, config.batch_size, examples, config.epochs, steps)
 
 
 @functools.lru_cache(maxsize=8)
-def _plan_batches(
-    target: str, batch_size: int, examples: int, epochs: int | None, steps: int | None
-) -> BatchPlan:
+def _plan_batches(target: str, batch_size: int, examples: int, epochs: int, steps: int | None) -> BatchPlan:
     """Plan batches; runs that agree in all of this share the arrays, half a megabyte for the tutorial's."""
     batch = Target.model_validate(json.loads(target))
     supplied = {"batch_size": batch_size, "examples": examples}
     made = _check_kind(BatchSize, "batch", batch, _call(batch, supplied))
     size = replace(made, wanted=partial(_ask_size, batch.target, made.wanted))
-    if epochs is not None:
-        return plan_batches(size, examples, epochs)
-    assert steps is not None  # noqa: S101 - one of the two is given
-    return plan_steps(size, examples, steps)
+    return plan_batches(size, examples, epochs) if steps is None else plan_steps(size, examples, steps)
 
 
 def _call(target: Target, supplied: Mapping[str, Any]) -> Any:
@@ -198,8 +193,8 @@ def _make_task(target: Target, dataset: Dataset) -> Task:
     return replace(
         made,
         loss=_blamed(made.loss, f"{what}: loss"),
-        loss_in_xla=None if made.loss_in_xla is None else _blamed(made.loss_in_xla, f"{what}: loss_in_xla"),
-        weight=None if made.weight is None else _blamed(made.weight, f"{what}: weight"),
+        loss_in_xla=_blamed(made.loss_in_xla, f"{what}: loss_in_xla"),
+        weight=_blamed(made.weight, f"{what}: weight"),
         metrics=metrics,
     )
 
@@ -216,23 +211,23 @@ def _make_optimizer(target: OptimizerTarget) -> Optimizer:
     made = _call(target, {})
     refuse_keras_object(target.target, made)
     made = _check_kind(Optimizer, "optimizer", target, made)
-
-    def blamed(name: str) -> Any:
-        part = getattr(made, name)
-        return None if part is None else _blamed(part, f"optimizer: {target.target}: {name}")
-
+    what = f"optimizer: {target.target}"
     rule = replace(
         made,
-        update=partial(_update, blamed("update"), target.target),
-        evaluated=blamed("evaluated"),
-        start=blamed("start"),
-        numbers_of_momenta=blamed("numbers_of_momenta"),
-        by_weight=blamed("by_weight"),
+        update=partial(_update, _blamed(made.update, f"{what}: update"), target.target),
+        evaluated=_blamed(made.evaluated, f"{what}: evaluated"),
+        start=_blamed(made.start, f"{what}: start"),
+        numbers_of_momenta=_blamed(made.numbers_of_momenta, f"{what}: numbers_of_momenta"),
+        by_weight=_blamed(made.by_weight, f"{what}: by_weight"),
     )
     return rule if target.clip_norm is None else clip_gradients(rule, target.clip_norm)
 
 
-def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+def _blamed(function: Any, what: str) -> Any:
+    """Return the function with `blame` around every call; None where there is none."""
+    if function is None:
+        return None
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         with blame(what):

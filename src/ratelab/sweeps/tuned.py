@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
@@ -84,13 +84,10 @@ def sweep_tuned(
     with open_sweep(program, resources, name, varied, None) as sweep:
         returns = [sweep.run(trials)]
         best = _choose(program, sweep, returns, arms, tuning)
-        final = [
-            job
-            for arm, one in zip(arms, best, strict=True)
-            for job in _cross(
-                [_without(arm, "learning_rate")], _judges(_base(arm, program.config), one, seeds)
-            )
-        ]
+        final: Arms = []
+        for arm, chosen in zip(arms, best, strict=True):
+            base = float(_value(arm, "learning_rate", str(program.config.learning_rate)))
+            final += _cross([_without(arm, "learning_rate")], _judges(base, chosen, seeds))
         returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
     for one in itertools.chain(*returns):
         _ = one.return_value  # raises what made a job fail
@@ -127,10 +124,6 @@ def _judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Arms:
     return [[f"learning_rate={rate!r}", f"seed={seed}"] for rate in rates for seed in seeds]
 
 
-def _base(arm: Sequence[str], config: DictConfig) -> float:
-    return float(_value(arm, "learning_rate", str(config.learning_rate)))
-
-
 def _read(options: Mapping[str, Any]) -> Tuning:
     plain = OmegaConf.to_container(options) if OmegaConf.is_config(options) else dict(options)
     try:
@@ -158,7 +151,8 @@ def _arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
         raise UserError(
             f"hydra.sweeper.tuning.seeds must be other seeds than those that judge, both have {both[0]}."
         )
-    return _unique([_without(job, "seed") for job in jobs]), seeds
+    arms = dict.fromkeys(tuple(_without(job, "seed")) for job in jobs)
+    return [list(arm) for arm in arms], seeds
 
 
 def _value(job: Sequence[str], key: str, default: str) -> str:
@@ -179,10 +173,6 @@ def _trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
 
 def _cross(arms: Arms, choices: Arms) -> Arms:
     return [[*arm, *choice] for arm, choice in itertools.product(arms, choices)]
-
-
-def _unique(jobs: Arms) -> Arms:
-    return [list(job) for job in dict.fromkeys(tuple(job) for job in jobs)]
 
 
 def _best_of_arms(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tuned | None]:

@@ -52,7 +52,8 @@ class DeviceData:
         self._train = None if on_disk else _to_tensors(data.train)
         splits = {"validation": data.validation, "test": data.test}
         self._chunks = {
-            name: None if _is_on_disk(split) else [_cut_into_chunks(split)] for name, split in splits.items()
+            name: None if _is_on_disk(split) else [_cut_into_chunks(split, _batch_of(split))]
+            for name, split in splits.items()
         }
 
     def pieces(self, segments: Iterator[Segment]) -> Iterator[Piece]:
@@ -81,7 +82,7 @@ class DeviceData:
             yield from held
             return
         split: Split = getattr(self._data, name)
-        batch = min(EVALUATION_BATCH, len(split))
+        batch = _batch_of(split)
         most = max(batch, PIECE_BYTES // _bytes_of_example(split) // batch * batch)
         parts = (split[first : first + most] for first in range(0, len(split), most))
         with prefetch((_cut_into_chunks(part, batch) for part in parts), depth=1) as chunks:
@@ -119,24 +120,22 @@ def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return to_own_type(np.asarray(inputs), "inputs").reshape(len(inputs), -1)
 
 
-def _cut_into_chunks(split: Split, batch: int | None = None) -> tuple[Any, Any, Any]:
-    """Cut a split into chunks of one size, and say how many examples each has; the last one is filled up.
+def _batch_of(split: Split) -> int:
+    return min(EVALUATION_BATCH, len(split))
 
-    Args:
-        split: the whole, or a part of it.
-        batch: examples of a chunk; None: as many as there are, up to 1,000.
+
+def _cut_into_chunks(split: Split, batch: int) -> tuple[Any, Any, Any]:
+    """Cut a split, or a part of one, into chunks of `batch` examples, and say how many each has.
+
+    The last one is filled up.
     """
     import tensorflow as tf
 
     examples = len(split)
-    batch = min(EVALUATION_BATCH, examples) if batch is None else batch
     # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
     places = np.arange(-(-examples // batch) * batch) % examples
-    filled = [values if len(places) == examples else values[places] for values in _plain(split)]
+    plain = _flat(split.inputs), np.asarray(split.targets)
+    filled = [values if len(places) == examples else values[places] for values in plain]
     parts = [tf.constant(values.reshape(-1, batch, *values.shape[1:])) for values in filled]
     counts = np.minimum(batch, examples - np.arange(0, len(places), batch)).astype(np.int32)
     return parts[0], parts[1], tf.constant(counts)
-
-
-def _plain(split: Split) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    return _flat(split.inputs), np.asarray(split.targets)

@@ -1,6 +1,6 @@
 """Figures over the steps of training: learning rates, training loss, the metric in validation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,7 +187,7 @@ def _loss_csv(groups: Sequence[Curve], width: int) -> str:
     rows = [
         [curve.name, int(first), int(first) + width - 1, *numbers]
         for curve in groups
-        for first, *numbers in _columns(curve.loss)
+        for first, *numbers in _rows_of(curve.loss)
     ]
     return csv_text(["group", "first_step", "last_step", "mean", "lowest", "highest", "runs"], rows)
 
@@ -224,7 +224,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     rows = [
         [curve.name, int(at), *numbers]
         for curve, band in zip(groups, bands, strict=True)
-        for at, *numbers in _columns(band)
+        for at, *numbers in _rows_of(band)
     ]
     headings = ["group", "examples" if by_examples else "step", "mean", "lowest", "highest", "runs"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, rows)})
@@ -261,14 +261,6 @@ def _draw_band(axes: "Axes", band: Band, look: Look, shift: float) -> None:
         axes.fill_between(x, band.low, band.high, color=look.color, alpha=0.16, linewidth=0)
 
 
-def _columns(band: Band) -> list[tuple[float, ...]]:
-    return list(
-        zip(
-            band.x.tolist(),
-            band.mean.tolist(),
-            band.low.tolist(),
-            band.high.tolist(),
-            band.runs.astype(int).tolist(),
-            strict=True,
-        )
-    )
+def _rows_of(band: Band) -> Iterator[tuple[float, ...]]:
+    columns = (band.x, band.mean, band.low, band.high, band.runs.astype(int))
+    return zip(*(column.tolist() for column in columns), strict=True)

@@ -134,6 +134,11 @@ def _read(options: Mapping[str, Any]) -> Tuning:
         raise UserError(
             f"hydra.sweeper.tuning.lowest must be below highest, got {tuning.lowest} and {tuning.highest}."
         )
+    if len(set(tuning.grid)) < tuning.points:
+        raise UserError(
+            f"hydra.sweeper.tuning.points must give rates that differ in their first three digits, got "
+            f"{tuning.points} from {tuning.lowest} to {tuning.highest}; give fewer, or ends farther apart."
+        )
     if len(set(tuning.seeds)) < len(tuning.seeds):
         raise UserError(f"hydra.sweeper.tuning.seeds must differ from each other, got {tuning.seeds}.")
     return tuning

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ratelab.commands.lr_find.suggestions import Suggestion
 
 SCHEDULES = "schedule=fixed,exponential"
+SMALLEST, LARGEST = 1e-37, 1e38
 
 
 @click.command()
@@ -60,6 +61,12 @@ def lr_find(
     """  # noqa: D301 - click looks for the character itself
     if not 0 < lowest < highest < float("inf"):
         raise UserError(f"--lowest must be above 0 and below --highest, got {lowest:g} and {highest:g}")
+    # Rates are float32: there, too, the lowest must be above 0, the highest finite, and both apart.
+    if lowest < SMALLEST or not 2 * lowest <= highest <= LARGEST:
+        raise UserError(
+            f"--lowest must be at least {SMALLEST:g}, --highest at least twice as much and at most "
+            f"{LARGEST:g}, got {lowest} and {highest}"
+        )
     from ratelab.commands.lr_find.finding import Question, find, record
     from ratelab.commands.lr_find.image import save
 

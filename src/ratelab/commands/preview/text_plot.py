@@ -12,7 +12,7 @@ from ratelab.commands.preview.rates import Curve
 
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 LETTERS = "abcdef"
-WIDEST = 100
+NARROWEST, WIDEST = 24, 100  # in fewer columns there is no room for one cell of a chart beside its numbers
 MARGIN = 9
 # The bit of each dot of a Braille cell, four rows of two.
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
@@ -21,7 +21,7 @@ BRAILLE = 0x2800
 
 def show(curves: Sequence[Curve], console: Console) -> None:
     """Print the curves; more than six get a chart each, two beside each other."""
-    width = min(console.width, WIDEST)
+    width = min(max(console.width, NARROWEST), WIDEST)
     growing = [Curve(c.name, c.batch_sizes.astype(np.float32)) for c in curves if c.batch_sizes is not None]
     if len(curves) <= len(STYLES):
         console.print(*chart(curves, width - MARGIN, 15), sep="\n")

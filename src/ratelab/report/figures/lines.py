@@ -169,7 +169,7 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
     for axes in visible_axes(canvas):
         if log:
             axes.set_yscale("log")
-        if len(kept) < len(groups):
+        if len(kept) < len(groups) and low < high:  # of equal losses the axis makes room by itself
             axes.set_ylim(*((low / 1.2, high * 1.2) if log else (low, high)))
         write_plain_numbers(axes, x="count", y="log" if log else "")
     caption = _loss_caption(groups, curves.width) + describe_reference(names)

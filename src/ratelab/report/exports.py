@@ -50,13 +50,13 @@ def as_json(study: Study) -> str:
     tables = make_tables(study)
     comparisons: list[Mapping[str, Any]] = [
         {
-            "title": section.title,
-            "metric": section.metric,
-            "higher_is_better": section.higher_is_better,
-            "target": section.target,
+            "title": section.comparison.title,
+            "metric": section.comparison.metric,
+            "higher_is_better": section.comparison.outcome.higher_is_better,
+            "target": section.comparison.target,
             "groups": section.groups.rows,
             "pairs": section.pairs.rows,
-            "notes": section.notes,
+            "notes": section.comparison.notes,
         }
         for section in tables.sections
     ]

@@ -65,7 +65,7 @@ def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence
 
 def _list_tables(tables: Tables) -> list[tuple[str, list[Table]]]:
     """Return the tables of each comparison, and that of the base rates, under their titles."""
-    found = [(section.title, section.tables) for section in tables.sections]
+    found = [(section.comparison.title, section.tables) for section in tables.sections]
     return [*found, (TITLE_OF_TUNING, [tables.tuning])] if tables.tuning else found
 
 

@@ -13,8 +13,8 @@ def as_markdown(study: Study) -> str:
     lines = [*_table_lines(tables.tuning)] if tables.tuning else []
     for section in tables.sections:
         lines += [line for table in section.narrow_tables for line in _table_lines(table)]
-        lines += [f"* {conclusion.sentence}" for conclusion in section.conclusions]
-        lines += [f"* note: {note}" for note in section.notes]
+        lines += [f"* {conclusion.sentence}" for conclusion in section.comparison.conclusions]
+        lines += [f"* note: {note}" for note in section.comparison.notes]
     if tables.lack:
         lines.append(tables.lack)
     lines += [f"* note: {note}" for note in tables.notes]

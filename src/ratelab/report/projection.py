@@ -51,16 +51,10 @@ def _make_section(comparison: Comparison) -> Section:
     # one row a group for both tables, because in CSV and JSON they are one
     rows = tuple(_group_row(comparison, group) for group in comparison.groups)
     return Section(
-        title=comparison.title,
-        metric=comparison.metric,
-        higher_is_better=comparison.outcome.higher_is_better,
-        target=comparison.target,
+        comparison=comparison,
         groups=_make_groups(comparison, rows),
         costs=_make_costs(comparison, rows),
         pairs=_make_pairs(comparison),
-        reference=comparison.reference,
-        conclusions=tuple(comparison.conclusions),
-        notes=comparison.notes,
     )
 
 

@@ -66,8 +66,8 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
         shown = _number_groups(section) if _need_numbers(section, width) else section
         for table in shown.narrow_tables:
             yield from _lay_out(table, width)
-        yield from (_color(conclusion) for conclusion in section.conclusions)
-        yield from (Text(f"* note: {note}") for note in section.notes)
+        yield from (_color(conclusion) for conclusion in section.comparison.conclusions)
+        yield from (Text(f"* note: {note}") for note in section.comparison.notes)
     if tables.lack:
         yield Text(tables.lack)
     yield from (Text(f"* note: {note}") for note in tables.notes)
@@ -75,7 +75,7 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
 
 def _need_numbers(section: Section, room: int) -> bool:
     """Say whether two names do not fit beside the numbers of a pair, so that groups need numbers."""
-    if section.reference or not section.pairs.rows:
+    if section.comparison.reference or not section.pairs.rows:
         return False
     return not is_wide_enough([width.most for width in _measure(section.pairs)], room)
 

@@ -73,6 +73,11 @@ class Task:
             raise unknown_key("task: judge", self.judge, names)
 
     @property
+    def by_example(self) -> dict[str, ByExample]:
+        """What is summed up over the examples of a split: the loss, and what the metrics are made of."""
+        return {LOSS: self.loss, **{name: metric.by_example for name, metric in self.metrics.items()}}
+
+    @property
     def outcomes(self) -> dict[str, Outcome]:
         """Whatever is measured, with its direction."""
         loss = Outcome(LOSS, higher_is_better=False, worst=self.worst_loss)

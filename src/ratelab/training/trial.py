@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import Dataset
-from ratelab.tasks import LOSS, Task
+from ratelab.tasks import Task
 from ratelab.training.models_accepted import is_by_example
 from ratelab.training.network import Network
 from ratelab.validation import UserError
@@ -144,8 +144,7 @@ class Trial:
         """Raise UserError unless the loss and the metrics give a number for each example."""
         import tensorflow as tf
 
-        functions = {LOSS: self._task.loss, **{k: m.by_example for k, m in self._task.metrics.items()}}
-        for name, function in functions.items():
+        for name, function in self._task.by_example.items():
             values = tf.convert_to_tensor(function(self._targets, tf.constant(outputs)))
             if values.shape != (EXAMPLES,) or values.dtype != tf.float32:
                 raise UserError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ratelab.commands.figure_files import refused_files
+from ratelab.commands.figure_files import refuse_unwritable
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
@@ -75,7 +75,7 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
         serve(store, port, runs)
 
 
-def _selection(command: Callable[..., None]) -> Callable[..., None]:
+def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments that say which runs are compared, and how."""
     for add in reversed(
         [
@@ -99,7 +99,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @commands.command()
-@_selection
+@_add_selection
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
 )
@@ -124,7 +124,7 @@ def compare(form: str, table: str, **selection: Any) -> None:
 
 
 @commands.command()
-@_selection
+@_add_selection
 @click.option("--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file.")
 @click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
 def report(output: Path, figures: Path | None, **selection: Any) -> None:
@@ -132,7 +132,7 @@ def report(output: Path, figures: Path | None, **selection: Any) -> None:
     from ratelab.report import make_report
 
     store, runs, found = _select_study(**selection)
-    with refused_files("--output" if figures is None else "--output, --figures"):
+    with refuse_unwritable("--output" if figures is None else "--output, --figures"):
         make_report(found, runs, store, output, figures)
     click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison.pairs import Pair, Verdict, find_reference, shortage
+from ratelab.comparison.pairs import Pair, Verdict, describe_shortage, find_reference
 
 # Of more pairs their number is said first, and those from which nothing follows share a sentence: a reader of
 # twenty paragraphs that all say "too few seeds" finds no verdict among them.
@@ -69,4 +69,4 @@ def _summarize(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     head = f"no conclusion is possible from {count}, in {len(alike)} pairs"
     if seeds < 2:
         return f"{head}: more seeds are needed, as seed='range(0,10)'."
-    return f"{head}: {shortage(seeds, tests)}"
+    return f"{head}: {describe_shortage(seeds, tests)}"

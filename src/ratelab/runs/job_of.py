@@ -56,7 +56,7 @@ def _job_of(config: Config) -> Job:
         task=task,
         optimizer=optimizer,
         xla=config.device.xla,
-        program_key=_program_key(config, optimizer),
+        program_key=_describe_program(config, optimizer),
         momenta=momenta,
         test=config.test,
     )
@@ -185,16 +185,16 @@ def _make_task(target: Target, dataset: Dataset) -> Task:
     metrics = {
         name: replace(
             metric,
-            by_example=_blamed(metric.by_example, f"{what}: {name}"),
-            finish=_blamed(metric.finish, f"{what}: finish of {name}"),
+            by_example=_add_blame(metric.by_example, f"{what}: {name}"),
+            finish=_add_blame(metric.finish, f"{what}: finish of {name}"),
         )
         for name, metric in made.metrics.items()
     }
     return replace(
         made,
-        loss=_blamed(made.loss, f"{what}: loss"),
-        loss_in_xla=_blamed(made.loss_in_xla, f"{what}: loss_in_xla"),
-        weight=_blamed(made.weight, f"{what}: weight"),
+        loss=_add_blame(made.loss, f"{what}: loss"),
+        loss_in_xla=_add_blame(made.loss_in_xla, f"{what}: loss_in_xla"),
+        weight=_add_blame(made.weight, f"{what}: weight"),
         metrics=metrics,
     )
 
@@ -214,16 +214,16 @@ def _make_optimizer(target: OptimizerTarget) -> Optimizer:
     what = f"optimizer: {target.target}"
     rule = replace(
         made,
-        update=partial(_update, _blamed(made.update, f"{what}: update"), target.target),
-        evaluated=_blamed(made.evaluated, f"{what}: evaluated"),
-        start=_blamed(made.start, f"{what}: start"),
-        numbers_of_momenta=_blamed(made.numbers_of_momenta, f"{what}: numbers_of_momenta"),
-        by_weight=_blamed(made.by_weight, f"{what}: by_weight"),
+        update=partial(_update, _add_blame(made.update, f"{what}: update"), target.target),
+        evaluated=_add_blame(made.evaluated, f"{what}: evaluated"),
+        start=_add_blame(made.start, f"{what}: start"),
+        numbers_of_momenta=_add_blame(made.numbers_of_momenta, f"{what}: numbers_of_momenta"),
+        by_weight=_add_blame(made.by_weight, f"{what}: by_weight"),
     )
     return rule if target.clip_norm is None else clip_gradients(rule, target.clip_norm)
 
 
-def _blamed(function: Any, what: str) -> Any:
+def _add_blame(function: Any, what: str) -> Any:
     """Return the function with `blame` around every call; None where there is none."""
     if function is None:
         return None
@@ -255,7 +255,7 @@ def _ask_size(target: str, wanted: Callable[[int], float], seen: int) -> float:
         return float(wanted(seen))
 
 
-def _program_key(config: Config, optimizer: Optimizer) -> str:
+def _describe_program(config: Config, optimizer: Optimizer) -> str:
     """Describe what is compiled: all but what runs of one program may differ in."""
     own = {"seed", "schedule", "warmup", "learning_rate", "epochs", "tracking", "print_schedule", "test"}
     shared = config.model_dump(by_alias=True, exclude=own)

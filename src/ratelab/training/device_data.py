@@ -112,10 +112,10 @@ def _to_tensors(split: Split) -> tuple[Any, Any]:
     """Return inputs [examples, values], whose rows a batch is gathered from, and targets."""
     import tensorflow as tf
 
-    return tf.constant(_flat(split.inputs)), tf.constant(split.targets)
+    return tf.constant(_flatten(split.inputs)), tf.constant(split.targets)
 
 
-def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _flatten(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # What a memory map holds is of any type of numbers; `as_dataset` has looked at all of it.
     return to_own_type(np.asarray(inputs), "inputs").reshape(len(inputs), -1)
 
@@ -134,7 +134,7 @@ def _cut_into_chunks(split: Split, batch: int) -> tuple[Any, Any, Any]:
     examples = len(split)
     # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
     places = np.arange(-(-examples // batch) * batch) % examples
-    plain = _flat(split.inputs), np.asarray(split.targets)
+    plain = _flatten(split.inputs), np.asarray(split.targets)
     filled = [values if len(places) == examples else values[places] for values in plain]
     parts = [tf.constant(values.reshape(-1, batch, *values.shape[1:])) for values in filled]
     counts = np.minimum(batch, examples - np.arange(0, len(places), batch)).astype(np.int32)

@@ -139,7 +139,7 @@ def can_stack(model: Any) -> bool:
     TensorFlow cannot stack a convolution. Attention it can, but what runs share there is only the look-up of
     tokens: a stack of four took a sixth more for each run than one alone.
     """
-    return _consists_of(model, *_dense_layers())
+    return _consists_of(model, *_list_dense_layers())
 
 
 def gains_from_xla(model: Any) -> bool:
@@ -155,10 +155,10 @@ def gains_from_xla(model: Any) -> bool:
     others = (Positions, layers.Embedding, layers.LayerNormalization, layers.MultiHeadAttention, layers.Add)
     # What attention is made of are layers in it.
     inner = (layers.EinsumDense, layers.Softmax)
-    return _consists_of(model, *_dense_layers(), *others, *inner)
+    return _consists_of(model, *_list_dense_layers(), *others, *inner)
 
 
-def _dense_layers() -> list[type]:
+def _list_dense_layers() -> list[type]:
     from keras import layers
 
     return [
@@ -184,7 +184,7 @@ def is_by_example(model: Any) -> bool:
     penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in list_layers(model))
     return not penalised and _consists_of(
         model,
-        *_dense_layers(),
+        *_list_dense_layers(),
         layers.Conv1D,
         layers.Conv2D,
         layers.Conv3D,

@@ -104,7 +104,7 @@ class Trial:
 
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            outputs, penalties = self._outputs(weights, others, self._inputs, training=True)
+            outputs, penalties = self._run_model(weights, others, self._inputs, training=True)
             each = self._task.loss(self._targets, outputs)
             loss = tf.add_n([tf.reduce_mean(each), *penalties])
         variables, gradients = self._network.model.trainable_variables, tape.gradient(loss, weights)
@@ -119,9 +119,11 @@ class Trial:
     def _apply(
         self, weights: Sequence[Any], others: Sequence[Any], *, training: bool, examples: int = EXAMPLES
     ) -> Values:
-        return np.asarray(self._outputs(weights, others, self._inputs[:examples], training=training)[0])
+        return np.asarray(self._run_model(weights, others, self._inputs[:examples], training=training)[0])
 
-    def _outputs(self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool) -> Any:
+    def _run_model(
+        self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool
+    ) -> Any:
         """Return outputs, float32[batch, ...], and penalties; raise UserError if it is anything else."""
         import tensorflow as tf
 

@@ -109,7 +109,7 @@ def record(answer: Answer, question: Question, figure: Path, console: Console) -
         with tracker.run("lr-find", params=params, tags=tags) as run:
             description.log_files(run, planned)
             _log_metrics(run, answer)
-            run.artifact_text(_as_csv(test), "lr_find.csv")
+            run.artifact_text(_write_csv(test), "lr_find.csv")
             run.artifact(figure)
         for line in tracker.links([run.id], None):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -150,7 +150,7 @@ def _log_metrics(run: Run, answer: Answer) -> None:
         run.metrics(f"suggested_{one.name}", np.array([0]), np.array([one.rate]), np.array([now_ms()]))
 
 
-def _as_csv(test: RangeTest) -> str:
+def _write_csv(test: RangeTest) -> str:
     """Return a row a step: its rate and the loss of each seed, empty where it was not finite."""
     columns = zip(test.rates.tolist(), test.losses.T.tolist(), strict=True)
     rows = [

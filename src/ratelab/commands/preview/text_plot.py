@@ -25,15 +25,15 @@ def show(curves: Sequence[Curve], console: Console) -> None:
     growing = [Curve(c.name, c.batch_sizes.astype(np.float32)) for c in curves if c.batch_sizes is not None]
     if len(curves) <= len(STYLES):
         console.print(*chart(curves, width - MARGIN, 15), sep="\n")
-        console.print(_legend(curves))
+        console.print(_make_legend(curves))
     else:
-        console.print(_panels(curves, width))
+        console.print(_draw_panels(curves, width))
     if growing:
         console.print()
-        console.print(_panels(growing, width, "batch size of "))
+        console.print(_draw_panels(growing, width, "batch size of "))
 
 
-def _panels(curves: Sequence[Curve], width: int, what: str = "") -> Table:
+def _draw_panels(curves: Sequence[Curve], width: int, what: str = "") -> Table:
     """Draw a small chart for each curve, two beside each other."""
     grid = Table.grid(padding=(0, 2, 1, 0))
     panels = [
@@ -105,7 +105,7 @@ def _letter(cells: list[list[Text]], dots: Sequence[npt.NDArray[np.uint8]]) -> N
             cells[row][column] = Text(LETTERS[number], f"bold {STYLES[number]}")
 
 
-def _legend(curves: Sequence[Curve]) -> Table:
+def _make_legend(curves: Sequence[Curve]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "schedule", "first", "highest", "last"):
         table.add_column(heading, justify="left" if heading in ("", "schedule") else "right", overflow="fold")

@@ -60,7 +60,7 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
     # 68 letters of the legend fit side by side, handles and gaps counted as ten
     columns = max(1, min(3, 68 // (max(map(len, names)) + 10)))
     rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
-    canvas = new_canvas(2.85 + 0.17 * rows)
+    canvas = make_canvas(2.85 + 0.17 * rows)
     axes = canvas.add_subplot()
     for number, look in enumerate(looks):
         draw(axes, number, look)
@@ -80,7 +80,7 @@ def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -
     head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
     rows = -(-len(names) // _COLUMNS)
     height = 0.85 + rows * (_PANEL_HEIGHT + head)
-    canvas = new_canvas(height, measured=False)  # to measure so many axes takes seconds
+    canvas = make_canvas(height, measured=False)  # to measure so many axes takes seconds
     canvas.subplots_adjust(
         left=0.15,
         right=0.98,
@@ -114,7 +114,7 @@ def name_values(outcome: Outcome) -> str:
     return f"{outcome.metric} (fraction correct)" if is_accuracy else outcome.metric
 
 
-def new_canvas(height: float, *, measured: bool = True) -> "Canvas":
+def make_canvas(height: float, *, measured: bool = True) -> "Canvas":
     """Return an empty figure of the report's width.
 
     Args:
@@ -162,6 +162,6 @@ def write_plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def visible_axes(canvas: "Canvas") -> Iterator["Axes"]:
+def list_visible_axes(canvas: "Canvas") -> Iterator["Axes"]:
     """Return the axes that show."""
     return (axes for axes in canvas.axes if axes.get_visible())

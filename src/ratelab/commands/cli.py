@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ratelab.comparison import Study
     from ratelab.tracking import Recorded
 
-__all__ = ["main"]
-
 FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
 FOLDER = HomePath(file_okay=False, path_type=Path)

@@ -12,8 +12,6 @@ from ratelab.validation import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_path", "refuse_unwritable", "write_figure"]
-
 
 def check_path(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
     """Raise UserError for a path that cannot become a figure, before anything is computed; for click."""

@@ -7,8 +7,6 @@ import click
 
 from ratelab.runtime.home import expand_home
 
-__all__ = ["HomePath", "add_configuration_options"]
-
 
 class HomePath(click.Path):
     """A path as click takes it; `~` is the home folder also in `--output=~/x`, which no shell expands."""

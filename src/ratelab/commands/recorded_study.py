@@ -23,8 +23,6 @@ _STATUS: dict[str, Status] = {
 _BEYOND = 2**32  # seeds, steps and sizes are below
 ORIGIN = ("mlflow.source.git.commit", "git_dirty", "command", "versions")
 
-__all__ = ["ORIGIN", "load", "read_study"]
-
 
 def read_study(
     uri: str,

@@ -13,8 +13,6 @@ from ratelab.tracking import Recorded, comparison_links, write_links
 
 SECONDS_BETWEEN_LOOKS = 0.1
 
-__all__ = ["listens", "print_links", "serve"]
-
 
 def print_links(runs: Recorded, ui: str) -> None:
     """Print what the runs are and where the UI shows them."""

@@ -12,8 +12,6 @@ _SIGNIFICANT = 4
 _MOST_MORE = 4  # digits behind those; what differs farther behind is hardly more than rounding
 _LARGEST_PLAIN = 1e9  # of larger numbers nobody counts the digits
 
-__all__ = ["Digits", "digits_of", "write_value"]
-
 
 @dataclass(frozen=True)
 class Digits:

@@ -9,8 +9,6 @@ FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/
 # Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
 MOST_FOR_ALL_PAIRS = 6
 
-__all__ = ["remarks"]
-
 
 def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
     """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds.

@@ -7,8 +7,6 @@ from ratelab.optimizers.decay import DecayOn, decay_first
 from ratelab.optimizers.rule import Optimizer, Slots, Tensors, zeros
 from ratelab.validation import Fraction, Positive, Rate, checked
 
-__all__ = ["adagrad", "nadam", "rmsprop"]
-
 
 @checked
 def rmsprop(

@@ -26,8 +26,6 @@ from ratelab.validation import Count, Fraction, Positive, Rate, UserError, check
 Coefficient = Annotated[float, Field(allow_inf_nan=False)]
 MOST_NAMED = 6  # weights in a message
 
-__all__ = ["muon"]
-
 
 @checked
 def muon(

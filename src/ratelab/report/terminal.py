@@ -20,8 +20,6 @@ from ratelab.validation import UserError
 
 COLORS = {"better": "green", "worse": "red"}
 
-__all__ = ["print_results", "print_study", "schedule_lines"]
-
 
 def print_study(console: Console, found: Study) -> None:
     """Print the tables of every comparison, its verdicts and what must be known beside them."""

@@ -8,8 +8,6 @@ from rich.cells import cell_len, chop_cells
 
 BETWEEN = 2  # columns of the terminal between two columns of a table
 
-__all__ = ["Width", "cut", "fit", "is_wide_enough", "measure", "wrap"]
-
 
 @dataclass(frozen=True)
 class Width:

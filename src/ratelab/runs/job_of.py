@@ -24,8 +24,6 @@ from ratelab.validation.fitting import Problem, check_fit
 
 T = TypeVar("T")
 
-__all__ = ["batches_of", "job_of", "load_data", "make_schedule", "make_task"]
-
 
 def job_of(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.

@@ -29,8 +29,6 @@ MOST_PRINTED = 100_000  # lines, which take a terminal some seconds
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "task", "warmup"}
 _LONGEST_WORD = 80  # of a name, such as a key and its value
 
-__all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]
-
 
 @dataclass(frozen=True)
 class Labels:

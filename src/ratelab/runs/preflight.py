@@ -18,8 +18,6 @@ from ratelab.runtime import handover
 from ratelab.tracking.environment import tell_what_is_not_read
 from ratelab.validation import UserError
 
-__all__ = ["Preflight"]
-
 
 class Preflight(Callback):
     """Plans a run before Hydra makes its folder, and keeps the plan for the body; names a sweep.

@@ -9,8 +9,6 @@ SECONDS_TO_MEASURE = (
     0.2  # of training: a pace from a few milliseconds would be told as a million steps a second
 )
 
-__all__ = ["Epoch", "Pace"]
-
 
 class Epoch(Protocol):
     """What is asked of an epoch of a run; a chunk of training has it."""

@@ -2,8 +2,6 @@
 
 import signal
 
-__all__ = ["let_ctrl_c_end_imports"]
-
 
 def let_ctrl_c_end_imports() -> None:
     """Let Ctrl-C end the program as it ends any other one, until `plain_endings` begins.

@@ -16,16 +16,6 @@ from ratelab.validation import UserError
 
 Overrides = Sequence[Sequence[str]]
 
-__all__ = [
-    "HydraProgram",
-    "Jobs",
-    "Overrides",
-    "plan_jobs",
-    "prepare_jobs",
-    "save_sweep_config",
-    "varied_keys",
-]
-
 
 @dataclass(frozen=True)
 class HydraProgram:

@@ -10,8 +10,6 @@ from ratelab.tracking.names import NAME_LENGTH
 
 MOST_VALUES = 6  # of a key; of more, the first ones and their number
 
-__all__ = ["name_sweep"]
-
 
 def name_sweep(jobs: Jobs) -> str:
     """Return what varies between the jobs, and the seeds, as `schedule=fixed,exponential seed=0..9`."""

@@ -26,8 +26,6 @@ TRIES = 2  # of a stack: the first death may be an accident of the machine, the 
 LOOK_AROUND = 0.5  # seconds between two looks for a signal
 PATIENCE = 5.0  # seconds for a process to end, or to send what it has
 
-__all__ = ["Processes"]
-
 
 class Processes:
     """Trains stacks in processes of this machine; use it as a context manager, iterate for the events.

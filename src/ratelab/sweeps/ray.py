@@ -24,8 +24,6 @@ LOOK_EVERY = 5.0  # seconds between two looks for machines that hang
 PATIENCE = 5.0  # seconds for a connection
 SECONDS_AN_ITEM = 0.5  # of training: each item that Ray carries costs about a millisecond
 
-__all__ = ["RayResources", "RayTasks"]
-
 
 class RayResources(Resources):
     """The options of the launcher `ray`.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from ratelab.runs.planned import PlannedRun
 from ratelab.training import Chunk
 
-__all__ = ["Broke", "Ended", "Epoch", "Event", "Stack", "Started", "cut", "seen_as"]
-
 
 @dataclass(frozen=True)
 class Stack:

@@ -28,8 +28,6 @@ from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
 
-__all__ = ["Sweep", "open_sweep", "run_jobs"]
-
 
 def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[JobReturn]:
     """Run prepared jobs as one sweep with one parent run, and print what they say.

@@ -21,8 +21,6 @@ from ratelab.validation import Positive, UserError, explain
 
 Arms = list[list[str]]
 
-__all__ = ["Tuning", "sweep_tuned"]
-
 
 class Tuning(BaseModel):
     """How base rates are chosen; see conf/experiment/tuned.yaml."""

@@ -10,8 +10,6 @@ from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
 from ratelab.training import CannotStack, Chunk, Job, ProgramCache, Training, bytes_of_job
 from ratelab.validation import UserError
 
-__all__ = ["StackTrainer", "trainer_of_process"]
-
 Jobs = Mapping[int, Job]
 
 

@@ -15,8 +15,6 @@ from ratelab.validation import UserError, checked
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Weights = Literal["balanced"] | Annotated[Sequence[float], Field(min_length=2)]
 
-__all__ = ["classification", "cross_entropy", "cross_entropy_by_classes", "is_right"]
-
 
 @checked
 def classification(

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 LOSS = "loss"
 
-__all__ = ["ACCURACY", "LOSS", "Outcome"]
-
 
 @dataclass(frozen=True)
 class Outcome:

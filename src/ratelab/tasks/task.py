@@ -13,8 +13,6 @@ from ratelab.validation import UserError, unknown_key
 Targets = npt.NDArray[Any]
 ByExample = Callable[[Any, Any], Any]
 
-__all__ = ["ByExample", "Metric", "Targets", "Task", "deviation", "mean_of_rest"]
-
 
 def _keep(mean: float, _targets: Targets) -> float:
     return mean

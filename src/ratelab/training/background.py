@@ -10,8 +10,6 @@ from ratelab.runtime.signals import raise_if_told_to_stop
 
 T = TypeVar("T")
 
-__all__ = ["prefetch"]
-
 # Seconds that a caller who stops early waits for the item in the making. A thread cannot be ended from
 # outside, and a compilation may take minutes: then it is left to end with the process, as daemons do.
 PATIENCE = 2.0

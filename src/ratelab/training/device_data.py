@@ -19,8 +19,6 @@ EVALUATION_BATCH = 1000
 # one that the loop works on, one that waits, one that is being read.
 PIECE_BYTES = 32 * 2**20
 
-__all__ = ["DeviceData", "Piece"]
-
 
 class Piece(NamedTuple):
     """What one call of the training function takes: the examples, and which of them each update uses."""

@@ -9,8 +9,6 @@ from ratelab.optimizers import Optimizer
 from ratelab.tasks import Task
 from ratelab.training.network import Network
 
-__all__ = ["Loop", "lift", "mean_of_first"]
-
 
 @dataclass(frozen=True)
 class Loop:

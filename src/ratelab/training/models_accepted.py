@@ -8,8 +8,6 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["can_stack", "check_model", "gains_from_xla", "input_shape", "is_by_example", "list_layers"]
-
 # What a user's model may do otherwise when Keras trains it. This loop does not call them.
 OWN_TRAINING = ("compute_loss", "train_step")
 

@@ -11,8 +11,6 @@ from ratelab.optimizers.rule import Weight
 from ratelab.training.models_accepted import input_shape, list_layers
 from ratelab.validation.blame import blame
 
-__all__ = ["Network"]
-
 
 class Network:
     """A Keras model whose weights are arguments, with those of plain dense layers as [units, inputs].

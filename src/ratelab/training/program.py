@@ -18,8 +18,6 @@ from ratelab.training.models_accepted import (
 from ratelab.training.network import Network
 from ratelab.training.trial import Trial, check_repeats
 
-__all__ = ["CannotStack", "Program", "ProgramCache", "bytes_of_job"]
-
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
     """Runs of this model can only be trained one by one."""

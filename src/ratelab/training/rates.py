@@ -12,8 +12,6 @@ from ratelab.validation import UserError
 
 Column = npt.NDArray[np.float32]  # a number for each step
 
-__all__ = ["Decided", "Rates", "Tabulated", "momenta_of", "rates_of"]
-
 
 class Rates(Protocol):
     """Gives the rates of one epoch after another; asked twice, it gives the same ones."""

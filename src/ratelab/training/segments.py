@@ -12,8 +12,6 @@ from ratelab.validation import UserError
 
 MOST_SHAPES = 64  # each is compiled by itself, which takes time and memory
 
-__all__ = ["Segment", "Segments"]
-
 
 @dataclass(frozen=True)
 class Segment:

@@ -24,8 +24,6 @@ ABOVE_ONE = 1e-3  # that a probability may be by rounding
 
 Values = npt.NDArray[np.float32]
 
-__all__ = ["Trial", "check_repeats"]
-
 
 class Trial:
     """A few examples, and what a model has to do with them to be trained rightly by this loop.

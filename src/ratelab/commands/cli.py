@@ -75,6 +75,7 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
 
 def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments that say which runs are compared, and how."""
+    # Decorators are applied from the last to the first, and the help lists the options in this order.
     for add in reversed(
         [
             click.argument("run_ids", nargs=-1, metavar="[RUN_ID]..."),

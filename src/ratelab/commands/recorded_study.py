@@ -111,6 +111,8 @@ def _read_curves(uri: str, runs: Sequence[RecordedRun], metric: str) -> dict[str
     """Return the curves of runs, by id."""
     ids = [run.run_id for run in runs]
     values, seconds = (read_histories(uri, ids, key) for key in (metric, "train_seconds"))
+    # Of a batch that stays the examples seen follow from the step; of one that grows they are recorded at
+    # every step, of which only those of the looks are read.
     grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
     places = {step for run_id in grown if run_id in values for step in values[run_id].steps.tolist()}
     examples = read_histories(uri, grown, "examples_seen", at=sorted(places))

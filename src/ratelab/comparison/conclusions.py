@@ -36,21 +36,16 @@ def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
     7 groups against fixed: 7 without a conclusion. no conclusion is possible from one seed, in 7 pairs: ...
     """
     if len(pairs) <= MOST_WITH_OWN_SENTENCE:
-        return [_repeat(pair) for pair in pairs]
+        return [Conclusion(pair.verdict, pair.sentence) for pair in pairs]
     found = [Conclusion(None, _tally(pairs))]
     undecided = [pair for pair in pairs if pair.verdict == "no conclusion"]
     for pair in pairs:
         alike = [other for other in undecided if len(other.seeds) == len(pair.seeds)]
         if pair not in undecided or len(alike) == 1:
-            found.append(_repeat(pair))
+            found.append(Conclusion(pair.verdict, pair.sentence))
         elif pair is alike[0]:  # the others are in its sentence
             found.append(Conclusion("no conclusion", _summarize(alike, pairs)))
     return found
-
-
-def _repeat(pair: Pair) -> Conclusion:
-    """Return the conclusion of one pair, in its own sentence."""
-    return Conclusion(pair.verdict, pair.sentence)
 
 
 def _tally(pairs: Sequence[Pair]) -> str:

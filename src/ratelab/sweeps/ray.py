@@ -46,11 +46,11 @@ class RayResources(Resources):
         Raises:
             UserError: if Ray is not installed.
         """
-        with contextlib.suppress(ImportError):
+        try:
             import ray  # noqa: F401 - is it there?
-
-            return RayTasks(stacks, self)
-        raise UserError("hydra/launcher=ray needs Ray; install it with: pip install '.[ray]'")
+        except ImportError:
+            raise UserError("hydra/launcher=ray needs Ray; install it with: pip install '.[ray]'") from None
+        return RayTasks(stacks, self)
 
     def count_workers(self, runs: Sequence[PlannedRun]) -> int:  # noqa: ARG002 - the cluster is not known yet
         """Return `workers`: how many stacks there should be at least."""

@@ -104,6 +104,7 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
     from ratelab.config.composing import compose_jobs, read_composed
 
     words = _write_tuning(question.overrides)
+    # Hydra alone knows what an experiment sets, so the command is composed as `train.py` would compose it.
     try:
         for job in compose_jobs([SCHEDULES, *words], question.config_dir, question.config_name):
             read_composed(job)

@@ -58,6 +58,7 @@ def curves(
     for job in jobs:
         name, config = _name(job, jobs), read_composed(job)
         batches = batches_of(config, _count_examples(config), steps)
+        # A schedule may be written with TensorFlow; for all others nothing is imported.
         with devices.set_up_on_import(config.device):
             schedule = make_schedule(config, batches.steps)
             table = rates_of(schedule, batches.rate_factors).table if callable(schedule) else None

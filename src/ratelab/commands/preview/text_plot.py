@@ -60,6 +60,7 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
     top = max(float(curve.rates.max()) for curve in curves) or 1.0
     dots = [draw_dots(curve.rates / top, width * len(curve.rates) // steps or 1, height) for curve in curves]
     cells = [[Text(" ") for _ in range(width)] for _ in range(height)]
+    # A cell has one colour; where curves meet it is that of the first, as in the legend.
     for number, drawn in reversed(list(enumerate(dots))):
         for row, column in np.argwhere(drawn):
             cells[row][column] = Text(chr(BRAILLE + int(drawn[row, column])), STYLES[number])

@@ -171,8 +171,8 @@ def _refuse_unused(patterns: Sequence[str], weights: Sequence[Weight]) -> None:
 def _choose_orthogonal(weights: Sequence[Weight], named: Sequence[str], exclude_output: bool) -> list[bool]:
     """Say of each weight whether its step is made orthogonal."""
     chosen = [len(weight.shape) == 2 for weight in weights]
-    if exclude_output and True in chosen:
-        chosen[len(chosen) - 1 - chosen[::-1].index(True)] = False
+    if exclude_output and any(chosen):
+        chosen[max(place for place, yes in enumerate(chosen) if yes)] = False
     return [
         yes and not any(re.search(pattern, weight.path) for pattern in named)
         for yes, weight in zip(chosen, weights, strict=True)

@@ -200,9 +200,10 @@ def _next_signal(heard: socket.socket, seconds: float | None) -> int:
     """Return the next signal, SIGALRM if none came in so many seconds, 0 when no more will come."""
     heard.settimeout(seconds)
     try:
-        return next(iter(heard.recv(1)), 0)
+        number = heard.recv(1)
     except TimeoutError:
         return signal.SIGALRM
+    return number[0] if number else 0
 
 
 def _end_at_once() -> None:

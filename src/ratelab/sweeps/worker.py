@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -59,7 +60,7 @@ class StackTrainer:
             yield from self._finish(training, epochs, list(jobs), models)
             return
         numbers = list(jobs)
-        size = -(-len(numbers) // parts)
+        size = math.ceil(len(numbers) / parts)
         for first in range(0, len(numbers), size):
             part = {number: jobs[number] for number in numbers[first : first + size]}
             yield from self._train(part, models)

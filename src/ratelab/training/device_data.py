@@ -1,5 +1,6 @@
 """The data as the compiled functions take them: tensors made once, or pieces read while the loop runs."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -131,7 +132,7 @@ def _cut_into_chunks(split: Split, batch: int) -> tuple[Any, Any, Any]:
 
     examples = len(split)
     # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
-    places = np.arange(-(-examples // batch) * batch) % examples
+    places = np.arange(math.ceil(examples / batch) * batch) % examples
     plain = _flatten(split.inputs), np.asarray(split.targets)
     filled = [values if len(places) == examples else values[places] for values in plain]
     parts = [tf.constant(values.reshape(-1, batch, *values.shape[1:])) for values in filled]

@@ -85,7 +85,7 @@ def find(question: Question, console: Console) -> Answer:
         progress.advance(0, chunk, describe_look(first, chunk))
 
     try:
-        steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' * (len(jobs) > 1)}"
+        steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' if len(jobs) > 1 else ''}"
         progress.begin([(first.pace, steps)])
         progress.start(0, f"range test, {seeds} of --steps={question.steps}", first.pace, steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)

@@ -58,7 +58,8 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
     """
     steps = max(len(curve.rates) for curve in curves)
     top = max(float(curve.rates.max()) for curve in curves) or 1.0
-    dots = [draw_dots(curve.rates / top, width * len(curve.rates) // steps or 1, height) for curve in curves]
+    widths = [max(1, width * len(curve.rates) // steps) for curve in curves]
+    dots = [draw_dots(curve.rates / top, own, height) for curve, own in zip(curves, widths, strict=True)]
     cells = [[Text(" ") for _ in range(width)] for _ in range(height)]
     # A cell has one colour; where curves meet it is that of the first, as in the legend.
     for number, drawn in reversed(list(enumerate(dots))):

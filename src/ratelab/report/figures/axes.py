@@ -1,5 +1,6 @@
 """Axes with their legends, numbers and panels, as the figures of a report share them."""
 
+import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,7 +60,7 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
     labels = [textwrap.fill(name, _LEGEND_LETTERS) for name in names]
     # 68 letters of the legend fit side by side, handles and gaps counted as ten
     columns = max(1, min(3, 68 // (max(map(len, names)) + 10)))
-    rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
+    rows = math.ceil(sum(label.count("\n") + 1 for label in labels) / columns)
     canvas = make_canvas(2.85 + 0.17 * rows)
     axes = canvas.add_subplot()
     for number, look in enumerate(looks):
@@ -78,7 +79,7 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
 def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -> "Canvas":
     labels = [textwrap.fill(name, _PANEL_LETTERS) for name in names]
     head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
-    rows = -(-len(names) // _COLUMNS)
+    rows = math.ceil(len(names) / _COLUMNS)
     height = 0.85 + rows * (_PANEL_HEIGHT + head)
     canvas = make_canvas(height, measured=False)  # to measure so many axes takes seconds
     canvas.subplots_adjust(

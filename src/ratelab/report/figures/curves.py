@@ -1,5 +1,6 @@
 """What the figures need from the store: read in bulk, no more of it than is drawn."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def window_width(runs: Sequence[Result]) -> int:
     # a window that is no multiple of the distance between losses would hold one more now and then, and ripple
     every = max((int(run.settings.get("tracking.train_loss_every", 1)) for run in runs), default=1)
     steps = max((_count_steps(run) for run in runs), default=1)
-    return every * -(-steps // (WINDOWS * every))
+    return every * math.ceil(steps / (WINDOWS * every))
 
 
 def find_changes(rates: History) -> History:

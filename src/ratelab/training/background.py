@@ -4,6 +4,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ratelab.runtime.signals import raise_if_told_to_stop
@@ -64,11 +65,11 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
         thread.join(PATIENCE)
 
 
+@dataclass(frozen=True)
 class _End:
     """Nothing more comes; `error` is what ended it early, if anything."""
 
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+    error: BaseException | None
 
 
 def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:

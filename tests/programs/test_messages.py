@@ -162,11 +162,11 @@ def test_what_a_users_function_raised_is_one_message_that_keeps_its_frames():
 
 
 def test_a_report_that_cannot_be_written_is_one_message():
-    from ratelab.commands.figure_files import refused_files
+    from ratelab.commands.figure_files import refuse_unwritable
 
     with (
         pytest.raises(UserError, match=r"--output must be a file that can be written: .*No space left"),
-        refused_files("--output"),
+        refuse_unwritable("--output"),
         Path("/dev/full").open("w") as file,
     ):
         file.write("text")

@@ -170,6 +170,12 @@ def test_the_figure_is_the_same_every_time(tmp_path):
             "--lowest must be above 0 and below --highest, got 1 and 0.1",
         ),
         (["--lowest", "0"], "--lowest must be above 0 and below --highest, got 0 and 100"),
+        (
+            ["--lowest", "1e-50"],
+            "--lowest must be at least 1e-37, --highest at least twice as much and at most 1e",
+        ),
+        (["--lowest", "1", "--highest", "1.0000000001"], "at most 1e+38, got 1.0 and 1.0000000001"),
+        (["--highest", "1e39"], "at most 1e+38, got 1e-05 and 1e+39"),
         (["--output", "found.gif"], "--output must end in .png or .svg, got 'found.gif'"),
         (["--output", "nowhere/found.png"], "--output must be in a folder that exists"),
     ],

@@ -186,6 +186,15 @@ def test_nothing_is_wider_than_80_columns(number):
     assert all(f"curve-{i}" in text for i in range(number))
 
 
+@pytest.mark.parametrize("number", [1, 7])
+@pytest.mark.parametrize("width", [9, 23])
+def test_a_terminal_too_narrow_for_a_chart_gets_what_fits(number, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    rates = np.linspace(1, 0, 99, dtype=np.float32)
+    show([Curve("a", rates, np.ones(99, np.int32))] * number, console)
+    assert console.export_text().strip()
+
+
 def test_letters_tell_curves_apart_without_colours():
     made = [Curve(name, np.full(100, rate, np.float32)) for name, rate in (("low", 0.2), ("high", 1.0))]
     lines = chart(made, 60, 9)

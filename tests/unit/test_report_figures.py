@@ -14,7 +14,7 @@ from ratelab.comparison import study
 from ratelab.report import make_report
 from ratelab.report.figures import palette
 from ratelab.report.figures.curves import Curve, Curves, band, find_changes, read_curves, window_width
-from ratelab.report.figures.lines import draw_rates, draw_validation, simplify
+from ratelab.report.figures.lines import draw_loss, draw_rates, draw_validation, simplify
 from ratelab.report.figures.study_figures import draw_figures
 from ratelab.report.figures.svg import make_standalone, style
 from ratelab.schedules import exponential, tabulate
@@ -375,6 +375,15 @@ def test_values_that_never_change_are_drawn(outcome):
     with style():
         figure = draw_validation(Curves((curve,), 1, outcome), "values", by_examples=False)
     assert {"0.50", "0.51"} <= set(texts(figure.svg))
+
+
+def test_losses_that_are_all_equal_are_drawn_beside_a_run_that_diverged():
+    none, over = History(np.empty(0, np.int64), np.empty(0)), band([])
+    own = [band([History(np.arange(len(losses)), np.array(losses))]) for losses in ([0.5], [0.5, 9.0])]
+    curves = [Curve("a", none, 0, own[0], over, over, ()), Curve("b", none, 0, own[1], over, over, (1,))]
+    with style():
+        figure = draw_loss(Curves(tuple(curves), 1), "losses")
+    assert [row["mean"] for row in table(figure)] == ["0.5", "0.5", "9.0"]
 
 
 @pytest.mark.parametrize(("groups", "seeds"), [(["a", "b"], [0]), (["a"], [0, 1]), (["a"], [0])])

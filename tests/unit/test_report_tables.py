@@ -145,7 +145,7 @@ def test_the_best_group_comes_first_in_every_table():
         assert [row["group"] for row in section.costs.rows] == order
         pairs = [(row["first"], row["second"]) for row in section.pairs.rows]
         assert pairs == sorted(pairs, key=lambda pair: sorted(map(order.index, pair)))
-        first = next(one.sentence for one in section.conclusions if one.verdict)
+        first = next(one.sentence for one in section.comparison.conclusions if one.verdict)
         assert first == section.pairs.rows[0]["sentence"]
     tuned = make_tables(tuned_sweep())
     best = [max(row[str(rate)] for rate in (0.1, 1.0, 10.0)) for row in tuned.tuning.rows]
@@ -156,7 +156,8 @@ def test_the_best_group_comes_first_in_every_table():
 def test_the_tables_of_an_error_begin_with_the_lowest_and_name_it_everywhere():
     made = as_regression(plain_study(["d", "fixed", "a"], seeds=range(8)))
     [section] = make_tables(made).sections
-    assert (section.metric, section.higher_is_better) == ("test_rmse", False)
+    judged = section.comparison.metric, section.comparison.outcome.higher_is_better
+    assert judged == ("test_rmse", False)
     assert [row["group"] for row in section.groups.rows] == ["a", "fixed", "d"]
     assert "P(<)" in [column.narrow for column in section.pairs.columns]
     assert section.groups.rows[0]["worst"] == max(made.comparisons[0].groups[2].values)
@@ -271,7 +272,7 @@ def test_only_tuning_runs_are_told_wherever_a_study_is_shown():
 
 def test_a_group_that_all_are_compared_with_is_no_column_where_room_is_scarce():
     [section] = make_tables(plain_study([*"abcdefgh", "fixed"])).sections
-    assert section.reference == "fixed"
+    assert section.comparison.reference == "fixed"
     assert section.pairs.title == "Paired differences from fixed, over the seeds of both"
     assert [column.narrow for column in section.pairs.narrow[:2]] == ["schedule", "n"]
     assert [column.heading for column in section.pairs.wide[:2]] == ["first", "second"]
@@ -280,7 +281,7 @@ def test_a_group_that_all_are_compared_with_is_no_column_where_room_is_scarce():
 def test_without_a_target_costs_have_none_and_are_left_out_where_room_is_scarce():
     runs = [result("a", seed, diverged_step=5) for seed in range(3)]
     [section] = make_tables(study(runs)).sections
-    assert section.target is None
+    assert section.comparison.target is None
     assert [column.heading for column in section.costs.wide] == ["group", "seconds a run", "final rate"]
     assert section.costs in section.tables
     assert section.costs not in section.narrow_tables

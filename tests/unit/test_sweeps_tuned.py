@@ -243,6 +243,7 @@ def test_the_store_is_prepared_once_before_the_sweep_is_opened(tune, trained, mo
         ([[*JOBS[0], "test=maybe"]], {}, "test must be a valid boolean"),
         (JOBS, {"seeds": [0]}, "must be other seeds than those that judge, both have 0"),
         (JOBS, {"lowest": 2.0}, "lowest must be below highest, got 2.0 and 1.0"),
+        (JOBS, {"lowest": 0.999}, "points must give rates that differ in .* digits, got 3 from 0.999 to 1.0"),
     ],
 )
 def test_a_mistake_in_any_job_is_told_before_the_sweep_is_opened(tune, trained, words, options, message):

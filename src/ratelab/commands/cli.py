@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ratelab.commands.figure_files import refused_files
+from ratelab.commands.figure_files import refuse_unwritable
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
@@ -22,8 +22,6 @@ from ratelab.tracking.links import STORE
 if TYPE_CHECKING:
     from ratelab.comparison import Study
     from ratelab.tracking import Recorded
-
-__all__ = ["main"]
 
 FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
@@ -85,11 +83,11 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
 
     Of a store behind a server only the links are printed: it has a UI of its own.
     """
-    from ratelab.commands.serving import print_links, serve
+    from ratelab.commands.serving import listens, print_links, serve
     from ratelab.tracking import find_runs, find_store
 
-    if not is_served(uri):
-        _refuse_taken(port)
+    if not is_served(uri) and listens(port):
+        raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")
     store = find_store(uri, Path.cwd())
     runs = find_runs(store, sweep_id)
     if is_served(store):
@@ -98,8 +96,9 @@ def ui(uri: str, port: int, sweep_id: str | None) -> None:
         serve(store, port, runs)
 
 
-def _selection(command: Callable[..., None]) -> Callable[..., None]:
+def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments that say which runs are compared, and how."""
+    # Decorators are applied from the last to the first, and the help lists the options in this order.
     for add in reversed(
         [
             click.argument("run_ids", nargs=-1, metavar="[RUN_ID]..."),
@@ -122,7 +121,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @commands.command()
-@_selection
+@_add_selection
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
 )
@@ -147,7 +146,7 @@ def compare(form: str, table: str, **selection: Any) -> None:
 
 
 @commands.command()
-@_selection
+@_add_selection
 @click.option("--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file.")
 @click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
 def report(output: Path, figures: Path | None, **selection: Any) -> None:
@@ -155,7 +154,7 @@ def report(output: Path, figures: Path | None, **selection: Any) -> None:
     from ratelab.report import make_report
 
     store, runs, found = _select_study(**selection)
-    with refused_files("--output" if figures is None else "--output, --figures"):
+    with refuse_unwritable("--output" if figures is None else "--output, --figures"):
         make_report(found, runs, store, output, figures)
     click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
 
@@ -184,11 +183,3 @@ def main() -> None:
     open_closed()
     with plain_endings(), answered():
         commands(prog_name="ratelab")
-
-
-def _refuse_taken(port: int) -> None:
-    """Raise UsageError if something already listens there."""
-    from ratelab.commands.serving import listens
-
-    if listens(port):
-        raise click.UsageError(f"--port: {port} is in use on this machine; give another one.")

@@ -12,10 +12,8 @@ from ratelab.validation import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["checked_path", "refused_files", "write_figure"]
 
-
-def checked_path(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+def check_path(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
     """Raise UserError for a path that cannot become a figure, before anything is computed; for click."""
     if path is not None and path.suffix not in {".png", ".svg"}:
         raise UserError(f"--output must end in .png or .svg, got {str(path)!r}")
@@ -32,12 +30,12 @@ def write_figure(figure: "Figure", path: Path) -> None:
     """
     import matplotlib as mpl
 
-    with refused_files("--output"), mpl.rc_context({"svg.hashsalt": "ratelab"}):
+    with refuse_unwritable("--output"), mpl.rc_context({"svg.hashsalt": "ratelab"}):
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 @contextlib.contextmanager
-def refused_files(option: str) -> Iterator[None]:
+def refuse_unwritable(option: str) -> Iterator[None]:
     """Turn a file that cannot be written in the block into UserError; `option` has named it."""
     try:
         yield

@@ -7,8 +7,6 @@ import click
 
 from ratelab.runtime.home import expand_home
 
-__all__ = ["HomePath", "configuration_options"]
-
 
 class HomePath(click.Path):
     """A path as click takes it; `~` is the home folder also in `--output=~/x`, which no shell expands."""
@@ -19,7 +17,7 @@ class HomePath(click.Path):
         return super().convert(str(expand_home(value, name)), param, ctx)
 
 
-def configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def add_configuration_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--config-dir` and `--config-name`; the command gets `config_dir` and `config_name`."""
     folder = HomePath(file_okay=False, exists=True)
     named = click.option(

@@ -23,8 +23,6 @@ _STATUS: dict[str, Status] = {
 _BEYOND = 2**32  # seeds, steps and sizes are below
 ORIGIN = ("mlflow.source.git.commit", "git_dirty", "command", "versions")
 
-__all__ = ["ORIGIN", "load", "read_study"]
-
 
 def read_study(
     uri: str,
@@ -93,7 +91,7 @@ def load(
         for run in ours:
             judge = _Judge(outcomes[run.run_id], name, split)
             try:
-                results.append(_result(_with_full_params(uri, run), judge, curves[run.run_id]))
+                results.append(_make_result(_with_full_params(uri, run), judge, curves[run.run_id]))
             except (ValueError, ArithmeticError) as error:  # as above, or a number
                 reasons[run.run_id] = str(error)
     lost = [run for run in runs if run.run_id in reasons]
@@ -113,6 +111,8 @@ def _read_curves(uri: str, runs: Sequence[RecordedRun], metric: str) -> dict[str
     """Return the curves of runs, by id."""
     ids = [run.run_id for run in runs]
     values, seconds = (read_histories(uri, ids, key) for key in (metric, "train_seconds"))
+    # Of a batch that stays the examples seen follow from the step; of one that grows they are recorded at
+    # every step, of which only those of the looks are read.
     grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
     places = {step for run_id in grown if run_id in values for step in values[run_id].steps.tolist()}
     examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
@@ -137,7 +137,7 @@ class _Judge:
         return {name: metrics[key] for name, key in keys.items() if key in metrics}
 
 
-def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
+def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     """Return the result of a run.
 
     Raises:
@@ -154,7 +154,7 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         raise ValueError("it is FINISHED, but its metrics could not all be stored (tag not_kept)")
     chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
-        seed=_integer("seed", run.params.get("seed")),
+        seed=_read_integer("seed", run.params.get("seed")),
         choices=resolve_task(chosen, judge.outcomes.judge),
         settings=dict(run.params),
         data_digest=run.tags.get("data_digest", ""),
@@ -164,9 +164,9 @@ def _result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         outcome=judge.outcome,
         split=judge.split,
         test=judge.read_test(run.metrics) if finished else {},
-        validation=_validation(run, judge.outcome, curves, whole=whole),
+        validation=_read_validation(run, judge.outcome, curves, whole=whole),
         final_rate=run.metrics.get("learning_rate") if finished else None,
-        diverged_step=_integer("diverged_step", diverged) if diverged else None,
+        diverged_step=_read_integer("diverged_step", diverged) if diverged else None,
     )
     _check_outcome(result)
     return result
@@ -185,13 +185,13 @@ def _check_origin(run: RecordedRun) -> None:
     if not any(key.startswith("schedule.") for key in run.params):
         raise ValueError("it has no parameter 'schedule._target_'")
     # the study and its figures take these for numbers
-    _integer("batch_size", run.params.get("batch_size"), 1)
-    _integer("tracking.train_loss_every", run.params.get("tracking.train_loss_every", "1"), 1)
+    _read_integer("batch_size", run.params.get("batch_size"), 1)
+    _read_integer("tracking.train_loss_every", run.params.get("tracking.train_loss_every", "1"), 1)
     if not _is_rate(run.params.get("learning_rate", "")):
         raise ValueError(f"its learning_rate is {run.params.get('learning_rate')!r}, no rate")
 
 
-def _integer(key: str, text: str | None, lowest: int = 0) -> int:
+def _read_integer(key: str, text: str | None, lowest: int = 0) -> int:
     """Return the number that a parameter or a tag holds."""
     number = int(text) if text is not None and text.isdecimal() else -1
     if not lowest <= number < _BEYOND:
@@ -218,7 +218,9 @@ def _check_outcome(result: Result) -> None:
         raise ValueError(f"its accuracy is {result.value}")
 
 
-def _validation(run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: bool) -> tuple[Measured, ...]:
+def _read_validation(
+    run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: bool
+) -> tuple[Measured, ...]:
     """Return the looks at the validation split; of a run that does not count, those that are complete.
 
     Raises:
@@ -237,7 +239,7 @@ def _validation(run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: b
         bounds.append((looks.values, 1.0))
     if not all(_lie_within(values, highest) for values, highest in bounds):
         raise ValueError(f"{name} or train_seconds has points that no run gives")
-    seen = _examples_seen(run, looks, curves.examples, name)
+    seen = _count_examples_seen(run, looks, curves.examples, name)
     columns = (looks.steps, looks.values, seconds.values, seen)
     return tuple(Measured(*look) for look in zip(*(column.tolist() for column in columns), strict=True))
 
@@ -247,10 +249,10 @@ def _lie_within(values: np.ndarray, highest: float) -> bool:
     return bool(((values >= 0) & (values <= highest)).all())
 
 
-def _examples_seen(run: RecordedRun, looks: History, grown: History | None, name: str) -> np.ndarray:
+def _count_examples_seen(run: RecordedRun, looks: History, grown: History | None, name: str) -> np.ndarray:
     """Return how many training examples a run had seen at each look."""
     if grown is None:
-        return (looks.steps + 1) * _integer("batch_size", run.params.get("batch_size"), 1)
+        return (looks.steps + 1) * _read_integer("batch_size", run.params.get("batch_size"), 1)
     grown = grown.at(looks.steps.tolist())
     if not np.array_equal(grown.steps, looks.steps):
         raise ValueError(f"examples_seen lacks a step of {name}'s")

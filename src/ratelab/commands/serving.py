@@ -8,12 +8,9 @@ import time
 
 from rich.console import Console
 
-from ratelab.runtime.signals import Terminated
 from ratelab.tracking import Recorded, comparison_links, write_links
 
 SECONDS_BETWEEN_LOOKS = 0.1
-
-__all__ = ["listens", "print_links", "serve"]
 
 
 def print_links(runs: Recorded, ui: str) -> None:
@@ -33,7 +30,8 @@ def serve(store: str, port: int, runs: Recorded) -> None:
         runs: what the links show.
 
     Raises:
-        SystemExit: when the server has ended, with its status; after a signal with 128 + its number.
+        SystemExit: when the server has ended, with its status.
+        Terminated: after a signal; the server has ended as well.
     """
     hosts = f"127.0.0.1:{port},localhost:{port}"
     words = ["server", "--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts, "--workers", "1"]
@@ -56,8 +54,6 @@ def serve(store: str, port: int, runs: Recorded) -> None:
             print("Ctrl-C ends the server.", flush=True)
         status = server.wait()
         sys.exit(status if status >= 0 else 128 - status)
-    except Terminated as stop:
-        sys.exit(128 + stop.number)
     finally:
         server.terminate()
         server.wait()

@@ -207,13 +207,13 @@ def _summarize(one: Group, outcome: Outcome, target: float | None) -> Summary:
         final_rate=rates.pop() if len(rates) == 1 else None,
         seconds=float(np.mean([run.seconds for run in runs])),
         reached=sum(look is not None for look in looks),
-        steps_to_target=_median([np.inf if look is None else look.step + 1 for look in looks]),
-        seconds_to_target=_median([np.inf if look is None else look.seconds for look in looks]),
-        examples_to_target=_median([np.inf if look is None else look.examples for look in looks]),
+        steps_to_target=_find_median([np.inf if look is None else look.step + 1 for look in looks]),
+        seconds_to_target=_find_median([np.inf if look is None else look.seconds for look in looks]),
+        examples_to_target=_find_median([np.inf if look is None else look.examples for look in looks]),
     )
 
 
-def _median(values: Sequence[float]) -> float | None:
+def _find_median(values: Sequence[float]) -> float | None:
     """Return the lower median, a value that was measured; None where it is infinite."""
     middle = float(np.quantile(values, 0.5, method="lower"))
     return middle if np.isfinite(middle) else None

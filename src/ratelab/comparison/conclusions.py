@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison.pairs import Pair, Verdict, find_reference, shortage
+from ratelab.comparison.pairs import Pair, Verdict, describe_shortage, find_reference
 
 # Of more pairs their number is said first, and those from which nothing follows share a sentence: a reader of
 # twenty paragraphs that all say "too few seeds" finds no verdict among them.
@@ -36,21 +36,16 @@ def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
     7 groups against fixed: 7 without a conclusion. no conclusion is possible from one seed, in 7 pairs: ...
     """
     if len(pairs) <= MOST_WITH_OWN_SENTENCE:
-        return [_repeat(pair) for pair in pairs]
+        return [Conclusion(pair.verdict, pair.sentence) for pair in pairs]
     found = [Conclusion(None, _tally(pairs))]
     undecided = [pair for pair in pairs if pair.verdict == "no conclusion"]
     for pair in pairs:
         alike = [other for other in undecided if len(other.seeds) == len(pair.seeds)]
         if pair not in undecided or len(alike) == 1:
-            found.append(_repeat(pair))
+            found.append(Conclusion(pair.verdict, pair.sentence))
         elif pair is alike[0]:  # the others are in its sentence
             found.append(Conclusion("no conclusion", _summarize(alike, pairs)))
     return found
-
-
-def _repeat(pair: Pair) -> Conclusion:
-    """Return the conclusion of one pair, in its own sentence."""
-    return Conclusion(pair.verdict, pair.sentence)
 
 
 def _tally(pairs: Sequence[Pair]) -> str:
@@ -69,4 +64,4 @@ def _summarize(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     head = f"no conclusion is possible from {count}, in {len(alike)} pairs"
     if seeds < 2:
         return f"{head}: more seeds are needed, as seed='range(0,10)'."
-    return f"{head}: {shortage(seeds, tests)}"
+    return f"{head}: {describe_shortage(seeds, tests)}"

@@ -12,8 +12,6 @@ _SIGNIFICANT = 4
 _MOST_MORE = 4  # digits behind those; what differs farther behind is hardly more than rounding
 _LARGEST_PLAIN = 1e9  # of larger numbers nobody counts the digits
 
-__all__ = ["Digits", "digits_of", "write_value"]
-
 
 @dataclass(frozen=True)
 class Digits:
@@ -63,15 +61,15 @@ def digits_of(outcome: Outcome, values: Iterable[float], spread: float = 0.0) ->
     if outcome == ACCURACY or not sizes:
         return FOR_ACCURACY
     # the median, for one run that nearly diverged must not hide the digits of all others
-    exponent = _exponent(float(np.median(sizes)))
+    exponent = _find_exponent(float(np.median(sizes)))
     mantissa = _SIGNIFICANT - 1
     if spread > 0:
-        wanted = exponent + 1 - _exponent(spread)  # so that two digits of it show
+        wanted = exponent + 1 - _find_exponent(spread)  # so that two digits of it show
         mantissa += min(max(0, wanted - mantissa), _MOST_MORE)
     return Digits(mantissa - exponent, None if -5 < exponent < 7 else mantissa)
 
 
-def _exponent(size: float) -> int:
+def _find_exponent(size: float) -> int:
     # as far as a float64 can be multiplied by ten again and again
     return min(250, max(-250, math.floor(math.log10(size))))
 

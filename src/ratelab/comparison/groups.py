@@ -80,15 +80,15 @@ def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[l
     varied = keys_that_vary(results)
     keys = varied if by is None else _check_keys(by, results)
     names = names_of(results, keys if by is not None else None)
-    rest = [key for key in varied if key not in _implications(keys, results)]
+    rest = [key for key in varied if key not in _find_implied(keys, results)]
     placed: dict[str, list[Result]] = {}
     for name, result in zip(names, results, strict=True):
         placed.setdefault(name, []).append(result)
     notes = [f"averaged over {', '.join(rest)} within each seed"] if rest else []
-    groups, worst = [], _worst_by_setting(results)
+    groups, worst = [], _find_worst_by_setting(results)
     for name, members in placed.items():
-        by_seed, repeated = _replicates(name, members, rest, keys)
-        setting = _setting(members[0])
+        by_seed, repeated = _place_replicates(name, members, rest, keys)
+        setting = _read_setting(members[0])
         groups.append(Group(name, by_seed, setting, worst[frozenset(setting.items())]))
         if repeated:
             notes.append(f"{name}: {repeated} of its runs repeat others; the newest of each counts")
@@ -100,13 +100,13 @@ def keys_that_vary(results: Sequence[Result]) -> list[str]:
     seen: dict[str, set[str]] = {}
     described = [result.description for result in results]
     for key in dict.fromkeys(key for values in described for key in values):
-        seen[key] = {_value(values, key) for values in described}
+        seen[key] = {_read_value(values, key) for values in described}
     varied = [key for key, values in seen.items() if len(values) > 1 and not _is_aside(key)]
     varied = [key for key in varied if not _is_task_of_data(key, seen[key])]
     return [key for key in varied if not _follows_the_seed(key, results) and not _is_way_to(key, results)]
 
 
-def _value(described: Mapping[str, str], key: str) -> str:
+def _read_value(described: Mapping[str, str], key: str) -> str:
     value = described.get(key, _BEFORE.get(key, ""))
     # Where a file lies is nothing that a report should tell, nor a difference: its content has a digest.
     return PurePath(value).name if key == "data.file" else value
@@ -126,7 +126,7 @@ def _is_way_to(key: str, results: Sequence[Result]) -> bool:
 def _follows(key: str, others: Sequence[str], results: Sequence[Result]) -> bool:
     """Say whether runs that agree in `others` agree in `key`."""
     described = [result.description for result in results]
-    found = {(tuple(_value(run, other) for other in others), _value(run, key)) for run in described}
+    found = {(tuple(_read_value(run, other) for other in others), _read_value(run, key)) for run in described}
     return len(found) == len({values for values, _ in found})
 
 
@@ -146,18 +146,18 @@ def names_of(results: Sequence[Result], keys: Sequence[str] | None = None) -> li
     """
     if keys is not None:
         described = [result.description for result in results]
-        return [" ".join(_word(key, _value(run, key)) for key in keys) for run in described]
+        return [" ".join(_write_word(key, _read_value(run, key)) for key in keys) for run in described]
     varied = keys_that_vary(results)
     # which settings differ among runs that chose the same option, for only those tell such runs apart
     alike: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         for choice, option in result.choices.items():
             alike.setdefault((choice, option), []).append(result)
-    telling = {place: _telling(runs) for place, runs in alike.items()}
+    telling = {place: _find_telling(runs) for place, runs in alike.items()}
     return [_name(result, varied, telling) for result in results]
 
 
-def _telling(results: Sequence[Result]) -> set[str]:
+def _find_telling(results: Sequence[Result]) -> set[str]:
     """Return in which keys runs differ; the digest of their data not, where a key says it in words."""
     keys = keys_that_vary(results)
     of_data = [key for key in keys if key.startswith("data.")]
@@ -181,11 +181,11 @@ def _name(result: Result, varied: Sequence[str], telling: Mapping[tuple[str, str
         if key == "schedule" or key not in known:
             continue
         if head not in result.choices or head == key or key in telling[head, result.choices[head]]:
-            words.append(_word(key, _value(described, key)))
+            words.append(_write_word(key, _read_value(described, key)))
     return " ".join(words)
 
 
-def _word(key: str, value: str) -> str:
+def _write_word(key: str, value: str) -> str:
     if key == "data digest":
         value = value[:_DIGEST_LETTERS]
     return clip_apart(value if key == "schedule" else f"{key}={value}", _LONGEST_WORD)
@@ -200,17 +200,17 @@ def _check_keys(keys: Sequence[str], results: Sequence[Result]) -> list[str]:
     return list(keys)
 
 
-def _implications(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
+def _find_implied(keys: Sequence[str], results: Sequence[Result]) -> set[str]:
     """Return what is the same in all runs that agree in `keys`."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         described = result.description
-        groups.setdefault(tuple(_value(described, key) for key in keys), []).append(result)
+        groups.setdefault(tuple(_read_value(described, key) for key in keys), []).append(result)
     differing = {key for runs in groups.values() for key in keys_that_vary(runs)}
     return set(keys_that_vary(results)) - differing
 
 
-def _replicates(
+def _place_replicates(
     name: str, members: Sequence[Result], rest: Sequence[str], by: Sequence[str]
 ) -> tuple[dict[int, tuple[Result, ...]], int]:
     """Return the runs of each seed, equally many for each, and how many repeat others.
@@ -221,7 +221,7 @@ def _replicates(
         rest: the keys that are averaged over.
         by: the keys that made the group.
     """
-    if len({tuple(_setting(member).items()) for member in members}) > 1:
+    if len({tuple(_read_setting(member).items()) for member in members}) > 1:
         mixed = [key for key in keys_that_vary(members) if _is_setting(key)]
         # which model it is says what else differs with it
         mixed = [key for key in mixed if not ("model" in mixed and key.startswith("model."))]
@@ -233,7 +233,7 @@ def _replicates(
     for member in members:
         # runs come oldest first: one that was made again takes the place of the one before
         described = member.description
-        newest[member.seed, tuple(_value(described, key) for key in rest)] = member
+        newest[member.seed, tuple(_read_value(described, key) for key in rest)] = member
     # the mean of a seed that lacks a run would be one over other settings than that of the next seed
     wanted = {place for _, place in newest}
     by_seed: dict[int, tuple[Result, ...]] = {}
@@ -249,7 +249,7 @@ def _replicates(
     return by_seed, len(members) - len(newest)
 
 
-def _worst_by_setting(results: Sequence[Result]) -> dict[frozenset[tuple[str, str]], float]:
+def _find_worst_by_setting(results: Sequence[Result]) -> dict[frozenset[tuple[str, str]], float]:
     """Return what runs without a value count as: on other data the same metric may have another size."""
     if (overall := find_worst(results)) is None:
         raise UserError(
@@ -258,12 +258,12 @@ def _worst_by_setting(results: Sequence[Result]) -> dict[frozenset[tuple[str, st
         )
     alike: dict[frozenset[tuple[str, str]], list[Result]] = {}
     for result in results:
-        alike.setdefault(frozenset(_setting(result).items()), []).append(result)
+        alike.setdefault(frozenset(_read_setting(result).items()), []).append(result)
     found = {setting: find_worst(runs) for setting, runs in alike.items()}
     return {setting: overall if worst is None else worst for setting, worst in found.items()}
 
 
-def _setting(result: Result) -> dict[str, str]:
+def _read_setting(result: Result) -> dict[str, str]:
     """Return what weights and batches depend on beside the seed: without it seeds make no pairs."""
     return {key: value for key, value in result.description.items() if _is_setting(key)}
 

@@ -14,8 +14,6 @@ PREFIXES: dict[Split, str] = {"test": "test", "validation": "val"}  # of the met
 # Which task `auto` was: a run says it by what judged.
 CHOSEN = {"accuracy": "classification", "bits_per_character": "next_token", "rmse": "regression"}
 
-__all__ = ["Outcomes", "choose_metric", "find_shared", "resolve_task", "sign_of"]
-
 
 class _Direction(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)

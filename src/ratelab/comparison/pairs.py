@@ -76,7 +76,7 @@ def compare_pairs(
     corrected = iter(statistics.holm([pair.p for pair in tested if pair.p is not None]))
     pairs = [replace(pair, corrected=next(corrected)) if pair.p is not None else pair for pair in pairs]
     settings = {group.name: group.setting for group in groups}
-    return [_judge(pair, len(tested), _mismatch(settings, pair)) for pair in pairs]
+    return [_judge(pair, len(tested), _find_mismatch(settings, pair)) for pair in pairs]
 
 
 def find_reference(pairs: Sequence[Pair]) -> str:
@@ -112,7 +112,7 @@ def _measure(first: Group, second: Group, empty: Pair) -> Pair:
     )
 
 
-def _mismatch(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
+def _find_mismatch(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
     """Return in which settings that both must share the groups of a pair differ, as words."""
     ours, theirs = settings[pair.first], settings[pair.second]
     return ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
@@ -126,48 +126,49 @@ def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
     if not pair.seeds:
         return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
     if pair.p is None or pair.corrected is None or pair.interval is None:
-        return replace(pair, verdict="no conclusion", sentence=_sentence_on_one_seed(pair))
+        return replace(pair, verdict="no conclusion", sentence=_tell_one_seed(pair))
     if not any(pair.differences):
-        return replace(pair, verdict="no difference shown", sentence=_sentence_on_equality(pair))
+        return replace(pair, verdict="no difference shown", sentence=_tell_equality(pair))
     # both, for test and interval are two methods, and a verdict must not depend on which of them was asked
     if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
         is_higher = pair.interval.low > 0
         verdict: Verdict = "better" if is_higher == pair.outcome.higher_is_better else "worse"
-        return replace(pair, verdict=verdict, sentence=_sentence_on_difference(pair, verdict))
+        return replace(pair, verdict=verdict, sentence=_tell_difference(pair, verdict))
     # "no difference shown" would blame the schedules for what no result of so few seeds could have shown
     if statistics.smallest_p(len(pair.seeds)) * tests > LEVEL:
-        return replace(pair, verdict="no conclusion", sentence=_sentence_on_shortage(pair, tests))
-    return replace(pair, verdict="no difference shown", sentence=_sentence_on_no_difference(pair))
+        return replace(pair, verdict="no conclusion", sentence=_tell_shortage(pair, tests))
+    return replace(pair, verdict="no difference shown", sentence=_tell_no_difference(pair))
 
 
-def _sentence_on_one_seed(pair: Pair) -> str:
+def _tell_one_seed(pair: Pair) -> str:
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
         f"{_write(pair, pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
     )
 
 
-def _sentence_on_difference(pair: Pair, verdict: str) -> str:
+def _tell_difference(pair: Pair, verdict: str) -> str:
     is_higher = (verdict == "better") == pair.outcome.higher_is_better
     alike = sum(d > 0 if is_higher else d < 0 for d in pair.differences)
     return (
-        f"{pair.first} is {verdict} than {pair.second}: {_mean(pair)} ({_interval(pair)}), "
-        f"{'higher' if is_higher else 'lower'} in {alike} of {len(pair.seeds)} seeds, {_p(pair)}."
+        f"{pair.first} is {verdict} than {pair.second}: {_write_mean(pair)} ({_write_interval(pair)}), "
+        f"{'higher' if is_higher else 'lower'} in {alike} of {len(pair.seeds)} seeds, "
+        f"{_write_corrected(pair)}."
     )
 
 
-def _sentence_on_shortage(pair: Pair, tests: int) -> str:
+def _tell_shortage(pair: Pair, tests: int) -> str:
     count = len(pair.seeds)
     return (
-        f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: {_mean(pair)}, "
-        f"but {shortage(count, tests)}"
+        f"{pair.first} and {pair.second}: no conclusion is possible from {count} seeds: {_write_mean(pair)}, "
+        f"but {describe_shortage(count, tests)}"
     )
 
 
-def shortage(seeds: int, tests: int) -> str:
+def describe_shortage(seeds: int, tests: int) -> str:
     """Return why so few seeds, in that many pairs, allow no conclusion, and how many would.
 
-    >>> shortage(5, 3)
+    >>> describe_shortage(5, 3)
     'the smallest p-value that they can give is 0.062, times 3 pairs; at least 7 seeds are needed.'
     """
     return (
@@ -177,17 +178,17 @@ def shortage(seeds: int, tests: int) -> str:
     )
 
 
-def _sentence_on_no_difference(pair: Pair) -> str:
+def _tell_no_difference(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - there are two seeds at least
     largest = max(abs(pair.interval.low), abs(pair.interval.high))
     return (
-        f"no difference shown between {pair.first} and {pair.second}: {_mean(pair)} ({_interval(pair)}), "
-        f"{_p(pair)}; differences up to {pair.digits.write(largest)} are compatible with these "
-        f"{len(pair.seeds)} seeds."
+        f"no difference shown between {pair.first} and {pair.second}: {_write_mean(pair)} "
+        f"({_write_interval(pair)}), {_write_corrected(pair)}; differences up to "
+        f"{pair.digits.write(largest)} are compatible with these {len(pair.seeds)} seeds."
     )
 
 
-def _sentence_on_equality(pair: Pair) -> str:
+def _tell_equality(pair: Pair) -> str:
     return (
         f"no difference shown between {pair.first} and {pair.second}: equal in all {len(pair.seeds)} seeds."
     )
@@ -197,17 +198,17 @@ def _write(pair: Pair, difference: float) -> str:
     return pair.digits.write(difference, "+")
 
 
-def _mean(pair: Pair) -> str:
+def _write_mean(pair: Pair) -> str:
     assert pair.mean is not None  # noqa: S101 - as above
     return f"{pair.outcome.metric} {_write(pair, pair.mean)}"
 
 
-def _interval(pair: Pair) -> str:
+def _write_interval(pair: Pair) -> str:
     assert pair.interval is not None  # noqa: S101 - as above
     return f"95 % interval {_write(pair, pair.interval.low)} to {_write(pair, pair.interval.high)}"
 
 
-def _p(pair: Pair) -> str:
+def _write_corrected(pair: Pair) -> str:
     assert pair.corrected is not None  # noqa: S101 - as above
     return f"p = {write_p(pair.corrected)} after Holm"
 

@@ -9,8 +9,6 @@ FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/
 # Seven groups are 21 pairs: more than anybody reads, and Holm makes each pay for all the others.
 MOST_FOR_ALL_PAIRS = 6
 
-__all__ = ["remarks"]
-
 
 def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
     """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds.
@@ -34,7 +32,9 @@ def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
     if len(lengths) > 1:
         found.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
     if len({tuple(one.by_seed) for one in groups}) > 1:
-        found.append(f"the groups have different seeds ({_counts(groups)}); a pair uses those that both have")
+        found.append(
+            f"the groups have different seeds ({_count_seeds(groups)}); a pair uses those that both have"
+        )
     if any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
         found.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
     return found
@@ -54,7 +54,7 @@ def _count_without_number(one: Group) -> int:
     return sum(run.status == "finished" and run.value is None for run in one.runs)
 
 
-def _counts(groups: Sequence[Group]) -> str:
+def _count_seeds(groups: Sequence[Group]) -> str:
     """Return how many seeds each group has, of many groups the range."""
     counts = [len(one.by_seed) for one in groups]
     if len(groups) > MOST_FOR_ALL_PAIRS:

@@ -122,10 +122,10 @@ class Result:
 
     def first_look_at(self, target: float) -> Measured | None:
         """Return the first look at the validation split that showed `target` or better."""
-        return next((look for look in self.validation if self._reaches(look, target)), None)
-
-    def _reaches(self, look: Measured, target: float) -> bool:
-        return look.value == target or self.outcome.is_better(look.value, target)
+        for look in self.validation:
+            if look.value == target or self.outcome.is_better(look.value, target):
+                return look
+        return None
 
 
 def is_number(value: float) -> bool:

@@ -190,14 +190,14 @@ def smallest_p(pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - pairs)) if pairs <= EXACT_PAIRS else 2.0**-EXACT_PAIRS
 
 
-def pairs_needed(tests: int, level: float = 1 - CONFIDENCE) -> int:
+def pairs_needed(tests: int) -> int:
     """Return the number of pairs from which on the smallest of `tests` p-values can pass Holm's correction.
 
     >>> pairs_needed(1), pairs_needed(3), pairs_needed(15)
     (6, 7, 10)
     """
     # log2 of a power of two may come out a little above its exponent
-    return int(np.ceil(1 + np.log2(tests / level) - 1e-9))
+    return int(np.ceil(1 + np.log2(tests / (1 - CONFIDENCE)) - 1e-9))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

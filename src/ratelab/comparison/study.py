@@ -55,7 +55,7 @@ def study(
     outcomes = [result for result in results if result.is_outcome]
     tuned = tune([result for result in outcomes if result.is_tuning])
     final = [result for result in outcomes if not result.is_tuning]
-    sections = _sections(final, tuned) if tuned else _only_section(final)
+    sections = _make_sections(final, tuned) if tuned else _make_only_section(final)
     comparisons = [
         compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, title=title)
         for title, runs in sections
@@ -63,25 +63,25 @@ def study(
         if find_worst(runs) is not None
     ]
     notes = [
-        *_notes_on_unreadable_runs(unreadable),
-        *_notes_on_missing_runs(results),
-        *_notes_on_edges(tuned),
-        *_notes_on_origins(results),
+        *_note_unreadable_runs(unreadable),
+        *_note_missing_runs(results),
+        *_note_edges(tuned),
+        *_note_origins(results),
     ]
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results), tuple(unreadable))
 
 
-def _title(runs: Sequence[Result], more: str) -> str:
+def _write_title(runs: Sequence[Result], more: str) -> str:
     """Return a title with the split and the metric that judge."""
     return f"{runs[0].judged_on.capitalize()} {runs[0].outcome.metric}, {more}" if runs else ""
 
 
-def _only_section(final: list[Result]) -> list[tuple[str, list[Result]]]:
+def _make_only_section(final: list[Result]) -> list[tuple[str, list[Result]]]:
     on_test = not final or final[0].judged_on == "test"
-    return [(_title(final, "once, after the last step" if on_test else "after the last step"), final)]
+    return [(_write_title(final, "once, after the last step" if on_test else "after the last step"), final)]
 
 
-def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
+def _make_sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
     """Return the runs at each base rate that all schedules share, and those of each schedule at its best."""
     best = {one.name: one.best for one in tuned}
     names, rates = names_without_rate(final), [float(run.settings[RATE]) for run in final]
@@ -94,8 +94,8 @@ def _sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str
     for common in sorted(shared):
         runs = [run for rate, run in zip(rates, final, strict=True) if rate == common]
         if runs != at_best:  # where all are best at one rate, the same table would stand there twice
-            sections.append((_title(final, f"the same base rate {common:g}"), runs))
-    title = _title(final, "each at its best base rate")
+            sections.append((_write_title(final, f"the same base rate {common:g}"), runs))
+    title = _write_title(final, "each at its best base rate")
     agreed = {float(run.settings[RATE]) for run in at_best}
     return [*sections, (f"{title}, {agreed.pop():g} for all" if len(agreed) == 1 else title, at_best)]
 
@@ -108,7 +108,7 @@ def _add_rate(baseline: str | None, runs: Sequence[Result]) -> str | None:
     return next((full for short, full in both if short == baseline), baseline)
 
 
-def _notes_on_unreadable_runs(unreadable: Sequence[Unreadable]) -> list[str]:
+def _note_unreadable_runs(unreadable: Sequence[Unreadable]) -> list[str]:
     """Return a note for each reason, with the names of the runs."""
     names: dict[str, list[str]] = {}
     for run in unreadable:
@@ -122,7 +122,7 @@ def _list_names(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
-def _notes_on_missing_runs(results: Sequence[Result]) -> list[str]:
+def _note_missing_runs(results: Sequence[Result]) -> list[str]:
     """Return a note for each kind of run that is no outcome, with the names of the runs."""
     named = list(zip(names_of(results), results, strict=True))
     notes = []
@@ -133,7 +133,7 @@ def _notes_on_missing_runs(results: Sequence[Result]) -> list[str]:
     return notes
 
 
-def _notes_on_edges(tuned: Sequence[Tuned]) -> list[str]:
+def _note_edges(tuned: Sequence[Tuned]) -> list[str]:
     """Return a note for each schedule whose best rate may lie beyond those tried."""
     return [
         f"{one.name}: its best base rate, {one.best:g}, is the {one.at_edge} tried; a better one may exist"
@@ -142,7 +142,7 @@ def _notes_on_edges(tuned: Sequence[Tuned]) -> list[str]:
     ]
 
 
-def _notes_on_origins(results: Sequence[Result]) -> list[str]:
+def _note_origins(results: Sequence[Result]) -> list[str]:
     """Return a note where the runs do not come from one state of the program."""
     notes = []
     for key, word in (("mlflow.source.git.commit", "commits"), ("versions", "sets of package versions")):

@@ -12,8 +12,6 @@ from ratelab.tasks import Outcome
 
 RATE = "learning_rate"
 
-__all__ = ["RATE", "Tuned", "names_without_rate", "tune"]
-
 
 @dataclass(frozen=True)
 class Tuned:

@@ -9,8 +9,6 @@ from ratelab.optimizers.decay import DecayOn, decay_first
 from ratelab.optimizers.rule import Momenta, Optimizer, Slots, Tensors
 from ratelab.validation import Fraction, Positive, Rate, checked
 
-__all__ = ["adam", "adamw", "update_adam"]
-
 
 @checked
 def adam(*, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999, epsilon: Positive = 1e-7) -> Optimizer:

@@ -7,8 +7,6 @@ from ratelab.optimizers.decay import DecayOn, decay_first
 from ratelab.optimizers.rule import Optimizer, Slots, Tensors, zeros
 from ratelab.validation import Fraction, Positive, Rate, checked
 
-__all__ = ["adagrad", "nadam", "rmsprop"]
-
 
 @checked
 def rmsprop(
@@ -128,13 +126,14 @@ def nadam(
     >>> nadam().slots
     2
     """
-    rule = Optimizer(
-        2,
-        _nadam_update,
-        {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon},
-        numbers_of_momenta=lambda m: {"beta_1": m},
-        start=lambda weights: [zeros(weights), zeros(weights), _empty_product()],
-    )
+
+    def start(weights: Tensors) -> Slots:
+        import tensorflow as tf
+
+        return [zeros(weights), zeros(weights), [tf.ones(())]]  # of no factors, U is 1
+
+    numbers = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    rule = Optimizer(2, _nadam_update, numbers, numbers_of_momenta=lambda m: {"beta_1": m}, start=start)
     return decay_first(rule, weight_decay, decay_on)
 
 
@@ -158,19 +157,13 @@ def _rmsprop_update(
     after, below = [squares], squares
     if centered:
         means = [rho * a + gain * g for a, g in zip(slots[1], gradients, strict=True)]
-        after, below = [squares, means], _less_square(squares, means)
+        after = [squares, means]
+        below = [v - tf.square(a) for v, a in zip(squares, means, strict=True)]
     moves = [rate * g / tf.sqrt(v + epsilon) for g, v in zip(gradients, below, strict=True)]
     if momentum is not None:
         moves = [momentum * b + move for b, move in zip(slots[-1], moves, strict=True)]
         after.append(moves)
     return [w - move for w, move in zip(weights, moves, strict=True)], after
-
-
-def _less_square(squares: Tensors, means: Tensors) -> Tensors:
-    """Return the variances: mean squares less the squares of the means."""
-    import tensorflow as tf
-
-    return [v - tf.square(a) for v, a in zip(squares, means, strict=True)]
 
 
 def _adagrad_update(
@@ -182,13 +175,6 @@ def _adagrad_update(
     totals = [v + tf.square(g) for v, g in zip(slots[0], gradients, strict=True)]
     moves = [rate * g / tf.sqrt(v + epsilon) for g, v in zip(gradients, totals, strict=True)]
     return [w - move for w, move in zip(weights, moves, strict=True)], [totals]
-
-
-def _empty_product() -> Tensors:
-    """Return U before the first step."""
-    import tensorflow as tf
-
-    return [tf.ones(())]
 
 
 def _nadam_update(

@@ -9,8 +9,6 @@ from ratelab.optimizers.rule import Optimizer, Slots, Tensors, Weight
 # The weights that a decay shrinks: all of them, as in Keras, or all but biases, scales and shifts.
 DecayOn = Literal["all", "matrices"]
 
-__all__ = ["DecayOn", "choose_decayed", "clip_gradients", "decay_first", "shrink"]
-
 
 def clip_gradients(optimizer: Optimizer, clip_norm: float) -> Optimizer:
     """Return the optimizer for gradients that are scaled down to `clip_norm` where they are longer.

@@ -5,8 +5,6 @@ from typing import Any
 from ratelab.optimizers.rule import Optimizer, Slots, Tensors
 from ratelab.validation import Fraction, UserError, checked
 
-__all__ = ["sgd"]
-
 
 @checked
 def sgd(*, momentum: Fraction = 0.0, nesterov: bool = False) -> Optimizer:

@@ -11,8 +11,6 @@ from ratelab.validation import Fraction, Rate, checked
 # Not 0: then the sign would be that of the gradient alone, and the mean would be kept and never used.
 Share = Annotated[float, Field(gt=0, le=1)]
 
-__all__ = ["lion"]
-
 
 @checked
 def lion(

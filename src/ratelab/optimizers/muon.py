@@ -26,8 +26,6 @@ from ratelab.validation import Count, Fraction, Positive, Rate, UserError, check
 Coefficient = Annotated[float, Field(allow_inf_nan=False)]
 MOST_NAMED = 6  # weights in a message
 
-__all__ = ["muon"]
-
 
 @checked
 def muon(
@@ -131,12 +129,15 @@ def _adam_numbers(
     ratio: float, beta_1: float, beta_2: float, weight_decay: float, epsilon: float
 ) -> dict[str, float]:
     """Return the hyperparameters of the weights that are no matrices."""
-    numbers = {"adam_lr_ratio": ratio, "adam_weight_decay": weight_decay, "epsilon": epsilon}
-    numbers |= {"adam_beta_1": beta_1, "adam_beta_2": beta_2}
-    return numbers | {
-        "adam_gain_1": 1 - beta_1,
+    return {
+        "adam_lr_ratio": ratio,
+        "adam_weight_decay": weight_decay,
+        "epsilon": epsilon,
+        "adam_beta_1": beta_1,
+        "adam_beta_2": beta_2,
+        "adam_gain_1": 1 - beta_1,  # in double precision, as in `adam`
         "adam_gain_2": 1 - beta_2,
-    }  # in double precision, as in `adam`
+    }
 
 
 def _follow(momenta: Momenta) -> dict[str, Momenta]:
@@ -170,8 +171,8 @@ def _refuse_unused(patterns: Sequence[str], weights: Sequence[Weight]) -> None:
 def _choose_orthogonal(weights: Sequence[Weight], named: Sequence[str], exclude_output: bool) -> list[bool]:
     """Say of each weight whether its step is made orthogonal."""
     chosen = [len(weight.shape) == 2 for weight in weights]
-    if exclude_output and True in chosen:
-        chosen[len(chosen) - 1 - chosen[::-1].index(True)] = False
+    if exclude_output and any(chosen):
+        chosen[max(place for place, yes in enumerate(chosen) if yes)] = False
     return [
         yes and not any(re.search(pattern, weight.path) for pattern in named)
         for yes, weight in zip(chosen, weights, strict=True)

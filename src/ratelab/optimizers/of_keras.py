@@ -5,8 +5,6 @@ from typing import Any
 from ratelab import optimizers
 from ratelab.validation import UserError
 
-__all__ = ["refuse_keras", "refuse_keras_object"]
-
 
 def refuse_keras(target: str) -> None:
     """Raise UserError if a `_target_` names an optimizer of Keras.

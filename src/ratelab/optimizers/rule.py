@@ -15,8 +15,6 @@ Momenta = npt.NDArray[np.floating[Any]]
 # By name, since the bias of an attention or a GRU has two axes, and so may the scale of a normalisation.
 SHIFTS_AND_SCALES = {"bias", "beta", "gamma", "scale"}
 
-__all__ = ["Optimizer", "Weight", "zeros"]
-
 
 def _keep(weights: Tensors, _slots: Slots) -> Tensors:
     """Let the weights that are trained be those that are evaluated."""

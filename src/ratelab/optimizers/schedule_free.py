@@ -12,8 +12,6 @@ from ratelab.validation import Fraction, Positive, Rate, checked
 # Not 0: then y would be z, and not a mean of both; the average would be kept and never used.
 Momentum = Annotated[float, Field(gt=0, lt=1)]
 
-__all__ = ["schedule_free_adamw", "schedule_free_sgd"]
-
 
 @checked
 def schedule_free_sgd(*, momentum: Momentum = 0.9) -> Optimizer:

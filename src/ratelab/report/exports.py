@@ -18,7 +18,7 @@ def groups_frame(study: Study) -> "pd.DataFrame":
     Columns: comparison, metric, group, n, mean, sd, low, high, interval, iqm, worst, worst_seed, diverged,
     final_rate, seconds, target, reached, steps_to_target, seconds_to_target, examples_to_target.
     """
-    return _frame(row for section in make_tables(study).sections for row in section.groups.rows)
+    return _make_frame(row for section in make_tables(study).sections for row in section.groups.rows)
 
 
 def pairs_frame(study: Study) -> "pd.DataFrame":
@@ -27,7 +27,7 @@ def pairs_frame(study: Study) -> "pd.DataFrame":
     Columns: comparison, metric, first, second, n, difference, low, high, interval, p, p_holm, improvement,
     effect_size, verdict, sentence.
     """
-    return _frame(row for section in make_tables(study).sections for row in section.pairs.rows)
+    return _make_frame(row for section in make_tables(study).sections for row in section.pairs.rows)
 
 
 def tuning_frame(study: Study) -> "pd.DataFrame":
@@ -35,7 +35,7 @@ def tuning_frame(study: Study) -> "pd.DataFrame":
 
     Columns: metric, group, learning_rate, n, mean (on the validation split), diverged, best, edge.
     """
-    return _frame(make_tables(study).tried)
+    return _make_frame(make_tables(study).tried)
 
 
 def as_csv(study: Study, table: str) -> str:
@@ -50,20 +50,20 @@ def as_json(study: Study) -> str:
     tables = make_tables(study)
     comparisons: list[Mapping[str, Any]] = [
         {
-            "title": section.title,
-            "metric": section.metric,
-            "higher_is_better": section.higher_is_better,
-            "target": section.target,
+            "title": section.comparison.title,
+            "metric": section.comparison.metric,
+            "higher_is_better": section.comparison.outcome.higher_is_better,
+            "target": section.comparison.target,
             "groups": section.groups.rows,
             "pairs": section.pairs.rows,
-            "notes": section.notes,
+            "notes": section.comparison.notes,
         }
         for section in tables.sections
     ]
     return json.dumps({"comparisons": comparisons, "tuning": tables.tried, "notes": tables.notes}, indent=2)
 
 
-def _frame(rows: Iterable[Row]) -> "pd.DataFrame":
+def _make_frame(rows: Iterable[Row]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame([dict(row) for row in rows])

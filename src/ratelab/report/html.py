@@ -38,13 +38,7 @@ def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Pa
 
 
 def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence[Figure]]]) -> str:
-    """Return the HTML.
-
-    Args:
-        study: what the report is about.
-        found: where its runs come from.
-        figures: what `draw_figures` returned.
-    """
+    """Return the page; `figures` is what `draw_figures` returned."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -71,7 +65,7 @@ def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence
 
 def _list_tables(tables: Tables) -> list[tuple[str, list[Table]]]:
     """Return the tables of each comparison, and that of the base rates, under their titles."""
-    found = [(section.title, section.tables) for section in tables.sections]
+    found = [(section.comparison.title, section.tables) for section in tables.sections]
     return [*found, (TITLE_OF_TUNING, [tables.tuning])] if tables.tuning else found
 
 

@@ -16,7 +16,7 @@ def make_tables(study: Study) -> Tables:
     return Tables(
         sections=tuple(_make_section(_rank(comparison)) for comparison in study.comparisons),
         tuning=_make_tuning(tuned) if tuned else None,
-        tried=tuple(row for one in tuned for row in _rate_rows(one)),
+        tried=tuple(row for one in tuned for row in _make_rate_rows(one)),
         notes=study.notes,
         lack=_describe_lack(study),
     )
@@ -51,18 +51,12 @@ def _rank(comparison: Comparison) -> Comparison:
 
 def _make_section(comparison: Comparison) -> Section:
     # one row a group for both tables, because in CSV and JSON they are one
-    rows = tuple(_group_row(comparison, group) for group in comparison.groups)
+    rows = tuple(_make_group_row(comparison, group) for group in comparison.groups)
     return Section(
-        title=comparison.title,
-        metric=comparison.metric,
-        higher_is_better=comparison.outcome.higher_is_better,
-        target=comparison.target,
+        comparison=comparison,
         groups=_make_groups(comparison, rows),
         costs=_make_costs(comparison, rows),
         pairs=_make_pairs(comparison),
-        reference=comparison.reference,
-        conclusions=tuple(comparison.conclusions),
-        notes=comparison.notes,
     )
 
 
@@ -109,7 +103,7 @@ def _make_costs(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     return Table(title, caption, rows, (group, *to_target, *costs))
 
 
-def _group_row(comparison: Comparison, group: Summary) -> Row:
+def _make_group_row(comparison: Comparison, group: Summary) -> Row:
     worst, seed = group.worst
     return {
         "comparison": comparison.title,
@@ -118,7 +112,7 @@ def _group_row(comparison: Comparison, group: Summary) -> Row:
         "n": len(group.seeds),
         "mean": group.mean,
         "sd": group.deviation,
-        **_interval_values(group.interval),
+        **_split_interval(group.interval),
         "iqm": group.middle,
         "worst": worst,
         "worst_seed": seed,
@@ -152,11 +146,11 @@ def _make_pairs(comparison: Comparison) -> Table:
     )
     what = f"Paired differences from {reference}" if reference else "Paired differences, first - second"
     caption = f"{comparison.title}: paired differences, the first minus the second, over the seeds of both."
-    rows = tuple(_pair_row(comparison, pair) for pair in comparison.pairs)
+    rows = tuple(_make_pair_row(comparison, pair) for pair in comparison.pairs)
     return Table(f"{what}, over the seeds of both", caption, rows, columns)
 
 
-def _pair_row(comparison: Comparison, pair: Pair) -> Row:
+def _make_pair_row(comparison: Comparison, pair: Pair) -> Row:
     return {
         "comparison": comparison.title,
         "metric": comparison.metric,
@@ -164,7 +158,7 @@ def _pair_row(comparison: Comparison, pair: Pair) -> Row:
         "second": pair.second,
         "n": len(pair.seeds),
         "difference": pair.mean,
-        **_interval_values(pair.interval),
+        **_split_interval(pair.interval),
         "p": pair.p,
         "p_holm": pair.corrected,
         "improvement": pair.improvement,
@@ -174,7 +168,7 @@ def _pair_row(comparison: Comparison, pair: Pair) -> Row:
     }
 
 
-def _interval_values(interval: Interval | None) -> Row:
+def _split_interval(interval: Interval | None) -> Row:
     if interval is None:
         return {"low": None, "high": None, "interval": None}
     return {"low": interval.low, "high": interval.high, "interval": interval.method}
@@ -203,13 +197,13 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
     return Table(
         title=f"Base rates: mean {metric} on the validation split, of runs that never saw the test split",
         caption=caption,
-        rows=tuple(_schedule_row(one, rates) for one in tuned),
+        rows=tuple(_make_schedule_row(one, rates) for one in tuned),
         columns=tuple(columns),
         marked=frozenset((number, str(one.best)) for number, one in enumerate(tuned)),
     )
 
 
-def _schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
+def _make_schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
     # a schedule need not have been tried at every rate: runs that are compared may come from several sweeps
     means = dict(zip(one.rates, one.means, strict=True))
     return {
@@ -222,7 +216,7 @@ def _schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
     }
 
 
-def _rate_rows(one: Tuned) -> Iterator[Row]:
+def _make_rate_rows(one: Tuned) -> Iterator[Row]:
     for place, rate in enumerate(one.rates):
         is_best = place == one.place
         yield {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ratelab.comparison import Conclusion
+from ratelab.comparison import Comparison
 from ratelab.report.values import Form
 
 Row = Mapping[str, Any]
@@ -76,28 +76,16 @@ class Section:
     """One comparison.
 
     Attributes:
-        title: what is compared.
-        metric: what judges, as it is recorded.
-        higher_is_better: whether more of it is better.
-        target: the value on the validation split that `costs` is about; None if there is none.
+        comparison: with the best group first.
         groups: how good each group is.
         costs: what a run of each group costs, and how soon it was as good as the target.
         pairs: how groups differ; no rows for one group.
-        reference: the group that all others are compared with; empty where pairs have different ones.
-        conclusions: the verdicts, in words.
-        notes: what a reader must know beside.
     """
 
-    title: str
-    metric: str
-    higher_is_better: bool
-    target: float | None
+    comparison: Comparison
     groups: Table
     costs: Table
     pairs: Table
-    reference: str
-    conclusions: tuple[Conclusion, ...]
-    notes: tuple[str, ...]
 
     @property
     def tables(self) -> list[Table]:

@@ -20,12 +20,10 @@ from ratelab.validation import UserError
 
 COLORS = {"better": "green", "worse": "red"}
 
-__all__ = ["print_results", "print_study", "schedule_lines"]
-
 
 def print_study(console: Console, found: Study) -> None:
     """Print the tables of every comparison, its verdicts and what must be known beside them."""
-    for renderable in _parts(make_tables(found), console.width):
+    for renderable in _list_parts(make_tables(found), console.width):
         console.print(renderable, highlight=False)
 
 
@@ -58,7 +56,7 @@ def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:
     return [f"{'step':>{width}}   learning_rate", *rows]
 
 
-def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
+def _list_parts(tables: Tables, width: int) -> Iterator[RenderableType]:
     """Return all that is printed, from top to bottom, in a terminal of that many columns."""
     if tables.tuning:
         yield from _lay_out(tables.tuning, width)
@@ -66,8 +64,8 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
         shown = _number_groups(section) if _need_numbers(section, width) else section
         for table in shown.narrow_tables:
             yield from _lay_out(table, width)
-        yield from (_color(conclusion) for conclusion in section.conclusions)
-        yield from (Text(f"* note: {note}") for note in section.notes)
+        yield from (_color(conclusion) for conclusion in section.comparison.conclusions)
+        yield from (Text(f"* note: {note}") for note in section.comparison.notes)
     if tables.lack:
         yield Text(tables.lack)
     yield from (Text(f"* note: {note}") for note in tables.notes)
@@ -75,7 +73,7 @@ def _parts(tables: Tables, width: int) -> Iterator[RenderableType]:
 
 def _need_numbers(section: Section, room: int) -> bool:
     """Say whether two names do not fit beside the numbers of a pair, so that groups need numbers."""
-    if section.reference or not section.pairs.rows:
+    if section.comparison.reference or not section.pairs.rows:
         return False
     return not is_wide_enough([width.most for width in _measure(section.pairs)], room)
 
@@ -113,12 +111,12 @@ def _lay_out(table: Table, room: int) -> Iterator[RichTable]:
 
 def _measure(table: Table) -> list[Width]:
     return [
-        measure(_texts(table, one), is_name=one.form.is_words, may_break=one.form.may_break)
+        measure(_write_texts(table, one), is_name=one.form.is_words, may_break=one.form.may_break)
         for one in table.narrow
     ]
 
 
-def _texts(table: Table, column: Column) -> list[str]:
+def _write_texts(table: Table, column: Column) -> list[str]:
     """Return the heading and the cells of a column."""
     return [column.narrow, *(column.write(row) for row in table.rows)]
 
@@ -135,7 +133,7 @@ def _begin_part(table: Table, *, is_first: bool, is_last: bool) -> RichTable:
 
 def _add_column(shown: RichTable, table: Table, column: Column, width: int) -> list[Text]:
     """Add a column of that width; return its cells."""
-    is_name, texts = column.form.is_words, _texts(table, column)
+    is_name, texts = column.form.is_words, _write_texts(table, column)
     head, *cells = [wrap(text, width) for text in texts] if is_name else texts
     shown.add_column(head, justify="left" if is_name else "right", width=width)
     # not as plain str: a name may hold what rich takes for markup

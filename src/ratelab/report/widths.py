@@ -8,8 +8,6 @@ from rich.cells import cell_len, chop_cells
 
 BETWEEN = 2  # columns of the terminal between two columns of a table
 
-__all__ = ["Width", "cut", "fit", "is_wide_enough", "measure", "wrap"]
-
 
 @dataclass(frozen=True)
 class Width:
@@ -33,7 +31,7 @@ def measure(texts: Sequence[str], *, is_name: bool = False, may_break: bool = Fa
     most = max(map(cell_len, texts))
     if not is_name and not may_break:
         return Width(most, most)
-    pieces = [piece for text in texts for piece in (_pieces(text) if is_name else text.split())]
+    pieces = [piece for text in texts for piece in (_split_name(text) if is_name else text.split())]
     return Width(most, max(cell_len(piece.rstrip()) for piece in pieces))
 
 
@@ -95,17 +93,17 @@ def wrap(name: str, width: int) -> str:
     lines = [""]
     for word in re.findall(r"\S+\s*", name):
         # A word goes to the next line as a whole if it fits there.
-        for piece in [word] if cell_len(word.rstrip()) <= width else _pieces(word):
+        for piece in [word] if cell_len(word.rstrip()) <= width else _split_name(word):
             if cell_len(lines[-1] + piece.rstrip()) > width:
                 lines.append("")
             lines[-1] += piece
     return "\n".join(part for line in lines for part in chop_cells(line.rstrip(), width))
 
 
-def _pieces(name: str) -> list[str]:
+def _split_name(name: str) -> list[str]:
     """Return the parts between which a name may break; the dot of a number is no such place.
 
-    >>> _pieces("schedule.decay_rate=0.9")
+    >>> _split_name("schedule.decay_rate=0.9")
     ['schedule.', 'decay_rate=', '0.9']
     """
     return re.findall(r".+?(?:[=,:/]+\s*|\s+|\.(?!\d)|$)", name)

@@ -13,8 +13,6 @@ from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
-__all__ = ["log_files", "outcomes_of", "params", "tags"]
-
 
 def params(planned: PlannedRun) -> dict[str, Any]:
     """Return every key of the configuration and its value, flat."""

@@ -24,8 +24,6 @@ from ratelab.validation.fitting import Problem, check_fit
 
 T = TypeVar("T")
 
-__all__ = ["batches_of", "job_of", "load_data", "make_schedule", "make_task"]
-
 
 def job_of(config: Config) -> Job:
     """Turn a configuration into a job: arrays, functions and counts.
@@ -56,7 +54,7 @@ def _job_of(config: Config) -> Job:
         task=task,
         optimizer=optimizer,
         xla=config.device.xla,
-        program_key=_program_key(config, optimizer),
+        program_key=_describe_program(config, optimizer),
         momenta=momenta,
         test=config.test,
     )
@@ -121,22 +119,17 @@ def batches_of(config: Config, examples: int, steps: int | None = None) -> Batch
             f"batch_size must be at most {examples}, the training examples, got {config.batch_size}."
         )
     target = json.dumps(config.batch.model_dump(by_alias=True))
-    return _plan_batches(target, config.batch_size, examples, config.epochs if steps is None else None, steps)
+    return _plan_batches(target, config.batch_size, examples, config.epochs, steps)
 
 
 @functools.lru_cache(maxsize=8)
-def _plan_batches(
-    target: str, batch_size: int, examples: int, epochs: int | None, steps: int | None
-) -> BatchPlan:
+def _plan_batches(target: str, batch_size: int, examples: int, epochs: int, steps: int | None) -> BatchPlan:
     """Plan batches; runs that agree in all of this share the arrays, half a megabyte for the tutorial's."""
     batch = Target.model_validate(json.loads(target))
     supplied = {"batch_size": batch_size, "examples": examples}
     made = _check_kind(BatchSize, "batch", batch, _call(batch, supplied))
     size = replace(made, wanted=partial(_ask_size, batch.target, made.wanted))
-    if epochs is not None:
-        return plan_batches(size, examples, epochs)
-    assert steps is not None  # noqa: S101 - one of the two is given
-    return plan_steps(size, examples, steps)
+    return plan_batches(size, examples, epochs) if steps is None else plan_steps(size, examples, steps)
 
 
 def _call(target: Target, supplied: Mapping[str, Any]) -> Any:
@@ -190,16 +183,16 @@ def _make_task(target: Target, dataset: Dataset) -> Task:
     metrics = {
         name: replace(
             metric,
-            by_example=_blamed(metric.by_example, f"{what}: {name}"),
-            finish=_blamed(metric.finish, f"{what}: finish of {name}"),
+            by_example=_add_blame(metric.by_example, f"{what}: {name}"),
+            finish=_add_blame(metric.finish, f"{what}: finish of {name}"),
         )
         for name, metric in made.metrics.items()
     }
     return replace(
         made,
-        loss=_blamed(made.loss, f"{what}: loss"),
-        loss_in_xla=None if made.loss_in_xla is None else _blamed(made.loss_in_xla, f"{what}: loss_in_xla"),
-        weight=None if made.weight is None else _blamed(made.weight, f"{what}: weight"),
+        loss=_add_blame(made.loss, f"{what}: loss"),
+        loss_in_xla=_add_blame(made.loss_in_xla, f"{what}: loss_in_xla"),
+        weight=_add_blame(made.weight, f"{what}: weight"),
         metrics=metrics,
     )
 
@@ -216,23 +209,23 @@ def _make_optimizer(target: OptimizerTarget) -> Optimizer:
     made = _call(target, {})
     refuse_keras_object(target.target, made)
     made = _check_kind(Optimizer, "optimizer", target, made)
-
-    def blamed(name: str) -> Any:
-        part = getattr(made, name)
-        return None if part is None else _blamed(part, f"optimizer: {target.target}: {name}")
-
+    what = f"optimizer: {target.target}"
     rule = replace(
         made,
-        update=partial(_update, blamed("update"), target.target),
-        evaluated=blamed("evaluated"),
-        start=blamed("start"),
-        numbers_of_momenta=blamed("numbers_of_momenta"),
-        by_weight=blamed("by_weight"),
+        update=partial(_update, _add_blame(made.update, f"{what}: update"), target.target),
+        evaluated=_add_blame(made.evaluated, f"{what}: evaluated"),
+        start=_add_blame(made.start, f"{what}: start"),
+        numbers_of_momenta=_add_blame(made.numbers_of_momenta, f"{what}: numbers_of_momenta"),
+        by_weight=_add_blame(made.by_weight, f"{what}: by_weight"),
     )
     return rule if target.clip_norm is None else clip_gradients(rule, target.clip_norm)
 
 
-def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+def _add_blame(function: Any, what: str) -> Any:
+    """Return the function with `blame` around every call; None where there is none."""
+    if function is None:
+        return None
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         with blame(what):
@@ -260,7 +253,7 @@ def _ask_size(target: str, wanted: Callable[[int], float], seen: int) -> float:
         return float(wanted(seen))
 
 
-def _program_key(config: Config, optimizer: Optimizer) -> str:
+def _describe_program(config: Config, optimizer: Optimizer) -> str:
     """Describe what is compiled: all but what runs of one program may differ in."""
     own = {"seed", "schedule", "warmup", "learning_rate", "epochs", "tracking", "print_schedule", "test"}
     shared = config.model_dump(by_alias=True, exclude=own)

@@ -29,8 +29,6 @@ MOST_PRINTED = 100_000  # lines, which take a terminal some seconds
 DESCRIBING = {"batch", "data", "device", "model", "optimizer", "schedule", "task", "warmup"}
 _LONGEST_WORD = 80  # of a name, such as a key and its value
 
-__all__ = ["Labels", "PlannedRun", "plan_run", "prepare_run"]
-
 
 @dataclass(frozen=True)
 class Labels:
@@ -110,7 +108,7 @@ class PlannedRun:
 
     def is_of(self, cfg: DictConfig) -> bool:
         """Say whether `cfg`, without Hydra's own part, is still what this run was planned from."""
-        return self.composed is not None and _own_values(self.composed) == _own_values(cfg)
+        return self.composed is not None and _read_own_values(self.composed) == _read_own_values(cfg)
 
     def __getstate__(self) -> dict[str, Any]:
         own = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -139,7 +137,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     planned = PlannedRun(
         number=int(OmegaConf.select(hydra, "job.num", throw_on_missing=False) or 0),
         config=config,
-        labels=_labels(config, hydra, varied),
+        labels=_make_labels(config, hydra, varied),
         directory=directory,
         environment=tuple((str(key), str(value)) for key, value in environment.items()),
         composed=cfg,
@@ -189,7 +187,7 @@ def _with_absolute_paths(config: Config, directory: Path) -> Config:
     return config.model_copy(update={"tracking": tracking, "data": data})
 
 
-def _labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
+def _make_labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
     """Name the run after its schedule and whatever else varies in its sweep."""
     chosen = {str(group): str(option) for group, option in hydra.runtime.choices.items()}
     # A schedule that a primary configuration writes out is no option; its function names it.
@@ -203,7 +201,7 @@ def _labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
     return Labels(choices, " ".join([choices["schedule"], *others]), overrides, identity)
 
 
-def _own_values(cfg: DictConfig) -> dict[str, Any]:
+def _read_own_values(cfg: DictConfig) -> dict[str, Any]:
     """Return the program's own part of a configuration as it was composed, nothing resolved."""
     values = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(values, dict)  # noqa: S101 - a DictConfig gives a dict

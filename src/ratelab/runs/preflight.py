@@ -18,8 +18,6 @@ from ratelab.runtime import handover
 from ratelab.tracking.environment import tell_what_is_not_read
 from ratelab.validation import UserError
 
-__all__ = ["Preflight"]
-
 
 class Preflight(Callback):
     """Plans a run before Hydra makes its folder, and keeps the plan for the body; names a sweep.
@@ -35,7 +33,7 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Plan the run; end the program with one message if it cannot start."""
-        with _plain_end():
+        with _end_plainly():
             _check_words(config)
             refuse_without_sweep(config.hydra.overrides.hydra)
             handover.keep(prepare_run(config, config.hydra))
@@ -45,7 +43,7 @@ class Preflight(Callback):
 
         Its jobs are planned by sweeper or launcher.
         """
-        with _plain_end():
+        with _end_plainly():
             _check_words(config)
             refuse_empty(GlobalHydra.instance().config_loader(), list(config.hydra.overrides.task))
             message = identify_sweep(config)
@@ -62,7 +60,7 @@ def _check_words(config: DictConfig) -> None:
 
 
 @contextlib.contextmanager
-def _plain_end() -> Iterator[None]:
+def _end_plainly() -> Iterator[None]:
     try:
         yield
     except UserError as error:

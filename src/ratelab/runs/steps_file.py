@@ -11,8 +11,6 @@ from ratelab.training import Chunk
 
 ROWS_IN_MEMORY = 250_000  # some megabytes; most runs are shorter and are written once, at their end
 
-__all__ = ["StepsFile"]
-
 
 class StepsFile:
     """Collects the chunks of a run in a temporary file, which `close` removes.

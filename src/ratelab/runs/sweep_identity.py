@@ -15,8 +15,6 @@ _PLACE = "callbacks.preflight.sweep_id"
 _ID = "${now:%Y-%m-%d}-${now:%H-%M-%S}-${ratelab.unique:}"
 _LEFT_BY_A_SWEEP = ("multirun.yaml", "report.html")
 
-__all__ = ["identify_sweep", "sweep_id_of"]
-
 
 def identify_sweep(config: DictConfig) -> str:
     """Give a sweep its id, and a folder within its own where that holds a sweep already; nothing is written.

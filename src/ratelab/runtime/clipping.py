@@ -4,8 +4,6 @@ import hashlib
 
 _DIGITS = 12
 
-__all__ = ["clip", "clip_apart"]
-
 
 def clip(text: str, length: int) -> str:
     """Return `text`, if it is longer than `length` cut there, visibly.

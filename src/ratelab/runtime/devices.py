@@ -16,8 +16,6 @@ from ratelab.validation import UserError
 # TensorFlow starts them all at once, and a machine that refuses one ends the process in an abort.
 MOST_THREADS = 1024
 
-__all__ = ["Device", "configure", "import_tensorflow", "may_be_gpu", "set_up_on_import"]
-
 
 class Device(BaseModel):
     """What the program runs on; see conf/device for the meaning of each key."""

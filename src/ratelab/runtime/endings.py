@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-__all__ = ["attempt", "clean_up"]
-
 
 def attempt(error: BaseException, step: Callable[[], object]) -> bool:
     """Say whether a step of a clean-up succeeded; why it did not is noted at the error that is on its way.

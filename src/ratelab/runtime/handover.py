@@ -6,8 +6,6 @@ has made waits here and can be taken once.
 
 from typing import Any
 
-__all__ = ["keep", "take"]
-
 _kept: Any = None
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from ratelab.validation import UserError
 
-__all__ = ["expand_home"]
-
 
 def expand_home(path: Path | str, name: str) -> Path:
     """Return `path` with a `~` or `~USER` in front of it replaced by the home folder.

@@ -8,8 +8,6 @@ _PROGRAMS = {"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "WarpTerminal
 _TERMS = {"alacritty", "contour", "foot", "xterm-ghostty", "xterm-kitty"}
 _FIRST_VTE = 5001  # GNOME Terminal and its kin; 0.50.0 falls over them
 
-__all__ = ["names_one_that_shows_them", "shows_hyperlinks"]
-
 
 def shows_hyperlinks() -> bool:
     """Say whether what is printed goes to a terminal that is known to show hyperlinks."""

@@ -9,8 +9,6 @@ from typing import Any, TextIO
 
 from ratelab.validation import UserError
 
-__all__ = ["answered", "open_closed", "outlive_readers"]
-
 
 @contextlib.contextmanager
 def answered() -> Iterator[None]:

@@ -9,8 +9,6 @@ SECONDS_TO_MEASURE = (
     0.2  # of training: a pace from a few milliseconds would be told as a million steps a second
 )
 
-__all__ = ["Epoch", "Pace"]
-
 
 class Epoch(Protocol):
     """What is asked of an epoch of a run; a chunk of training has it."""
@@ -127,7 +125,7 @@ class Pace:
 
     def is_compiling(self, worker: int | None = None) -> bool:
         """Say whether the worker, or every one there is, waits for a program that did not run before."""
-        stacks = self._select(worker)
+        stacks = [*self._stacks.values()] if worker is None else [self._stacks[worker]]
         return bool(stacks) and not any(stack.is_compiled or stack.has_begun for stack in stacks)
 
     @property
@@ -161,9 +159,6 @@ class Pace:
         # The end is that of the slowest worker, however little there is left for the others.
         slowest = max(_cost(stack.left, stack.kind) or 0.0 for stack in self._stacks.values())
         return max(sum(known) / len(self._stacks), slowest)
-
-    def _select(self, worker: int | None) -> list[_Stack]:
-        return [*self._stacks.values()] if worker is None else [self._stacks[worker]]
 
 
 def _cost(steps: int, kind: _Kind) -> float | None:

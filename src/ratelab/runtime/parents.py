@@ -6,8 +6,6 @@ import sys
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
-__all__ = ["die_with_parent"]
-
 
 def die_with_parent() -> None:
     """Let the system kill this process when the thread that started it ends, where the system is Linux.

@@ -6,8 +6,6 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ratelab.validation import UserError
 
-__all__ = ["is_secret", "take_password", "without_password"]
-
 # Where the clients of stores look for what `take_password` takes out.
 _USER, _PASSWORD, _POSTGRESQL = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD"
 _OF_STORES = (_PASSWORD, "MLFLOW_TRACKING_TOKEN", _POSTGRESQL)

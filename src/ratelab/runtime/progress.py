@@ -14,8 +14,6 @@ from ratelab.runtime.pace import Epoch, Pace
 
 SECONDS_BETWEEN_LINES = 5.0  # a log of an hour stays below a thousand lines
 
-__all__ = ["Bars", "Lines", "Reporter", "for_terminal"]
-
 
 class Reporter(Protocol):
     """What is said about the progress of training.

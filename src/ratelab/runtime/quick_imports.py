@@ -5,8 +5,6 @@ import gc
 import sys
 from collections.abc import Iterator
 
-__all__ = ["hide_modules", "quick_imports"]
-
 
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:

@@ -22,8 +22,6 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SI
 SECONDS_OF_SILENCE = 10.0  # of storing, until a user is told that it goes on and how to end it
 SECONDS_AT_ONCE = 3.0  # for the last words to the store when told to end at once
 
-__all__ = ["Terminated", "at_once", "held_back", "plain_endings", "raise_if_told_to_stop"]
-
 
 class Terminated(KeyboardInterrupt):
     """A signal asks the program to end; everything computed is stored on the way out.
@@ -202,9 +200,10 @@ def _next_signal(heard: socket.socket, seconds: float | None) -> int:
     """Return the next signal, SIGALRM if none came in so many seconds, 0 when no more will come."""
     heard.settimeout(seconds)
     try:
-        return next(iter(heard.recv(1)), 0)
+        number = heard.recv(1)
     except TimeoutError:
         return signal.SIGALRM
+    return number[0] if number else 0
 
 
 def _end_at_once() -> None:

@@ -3,8 +3,6 @@
 import gc
 import signal
 
-__all__ = ["prepare_to_import"]
-
 _NEW_OBJECTS = 100_000  # between two collections; Python's own 700 make hundreds of them in the first second
 
 

@@ -10,8 +10,6 @@ from pydantic import Field
 
 from ratelab.validation import Count, Rate, checked
 
-__all__ = ["Reactive", "plateau"]
-
 Factor = Annotated[float, Field(gt=0, lt=1)]
 Epochs = Annotated[int, Field(ge=0)]
 

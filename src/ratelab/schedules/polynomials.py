@@ -1,5 +1,6 @@
 """Rates that reach their end with the run: powers of what is left of it, and one that stays until then."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -175,7 +176,11 @@ def wsd(
         raise UserError(
             f"wsd: cooldown_steps must be at most the {steps} steps of the run, got {cooldown_steps}"
         )
-    shapes = {"linear": _linear, "1-sqrt": _one_minus_sqrt, "cosine": half_cosine}
+    shapes: dict[str, Callable[[Floats], Floats]] = {
+        "linear": lambda done: 1 - done,
+        "1-sqrt": lambda done: 1 - np.sqrt(done),
+        "cosine": half_cosine,
+    }
 
     def rate(step: Steps) -> Floats:
         since = np.asarray(step, np.float64) - (steps - length)
@@ -189,11 +194,3 @@ def wsd(
 def _progress(step: Steps, steps: int) -> Floats:
     """Return how much of the run is over, 0 to 1."""
     return np.minimum(np.asarray(step, np.float64) / steps, 1)
-
-
-def _linear(done: Floats) -> Floats:
-    return 1 - done
-
-
-def _one_minus_sqrt(done: Floats) -> Floats:
-    return 1 - np.sqrt(done)

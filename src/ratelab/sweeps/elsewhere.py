@@ -20,8 +20,6 @@ _STILL = {"RUNNING", "SCHEDULED"}
 
 Launch = Callable[[], Sequence[JobReturn]]
 
-__all__ = ["run_elsewhere"]
-
 
 def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence[JobReturn]:
     """Let a launcher run planned jobs, each of which records itself; print what they say together.

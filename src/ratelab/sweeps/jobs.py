@@ -19,17 +19,6 @@ from ratelab.validation import UserError
 
 Overrides = Sequence[Sequence[str]]
 
-__all__ = [
-    "HydraProgram",
-    "Jobs",
-    "Overrides",
-    "check_returns",
-    "plan_jobs",
-    "prepare_jobs",
-    "save_sweep_config",
-    "varied_keys",
-]
-
 
 @dataclass(frozen=True)
 class HydraProgram:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from ratelab.config.composing import override_key
 from ratelab.runs.planned import PlannedRun
+from ratelab.runtime.clipping import clip
 from ratelab.sweeps.jobs import Jobs
+from ratelab.tracking.names import NAME_LENGTH
 
-MOST_LETTERS = 250  # stores take no longer names
 MOST_VALUES = 6  # of a key; of more, the first ones and their number
-
-__all__ = ["name_sweep"]
 
 
 def name_sweep(jobs: Jobs) -> str:
@@ -22,8 +21,8 @@ def name_sweep(jobs: Jobs) -> str:
     seeds = f" seed={_write_numbers([run.config.seed for run in jobs.runs])}"
     name = " ".join(words or [f"schedule={jobs.runs[0].labels.group}"])
     # the seeds stay whole, for they tell apart what a long name has in common
-    room = MOST_LETTERS - len(seeds)
-    return f"{name if len(name) <= room else f'{name[: room - 3]}...'}{seeds}"
+    room = NAME_LENGTH - len(seeds)
+    return f"{clip(name, room)}{seeds}"
 
 
 def _varied_values(run: PlannedRun, keys: frozenset[str]) -> list[tuple[str, str]]:

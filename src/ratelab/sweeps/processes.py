@@ -26,8 +26,6 @@ TRIES = 2  # of a stack: the first death may be an accident of the machine, the 
 LOOK_AROUND = 0.5  # seconds between two looks for a signal
 PATIENCE = 5.0  # seconds for a process to end, or to send what it has
 
-__all__ = ["Processes"]
-
 
 class Processes:
     """Trains stacks in processes of this machine; use it as a context manager, iterate for the events.
@@ -235,7 +233,7 @@ class _Worker:
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
         )
-        with _blocked_signals():
+        with _block_signals():
             self._process.start()
         theirs.close()
         self._kind = stack.process
@@ -263,12 +261,12 @@ def _context_for(stack: Stack) -> ForkServerContext | SpawnContext:
 def _start_server() -> None:
     """Start the fork server if it does not run; return at once, while it imports."""
     forkserver.set_forkserver_preload(["ratelab.sweeps.preload"])
-    with _blocked_signals():
+    with _block_signals():
         forkserver.ensure_running()
 
 
 @contextlib.contextmanager
-def _blocked_signals() -> Iterator[None]:
+def _block_signals() -> Iterator[None]:
     """Let processes that are started in the block begin with the terminal's signals blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)
     try:

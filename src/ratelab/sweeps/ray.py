@@ -24,8 +24,6 @@ LOOK_EVERY = 5.0  # seconds between two looks for machines that hang
 PATIENCE = 5.0  # seconds for a connection
 SECONDS_AN_ITEM = 0.5  # of training: each item that Ray carries costs about a millisecond
 
-__all__ = ["RayResources", "RayTasks"]
-
 
 class RayResources(Resources):
     """The options of the launcher `ray`.
@@ -48,11 +46,11 @@ class RayResources(Resources):
         Raises:
             UserError: if Ray is not installed.
         """
-        with contextlib.suppress(ImportError):
+        try:
             import ray  # noqa: F401 - is it there?
-
-            return RayTasks(stacks, self)
-        raise UserError("hydra/launcher=ray needs Ray; install it with: pip install '.[ray]'")
+        except ImportError:
+            raise UserError("hydra/launcher=ray needs Ray; install it with: pip install '.[ray]'") from None
+        return RayTasks(stacks, self)
 
     def count_workers(self, runs: Sequence[PlannedRun]) -> int:  # noqa: ARG002 - the cluster is not known yet
         """Return `workers`: how many stacks there should be at least."""

@@ -19,8 +19,6 @@ GIB = 2**30
 PROCESS = GIB  # TensorFlow, its compiler and the data in one process
 PART_OF_FREE = 0.75  # the rest is for this process and for whatever else runs here
 
-__all__ = ["Resources", "Workers"]
-
 
 class Workers(Protocol):
     """Those who train stacks, wherever they are; used as a context manager, iterated over for the events."""

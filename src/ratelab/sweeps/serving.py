@@ -16,8 +16,6 @@ EVENTS_AHEAD = 2000  # that the program may lag behind: memory for about 9 kB ea
 # which blocks them until `serve` ignores them. A limit on CPU time is of each process.
 SENT_TO_ALL = tuple(number for number in STOPS if number != signal.SIGXCPU)
 
-__all__ = ["SENT_TO_ALL", "serve"]
-
 
 def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: int) -> None:
     """Train every stack that comes.

@@ -17,8 +17,6 @@ IDLE_SHARE = 0.02  # of a core, which the threads of an idle process take
 # what passes while this program itself sleeps is no silence.
 SHORTEST_LOOK, LONGEST_LOOK = 0.25, 2.0
 
-__all__ = ["Watch", "count_of_oom_kills", "death_of", "is_stopped", "say"]
-
 
 class Watch:
     """Watches one worker process while it trains a stack; to be looked at twice a second or more often.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from ratelab.runs.planned import PlannedRun
 from ratelab.training import Chunk
 
-__all__ = ["Broke", "Ended", "Epoch", "Event", "Stack", "Started", "cut", "seen_as"]
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -110,7 +108,10 @@ def cut(runs: Iterable[PlannedRun], largest: int, workers: int) -> list[Stack]:
         return math.ceil(len(groups[place]) / parts[place])
 
     # A worker without work costs more than a smaller stack does.
-    while parts and sum(parts.values()) < workers and size(longest := max(parts, key=size)) > 1:
+    while parts and sum(parts.values()) < workers:
+        longest = max(parts, key=size)
+        if size(longest) == 1:
+            break
         parts[longest] += 1
     stacks = [stack for place, group in groups.items() for stack in _split(group, parts[place])]
     # A process can train one device setting and environment only, so each must come in one go.

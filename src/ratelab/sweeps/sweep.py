@@ -27,8 +27,6 @@ from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
 
-__all__ = ["Sweep", "open_sweep", "run_jobs"]
-
 
 def run_jobs(program: HydraProgram, resources: Resources, jobs: Jobs) -> list[JobReturn]:
     """Run prepared jobs as one sweep with one parent run, and print what they say.
@@ -61,8 +59,11 @@ def open_sweep(
         number: how many runs there will be; None: that is not known yet.
     """
     save_sweep_config(program)
+    params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
+    if number is not None:
+        params["jobs"] = number
     with contextlib.ExitStack() as stack:
-        sweep = Sweep(program, resources, name, varied, number, stack)
+        sweep = Sweep(program, resources, name, params, stack)
         yield sweep
         if not program.is_searched:
             sweep.finish()
@@ -75,8 +76,7 @@ class Sweep:
         program: as there.
         resources: as there.
         name: as there.
-        varied: as there.
-        number: as there.
+        params: of the parent run.
         stack: closes what the sweep opens.
 
     Attributes:
@@ -88,16 +88,13 @@ class Sweep:
         program: HydraProgram,
         resources: Resources,
         name: str,
-        varied: frozenset[str],
-        number: int | None,
+        params: Mapping[str, Any],
         stack: contextlib.ExitStack,
     ) -> None:
         self.results: list[Result] = []
         self._program, self._resources, self._stack = program, resources, stack
-        self._name, self._id, self._console = name, program.sweep_id, Console()
-        self._params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
-        if number is not None:
-            self._params["jobs"] = number
+        self._name, self._params, self._id = name, params, program.sweep_id
+        self._console = Console()
         self._store: tuple[Tracker, Run] | None = None
 
     def run(self, jobs: Jobs) -> list[JobReturn]:

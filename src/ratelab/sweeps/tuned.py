@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
@@ -20,8 +20,6 @@ from ratelab.sweeps.sweep import Sweep, open_sweep
 from ratelab.validation import Positive, UserError, explain
 
 Arms = list[list[str]]
-
-__all__ = ["Tuning", "sweep_tuned"]
 
 
 class Tuning(BaseModel):
@@ -37,7 +35,7 @@ class Tuning(BaseModel):
     @property
     def grid(self) -> list[float]:
         """The base rates to begin with: equal ratios, three digits."""
-        return [_brief(rate) for rate in np.geomspace(self.lowest, self.highest, self.points)]
+        return [_shorten(rate) for rate in np.geomspace(self.lowest, self.highest, self.points)]
 
     def beyond(self, rates: Sequence[float], edges: set[str]) -> list[float]:
         """Return two more rates at each edge that was the best of a schedule, in the same ratio.
@@ -49,7 +47,7 @@ class Tuning(BaseModel):
         ratio = (self.highest / self.lowest) ** (1 / (self.points - 1))
         below = [rates[0] / ratio**2, rates[0] / ratio] if "lowest" in edges else []
         above = [rates[-1] * ratio, rates[-1] * ratio**2] if "highest" in edges else []
-        return [_brief(rate) for rate in (*below, *above)]
+        return [_shorten(rate) for rate in (*below, *above)]
 
 
 def sweep_tuned(
@@ -71,11 +69,11 @@ def sweep_tuned(
         UserError: for a mistake in the options or the jobs, before anything is written.
     """
     tuning = _read(options)
-    arms, seeds = _arms(jobs, tuning)
+    arms, seeds = _find_arms(jobs, tuning)
     refuse_number(len(arms) * tuning.points * len(tuning.seeds))
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
-    trials = plan_jobs(program, _trials(arms, tuning.grid, tuning))
+    trials = plan_jobs(program, _list_trials(arms, tuning.grid, tuning))
     # refused now, for by different metrics nothing could be chosen when the trials have ended
     find_shared(description.outcomes_of(run).judging for run in trials.runs)
     prepare_jobs(program, trials)
@@ -84,13 +82,10 @@ def sweep_tuned(
     with open_sweep(program, resources, name, varied, None) as sweep:
         returns = [sweep.run(trials)]
         best = _choose(program, sweep, returns, arms, tuning)
-        final = [
-            job
-            for arm, one in zip(arms, best, strict=True)
-            for job in _cross(
-                [_without(arm, "learning_rate")], _judges(_base(arm, program.config), one, seeds)
-            )
-        ]
+        final: Arms = []
+        for arm, chosen in zip(arms, best, strict=True):
+            base = float(_read_value(arm, "learning_rate", str(program.config.learning_rate)))
+            final += _cross([_without(arm, "learning_rate")], _list_judges(base, chosen, seeds))
         returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
     check_returns(itertools.chain(*returns))
     return returns
@@ -108,26 +103,22 @@ def _choose(
         arms: what is compared.
         tuning: the options.
     """
-    tried, best = tuning.grid, _best_of_arms(returns, len(arms))
+    tried, best = tuning.grid, _choose_best(returns, len(arms))
     for _ in range(tuning.widenings):
         # It grows for all arms, also where one has its best inside: the same budget for each.
         new = tuning.beyond(tried, {one.at_edge for one in best if one is not None})
         if not new:
             break
-        trials = plan_jobs(program, _trials(arms, new, tuning), sum(map(len, returns)))
+        trials = plan_jobs(program, _list_trials(arms, new, tuning), sum(map(len, returns)))
         returns.append(sweep.run(trials))
-        tried, best = sorted([*tried, *new]), _best_of_arms(returns, len(arms))
+        tried, best = sorted([*tried, *new]), _choose_best(returns, len(arms))
     return best
 
 
-def _judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Arms:
+def _list_judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Arms:
     """Return what judges a schedule: every seed at the base rate, and at the best one if that is another."""
     rates = dict.fromkeys([base] if tuned is None else [base, tuned.best])
     return [[f"learning_rate={rate!r}", f"seed={seed}"] for rate in rates for seed in seeds]
-
-
-def _base(arm: Sequence[str], config: DictConfig) -> float:
-    return float(_value(arm, "learning_rate", str(config.learning_rate)))
 
 
 def _read(options: Mapping[str, Any]) -> Tuning:
@@ -140,27 +131,33 @@ def _read(options: Mapping[str, Any]) -> Tuning:
         raise UserError(
             f"hydra.sweeper.tuning.lowest must be below highest, got {tuning.lowest} and {tuning.highest}."
         )
+    if len(set(tuning.grid)) < tuning.points:
+        raise UserError(
+            f"hydra.sweeper.tuning.points must give rates that differ in their first three digits, got "
+            f"{tuning.points} from {tuning.lowest} to {tuning.highest}; give fewer, or ends farther apart."
+        )
     if len(set(tuning.seeds)) < len(tuning.seeds):
         raise UserError(f"hydra.sweeper.tuning.seeds must differ from each other, got {tuning.seeds}.")
     return tuning
 
 
-def _arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
+def _find_arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
     """Return what is compared, each without seed, and the seeds."""
     if "learning_rate" in varied_keys(jobs):
         raise UserError(
             "learning_rate must be one value: the base rates to try come from hydra.sweeper.tuning; "
             "set its lowest, highest and points."
         )
-    seeds = list(dict.fromkeys(_value(job, "seed", "0") for job in jobs))
+    seeds = list(dict.fromkeys(_read_value(job, "seed", "0") for job in jobs))
     if both := sorted(set(seeds) & {str(seed) for seed in tuning.seeds}):
         raise UserError(
             f"hydra.sweeper.tuning.seeds must be other seeds than those that judge, both have {both[0]}."
         )
-    return _unique([_without(job, "seed") for job in jobs]), seeds
+    arms = dict.fromkeys(tuple(_without(job, "seed")) for job in jobs)
+    return [list(arm) for arm in arms], seeds
 
 
-def _value(job: Sequence[str], key: str, default: str) -> str:
+def _read_value(job: Sequence[str], key: str, default: str) -> str:
     return next((text.partition("=")[2] for text in job if override_key(text) == key), default)
 
 
@@ -168,7 +165,7 @@ def _without(job: Sequence[str], *keys: str) -> list[str]:
     return [text for text in job if override_key(text) not in keys]
 
 
-def _trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
+def _list_trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
     """Return the jobs that try each rate with each tuning seed; they never see the test split."""
     choices = [
         [f"learning_rate={rate!r}", f"seed={seed}", "test=false"] for rate in rates for seed in tuning.seeds
@@ -180,11 +177,7 @@ def _cross(arms: Arms, choices: Arms) -> Arms:
     return [[*arm, *choice] for arm, choice in itertools.product(arms, choices)]
 
 
-def _unique(jobs: Arms) -> Arms:
-    return [list(job) for job in dict.fromkeys(tuple(job) for job in jobs)]
-
-
-def _best_of_arms(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tuned | None]:
+def _choose_best(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tuned | None]:
     """Return the choice of each arm after these trials; None where no run of it has an outcome."""
     found: list[list[Result]] = [[] for _ in range(arms)]
     for trials in returns:
@@ -199,6 +192,6 @@ def _best_of_arms(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tun
     return [own[0] if own else None for own in chosen]
 
 
-def _brief(rate: float) -> float:
+def _shorten(rate: float) -> float:
     """Return the rate in three digits: it is part of names."""
     return float(f"{rate:.3g}")

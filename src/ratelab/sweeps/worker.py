@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,8 +10,6 @@ from ratelab.runtime import devices
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
 from ratelab.training import CannotStack, Chunk, Job, ProgramCache, Training, bytes_of_job
 from ratelab.validation import UserError
-
-__all__ = ["StackTrainer", "trainer_of_process"]
 
 Jobs = Mapping[int, Job]
 
@@ -43,7 +42,7 @@ class StackTrainer:
             devices.configure(stack.runs[0].config.device)
             jobs = {run.number: run.job for run in stack.runs}
         except Exception as error:
-            yield from (self._broke(number, error) for number in stack.numbers)
+            yield from (self._report_broken(number, error) for number in stack.numbers)
             return
         models = {run.number for run in stack.runs if run.config.tracking.log_model}
         yield from self._train(jobs, models)
@@ -53,7 +52,7 @@ class StackTrainer:
             training, epochs = self._begin(list(jobs.values()))
         except Exception as error:
             if len(jobs) == 1:
-                yield from (self._broke(number, error) for number in jobs)
+                yield from (self._report_broken(number, error) for number in jobs)
                 return
             # What is too large for the memory may fit by halves; what cannot be stacked never will.
             parts = len(jobs) if isinstance(error, CannotStack) else 2
@@ -61,7 +60,7 @@ class StackTrainer:
             yield from self._finish(training, epochs, list(jobs), models)
             return
         numbers = list(jobs)
-        size = -(-len(numbers) // parts)
+        size = math.ceil(len(numbers) / parts)
         for first in range(0, len(numbers), size):
             part = {number: jobs[number] for number in numbers[first : first + size]}
             yield from self._train(part, models)
@@ -95,14 +94,14 @@ class StackTrainer:
                 del left[place]
                 yield Ended(self._worker, number, results[place], weights)
         except Exception as error:
-            yield from (self._broke(number, error) for number in left.values())
+            yield from (self._report_broken(number, error) for number in left.values())
 
     def _bytes_of(self, job: Job) -> int:
         if job.program_key not in self._bytes:
             self._bytes[job.program_key] = bytes_of_job(job)
         return self._bytes[job.program_key]
 
-    def _broke(self, number: int, error: Exception) -> Broke:
+    def _report_broken(self, number: int, error: Exception) -> Broke:
         is_mistake = isinstance(error, UserError)
         # Of a function of the user's that raised, the message has only the last frame.
         is_blamed = is_mistake and error.__cause__ is not None

@@ -3,9 +3,8 @@
 from ratelab.tasks.auto import auto
 from ratelab.tasks.classification import classification
 from ratelab.tasks.next_token import next_token
-from ratelab.tasks.outcome import ACCURACY, LOSS, Outcome
 from ratelab.tasks.regression import regression
-from ratelab.tasks.task import Metric, Task
+from ratelab.tasks.task import ACCURACY, LOSS, Metric, Outcome, Task
 
 __all__ = [
     "ACCURACY",

@@ -6,8 +6,6 @@ from ratelab.tasks.regression import regression
 from ratelab.tasks.task import Targets, Task
 from ratelab.validation import checked
 
-__all__ = ["auto"]
-
 
 @checked
 def auto(targets: Targets, classes: int | None) -> Task:

@@ -8,14 +8,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ratelab.tasks.outcome import ACCURACY
-from ratelab.tasks.task import ByExample, Metric, Targets, Task
+from ratelab.tasks.task import ACCURACY, ByExample, Metric, Targets, Task
 from ratelab.validation import UserError, checked
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Weights = Literal["balanced"] | Annotated[Sequence[float], Field(min_length=2)]
-
-__all__ = ["classification", "cross_entropy", "cross_entropy_by_classes", "is_right"]
 
 
 @checked

@@ -7,8 +7,6 @@ from ratelab.tasks.classification import cross_entropy
 from ratelab.tasks.task import Metric, Targets, Task, mean_of_rest
 from ratelab.validation import UserError, checked
 
-__all__ = ["next_token"]
-
 
 @checked
 def next_token(targets: Targets, classes: int | None) -> Task:

@@ -8,8 +8,6 @@ import numpy as np
 from ratelab.tasks.task import Metric, Targets, Task, deviation, mean_of_rest
 from ratelab.validation import UserError, checked
 
-__all__ = ["regression"]
-
 
 @checked
 def regression(targets: Targets, classes: int | None = None) -> Task:

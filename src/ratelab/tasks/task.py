@@ -7,13 +7,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.tasks.outcome import LOSS, Outcome
 from ratelab.validation import UserError, unknown_key
 
 Targets = npt.NDArray[Any]
 ByExample = Callable[[Any, Any], Any]
+LOSS = "loss"
 
-__all__ = ["ByExample", "Metric", "Targets", "Task", "deviation", "mean_of_rest"]
+
+@dataclass(frozen=True)
+class Outcome:
+    """A metric by which runs are judged.
+
+    Attributes:
+        metric: its name; recorded as val_<metric> after every epoch and test_<metric> at the end.
+        higher_is_better: whether more of it is better.
+        worst: what a model that has learned nothing gives; None: not known. A run that diverged counts as
+            this, or as the worst of the runs that it is compared with, if that is worse still.
+    """
+
+    metric: str
+    higher_is_better: bool
+    worst: float | None = None
+
+    def is_better(self, one: float, other: float) -> bool:
+        """Say whether one value is better than another.
+
+        >>> Outcome("rmse", higher_is_better=False).is_better(0.25, 0.5)
+        True
+        """
+        return one > other if self.higher_is_better else one < other
+
+
+# Nothing learned would be a tenth for ten classes; 0 is what diverged runs have counted as from the start.
+ACCURACY = Outcome("accuracy", higher_is_better=True, worst=0.0)
 
 
 def _keep(mean: float, _targets: Targets) -> float:
@@ -71,6 +97,11 @@ class Task:
             raise UserError("task: a metric may not be called 'loss', which is that of the task; rename it.")
         if self.judge not in (names := [LOSS, *self.metrics]):
             raise unknown_key("task: judge", self.judge, names)
+
+    @property
+    def by_example(self) -> dict[str, ByExample]:
+        """What is summed up over the examples of a split: the loss, and what the metrics are made of."""
+        return {LOSS: self.loss, **{name: metric.by_example for name, metric in self.metrics.items()}}
 
     @property
     def outcomes(self) -> dict[str, Outcome]:

@@ -2,7 +2,6 @@
 
 from ratelab.training.background import prefetch
 from ratelab.training.chunks import Chunk
-from ratelab.training.device_data import DeviceData, Piece
 from ratelab.training.job import Hyperparameters, Job
 from ratelab.training.program import CannotStack, Program, ProgramCache, bytes_of_job
 from ratelab.training.rates import Rates, Tabulated, momenta_of, rates_of
@@ -12,10 +11,8 @@ from ratelab.training.training import Training
 __all__ = [
     "CannotStack",
     "Chunk",
-    "DeviceData",
     "Hyperparameters",
     "Job",
-    "Piece",
     "Program",
     "ProgramCache",
     "Rates",

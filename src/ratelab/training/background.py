@@ -4,13 +4,12 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ratelab.runtime.signals import raise_if_told_to_stop
 
 T = TypeVar("T")
-
-__all__ = ["prefetch"]
 
 # Seconds that a caller who stops early waits for the item in the making. A thread cannot be ended from
 # outside, and a compilation may take minutes: then it is left to end with the process, as daemons do.
@@ -66,11 +65,11 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
         thread.join(PATIENCE)
 
 
+@dataclass(frozen=True)
 class _End:
     """Nothing more comes; `error` is what ended it early, if anything."""
 
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+    error: BaseException | None
 
 
 def _take(made: "queue.Queue[T | _End]") -> Iterator[T]:

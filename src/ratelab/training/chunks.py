@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Chunk"]
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -61,13 +59,13 @@ class Chunk:
     @property
     def applied(self) -> dict[str, npt.NDArray[np.float64]]:
         """What was applied at each update and changes in the run, by the names of the metrics."""
-        arrays: list[tuple[str, npt.NDArray[Any]]] = [("learning_rate", self.learning_rate)]
+        arrays: dict[str, npt.NDArray[Any]] = {"learning_rate": self.learning_rate}
         if self.momentum is not None:
-            arrays.append(("momentum", self.momentum))
+            arrays["momentum"] = self.momentum
         if self.examples_seen is not None:
-            arrays += [("batch_size", self.batch_size), ("examples_seen", self.examples_seen)]
+            arrays |= {"batch_size": self.batch_size, "examples_seen": self.examples_seen}
         # MLflow stores float64; every float32 is one, so nothing is rounded.
-        return {name: values.astype(np.float64) for name, values in arrays}
+        return {name: values.astype(np.float64) for name, values in arrays.items()}
 
     @property
     def measured(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The data as the compiled functions take them: tensors made once, or pieces read while the loop runs."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,8 +19,6 @@ EVALUATION_BATCH = 1000
 # Of a memory map: what is read at a time. Up to three such pieces are there at once, each perhaps twice: the
 # one that the loop works on, one that waits, one that is being read.
 PIECE_BYTES = 32 * 2**20
-
-__all__ = ["DeviceData", "Piece"]
 
 
 class Piece(NamedTuple):
@@ -52,7 +51,8 @@ class DeviceData:
         self._train = None if on_disk else _to_tensors(data.train)
         splits = {"validation": data.validation, "test": data.test}
         self._chunks = {
-            name: None if _is_on_disk(split) else [_cut_into_chunks(split)] for name, split in splits.items()
+            name: None if _is_on_disk(split) else [_cut_into_chunks(split, _batch_of(split))]
+            for name, split in splits.items()
         }
 
     def pieces(self, segments: Iterator[Segment]) -> Iterator[Piece]:
@@ -81,7 +81,7 @@ class DeviceData:
             yield from held
             return
         split: Split = getattr(self._data, name)
-        batch = min(EVALUATION_BATCH, len(split))
+        batch = _batch_of(split)
         most = max(batch, PIECE_BYTES // _bytes_of_example(split) // batch * batch)
         parts = (split[first : first + most] for first in range(0, len(split), most))
         with prefetch((_cut_into_chunks(part, batch) for part in parts), depth=1) as chunks:
@@ -111,32 +111,30 @@ def _to_tensors(split: Split) -> tuple[Any, Any]:
     """Return inputs [examples, values], whose rows a batch is gathered from, and targets."""
     import tensorflow as tf
 
-    return tf.constant(_flat(split.inputs)), tf.constant(split.targets)
+    return tf.constant(_flatten(split.inputs)), tf.constant(split.targets)
 
 
-def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _flatten(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # What a memory map holds is of any type of numbers; `as_dataset` has looked at all of it.
     return to_own_type(np.asarray(inputs), "inputs").reshape(len(inputs), -1)
 
 
-def _cut_into_chunks(split: Split, batch: int | None = None) -> tuple[Any, Any, Any]:
-    """Cut a split into chunks of one size, and say how many examples each has; the last one is filled up.
+def _batch_of(split: Split) -> int:
+    return min(EVALUATION_BATCH, len(split))
 
-    Args:
-        split: the whole, or a part of it.
-        batch: examples of a chunk; None: as many as there are, up to 1,000.
+
+def _cut_into_chunks(split: Split, batch: int) -> tuple[Any, Any, Any]:
+    """Cut a split, or a part of one, into chunks of `batch` examples, and say how many each has.
+
+    The last one is filled up.
     """
     import tensorflow as tf
 
     examples = len(split)
-    batch = min(EVALUATION_BATCH, examples) if batch is None else batch
     # Filled up with examples that are there: what a model or a loss makes of zeros is not known.
-    places = np.arange(-(-examples // batch) * batch) % examples
-    filled = [values if len(places) == examples else values[places] for values in _plain(split)]
+    places = np.arange(math.ceil(examples / batch) * batch) % examples
+    plain = _flatten(split.inputs), np.asarray(split.targets)
+    filled = [values if len(places) == examples else values[places] for values in plain]
     parts = [tf.constant(values.reshape(-1, batch, *values.shape[1:])) for values in filled]
     counts = np.minimum(batch, examples - np.arange(0, len(places), batch)).astype(np.int32)
     return parts[0], parts[1], tf.constant(counts)
-
-
-def _plain(split: Split) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    return _flat(split.inputs), np.asarray(split.targets)

@@ -16,8 +16,6 @@ from ratelab.training.segments import Segment
 
 Values = Mapping[str, npt.NDArray[np.float32]]
 
-__all__ = ["Hyperparameters", "Job", "build_from_seed"]
-
 
 @dataclass(frozen=True)
 class Job:

@@ -6,10 +6,8 @@ from functools import partial
 from typing import Any
 
 from ratelab.optimizers import Optimizer
-from ratelab.tasks import LOSS, Task
+from ratelab.tasks import Task
 from ratelab.training.network import Network
-
-__all__ = ["Loop", "lift", "mean_of_first"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,6 @@ class Loop:
         """
         import tensorflow as tf
 
-        metrics = {name: metric.by_example for name, metric in self.task.metrics.items()}
-
         def body(i: Any, sums: Any) -> Any:
             given, truth = self.network.inputs(inputs[i]), targets[i]
             used = tf.range(truth.shape[0]) < counts[i]
@@ -102,8 +98,7 @@ class Loop:
                 weights, slots, others = state
                 weights = self.optimizer.evaluated(weights, slots)
                 outputs, _, _ = self.network.outputs(weights, others, given, training=False)
-                each = {LOSS: self.task.loss, **metrics}
-                values = {name: function(truth, outputs) for name, function in each.items()}
+                values = {name: function(truth, outputs) for name, function in self.task.by_example.items()}
                 return {name: tf.reduce_sum(tf.where(used, value, 0.0)) for name, value in values.items()}
 
             found = lift(judge, self.size)(state)

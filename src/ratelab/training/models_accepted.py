@@ -8,8 +8,6 @@ import numpy as np
 from ratelab.data import Dataset
 from ratelab.validation import UserError
 
-__all__ = ["can_stack", "check_model", "gains_from_xla", "input_shape", "is_by_example", "list_layers"]
-
 # What a user's model may do otherwise when Keras trains it. This loop does not call them.
 OWN_TRAINING = ("compute_loss", "train_step")
 
@@ -139,7 +137,7 @@ def can_stack(model: Any) -> bool:
     TensorFlow cannot stack a convolution. Attention it can, but what runs share there is only the look-up of
     tokens: a stack of four took a sixth more for each run than one alone.
     """
-    return _consists_of(model, *_dense_layers())
+    return _consists_of(model, *_list_dense_layers())
 
 
 def gains_from_xla(model: Any) -> bool:
@@ -155,10 +153,10 @@ def gains_from_xla(model: Any) -> bool:
     others = (Positions, layers.Embedding, layers.LayerNormalization, layers.MultiHeadAttention, layers.Add)
     # What attention is made of are layers in it.
     inner = (layers.EinsumDense, layers.Softmax)
-    return _consists_of(model, *_dense_layers(), *others, *inner)
+    return _consists_of(model, *_list_dense_layers(), *others, *inner)
 
 
-def _dense_layers() -> list[type]:
+def _list_dense_layers() -> list[type]:
     from keras import layers
 
     return [
@@ -184,7 +182,7 @@ def is_by_example(model: Any) -> bool:
     penalised = any(getattr(layer, "activity_regularizer", None) is not None for layer in list_layers(model))
     return not penalised and _consists_of(
         model,
-        *_dense_layers(),
+        *_list_dense_layers(),
         layers.Conv1D,
         layers.Conv2D,
         layers.Conv3D,

@@ -11,8 +11,6 @@ from ratelab.optimizers.rule import Weight
 from ratelab.training.models_accepted import input_shape, list_layers
 from ratelab.validation.blame import blame
 
-__all__ = ["Network"]
-
 
 class Network:
     """A Keras model whose weights are arguments, with those of plain dense layers as [units, inputs].
@@ -99,7 +97,7 @@ class Network:
         # subclassed model would not be told that this is training, and drop nothing.
         with (
             keras.StatelessScope(state, collect_losses=True) as scope,
-            _products_along_rows(self._dense),
+            _multiply_along_rows(self._dense),
             blame(f"model: {type(model).__name__}, given inputs of shape {tuple(inputs.shape)},"),
         ):
             outputs = model(given, training=training)
@@ -118,7 +116,7 @@ class Network:
 
 
 @contextlib.contextmanager
-def _products_along_rows(layers: Sequence[Any]) -> Iterator[None]:
+def _multiply_along_rows(layers: Sequence[Any]) -> Iterator[None]:
     """Let dense layers compute the same by other products, inside of the block."""
     for layer in layers:
         layer.call = partial(_call_along_rows, layer)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.tasks import LOSS
 from ratelab.training.device_data import EVALUATION_BATCH, DeviceData, Piece
 from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.loop import Loop
@@ -18,8 +17,6 @@ from ratelab.training.models_accepted import (
 )
 from ratelab.training.network import Network
 from ratelab.training.trial import Trial, check_repeats
-
-__all__ = ["CannotStack", "Program", "ProgramCache", "bytes_of_job"]
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
@@ -146,8 +143,7 @@ class Program:
         """
         import tensorflow as tf
 
-        names = [LOSS, *self._job.task.metrics]
-        sums = {name: tf.zeros(self.size) for name in names}
+        sums = {name: tf.zeros(self.size) for name in self._job.task.by_example}
         for inputs, targets, counts in self.data.chunks(split):
             sums = self._evaluate(inputs, targets, counts, state, sums)
         found = {name: total.numpy() for name, total in sums.items()}

@@ -6,13 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ratelab.schedules import Reactive, Schedule, tabulate
+from ratelab.schedules import Reactive, Schedule, momentum_of, tabulate
 from ratelab.schedules.interface import evaluate
 from ratelab.validation import UserError
 
 Column = npt.NDArray[np.float32]  # a number for each step
-
-__all__ = ["Decided", "Rates", "Tabulated", "momenta_of", "rates_of"]
 
 
 class Rates(Protocol):
@@ -104,7 +102,7 @@ def momenta_of(schedule: Any, steps: int) -> Column | None:
     array([0.95      , 0.93535537, 0.9       , 0.86464465, 0.85      ],
           dtype=float32)
     """
-    momentum = getattr(schedule, "momentum", None)
+    momentum = momentum_of(schedule)
     if momentum is None:
         return None
     if not callable(momentum):

@@ -12,8 +12,6 @@ from ratelab.validation import UserError
 
 MOST_SHAPES = 64  # each is compiled by itself, which takes time and memory
 
-__all__ = ["Segment", "Segments"]
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -97,10 +95,10 @@ class Segments:
         bounds = [first, *changes.tolist(), end]
         if self._most is None:
             return bounds
-        cuts = (range(a, b, self._most_rows(a)) for a, b in itertools.pairwise(bounds))
+        cuts = (range(a, b, self._limit_rows(a)) for a, b in itertools.pairwise(bounds))
         return [*itertools.chain(*cuts), end]
 
-    def _most_rows(self, step: int) -> int:
+    def _limit_rows(self, step: int) -> int:
         """Return how many batches of the width at a step a segment may have."""
         assert self._most is not None  # noqa: S101 - else nothing is cut
         return max(1, self._most // int(self._widths[step]))

@@ -14,8 +14,6 @@ from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.program import Program
 from ratelab.training.segments import Segments
 
-__all__ = ["Training"]
-
 
 @dataclass(frozen=True)
 class _Epoch:

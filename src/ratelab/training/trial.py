@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import Dataset
-from ratelab.tasks import LOSS, Task
+from ratelab.tasks import Task
 from ratelab.training.models_accepted import is_by_example
 from ratelab.training.network import Network
 from ratelab.validation import UserError
@@ -23,8 +23,6 @@ SIZES = (1.0, 1e3, 1e6)
 ABOVE_ONE = 1e-3  # that a probability may be by rounding
 
 Values = npt.NDArray[np.float32]
-
-__all__ = ["Trial", "check_repeats"]
 
 
 class Trial:
@@ -104,7 +102,7 @@ class Trial:
 
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            outputs, penalties = self._outputs(weights, others, self._inputs, training=True)
+            outputs, penalties = self._run_model(weights, others, self._inputs, training=True)
             each = self._task.loss(self._targets, outputs)
             loss = tf.add_n([tf.reduce_mean(each), *penalties])
         variables, gradients = self._network.model.trainable_variables, tape.gradient(loss, weights)
@@ -119,9 +117,11 @@ class Trial:
     def _apply(
         self, weights: Sequence[Any], others: Sequence[Any], *, training: bool, examples: int = EXAMPLES
     ) -> Values:
-        return np.asarray(self._outputs(weights, others, self._inputs[:examples], training=training)[0])
+        return np.asarray(self._run_model(weights, others, self._inputs[:examples], training=training)[0])
 
-    def _outputs(self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool) -> Any:
+    def _run_model(
+        self, weights: Sequence[Any], others: Sequence[Any], inputs: Any, *, training: bool
+    ) -> Any:
         """Return outputs, float32[batch, ...], and penalties; raise UserError if it is anything else."""
         import tensorflow as tf
 
@@ -144,8 +144,7 @@ class Trial:
         """Raise UserError unless the loss and the metrics give a number for each example."""
         import tensorflow as tf
 
-        functions = {LOSS: self._task.loss, **{k: m.by_example for k, m in self._task.metrics.items()}}
-        for name, function in functions.items():
+        for name, function in self._task.by_example.items():
             values = tf.convert_to_tensor(function(self._targets, tf.constant(outputs)))
             if values.shape != (EXAMPLES,) or values.dtype != tf.float32:
                 raise UserError(

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ratelab.validation import UserError
 
-__all__ = ["blame"]
-
 LONGEST = 200  # characters of what an error says: Keras' own go on for a page
 TOO_LARGE = re.compile(r"OOM when allocating tensor with shape ?\[([\d,]+)\] and type (\w+)")
 SIZES = {"double": 8, "int64": 8, "half": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1}  # else 4 bytes

@@ -12,8 +12,6 @@ Shape = Sequence[int]
 
 OWN_MODEL = "a Keras model of your own (docs/your_own.md)"
 
-__all__ = ["Problem", "check_cnn", "check_fit", "check_mlp", "check_softmax", "check_transformer"]
-
 
 @dataclass(frozen=True)
 class Problem:

@@ -13,8 +13,6 @@ from ratelab.validation import UserError
 MOST_WEIGHTS = 1_000_000_000
 BYTES_A_WEIGHT = 16  # the weight, its gradient, and the two numbers that Adam keeps
 
-__all__ = ["Size", "count_mlp_weights", "refuse_weights"]
-
 
 def _check_size(size: float) -> float:
     if not (0 < size < 1 or (isinstance(size, int) and size >= 1)):

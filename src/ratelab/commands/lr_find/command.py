@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ratelab.commands.figure_files import checked_path
-from ratelab.commands.options import HomePath, configuration_options
+from ratelab.commands.figure_files import check_path
+from ratelab.commands.options import HomePath, add_configuration_options
 from ratelab.runtime.outlets import outlive_readers
 from ratelab.validation import UserError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ratelab.commands.lr_find.suggestions import Suggestion
 
 SCHEDULES = "schedule=fixed,exponential"
+SMALLEST, LARGEST = 1e-37, 1e38
 
 
 @click.command()
@@ -37,10 +38,10 @@ SCHEDULES = "schedule=fixed,exponential"
     default="lr_find.png",
     show_default=True,
     type=HomePath(path_type=Path),
-    callback=checked_path,
+    callback=check_path,
     help="The figure, a .png or .svg file.",
 )
-@configuration_options
+@add_configuration_options
 def lr_find(
     overrides: tuple[str, ...],
     lowest: float,
@@ -60,6 +61,12 @@ def lr_find(
     """  # noqa: D301 - click looks for the character itself
     if not 0 < lowest < highest < float("inf"):
         raise UserError(f"--lowest must be above 0 and below --highest, got {lowest:g} and {highest:g}")
+    # Rates are float32: there, too, the lowest must be above 0, the highest finite, and both apart.
+    if lowest < SMALLEST or not 2 * lowest <= highest <= LARGEST:
+        raise UserError(
+            f"--lowest must be at least {SMALLEST:g}, --highest at least twice as much and at most "
+            f"{LARGEST:g}, got {lowest} and {highest}"
+        )
     from ratelab.commands.lr_find.finding import Question, find, record
     from ratelab.commands.lr_find.image import save
 
@@ -68,7 +75,7 @@ def lr_find(
     question = Question(overrides, lowest, highest, steps, config_dir, config_name)
     answer = find(question, console)
     save(answer.test, answer.curve, answer.suggested, answer.title, output)
-    console.print(_table(answer))
+    console.print(_make_table(answer))
     if not answer.curve.diverged:
         console.print(f"The loss did not break up to {highest:g}: raise --highest to see where it does.")
     console.print(f"figure: {output}", soft_wrap=True, markup=False)
@@ -76,7 +83,7 @@ def lr_find(
     record(answer, question, output, console)
 
 
-def _table(answer: "Answer") -> Table:
+def _make_table(answer: "Answer") -> Table:
     """Return a row for each suggestion."""
     table = Table(box=None, padding=(0, 2, 0, 0), title=answer.title, title_justify="left")
     for heading in ("suggestion", "rate", "without one seed", ""):
@@ -96,20 +103,21 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
     from ratelab.config import read_words
     from ratelab.config.composing import compose_jobs, read_composed
 
-    words = _tuning_words(question.overrides)
+    words = _write_tuning(question.overrides)
+    # Hydra alone knows what an experiment sets, so the command is composed as `train.py` would compose it.
     try:
         for job in compose_jobs([SCHEDULES, *words], question.config_dir, question.config_name):
             read_composed(job)
         words.insert(1, SCHEDULES)
     except UserError:
         pass
-    words += _grid_words([one.rate for one in suggested])
+    words += _write_grid([one.rate for one in suggested])
     named = [] if question.config_name == "config" else ["--config-name", question.config_name]
     placed = [] if question.config_dir is None else ["--config-dir", question.config_dir]
     return shlex.join(["ratelab", "train", *placed, *named, *read_words(words)])
 
 
-def _tuning_words(overrides: Sequence[str]) -> list[str]:
+def _write_tuning(overrides: Sequence[str]) -> list[str]:
     """Return the words of training with `experiment=tuned`; what else is chosen there comes before it."""
     from ratelab.config.sweeping import override_key
 
@@ -121,6 +129,6 @@ def _tuning_words(overrides: Sequence[str]) -> list[str]:
     return [experiment, *kept]
 
 
-def _grid_words(rates: Sequence[float]) -> list[str]:
+def _write_grid(rates: Sequence[float]) -> list[str]:
     grid = {"lowest": min(rates) / 3, "highest": max(rates) * 3}
     return [f"hydra.sweeper.tuning.{key}={rate:.1g}" for key, rate in grid.items()]

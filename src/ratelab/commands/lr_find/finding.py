@@ -10,7 +10,7 @@ from rich.console import Console
 from ratelab.commands.lr_find.range_test import RangeTest, range_test, rising_rates
 from ratelab.commands.lr_find.suggestions import LossCurve, Suggestion, loss_curve, suggestions
 from ratelab.config.composing import compose_jobs, override_key, overrides_of
-from ratelab.report.figures.figure import csv_text
+from ratelab.report.figures import csv_text
 from ratelab.runs import description
 from ratelab.runs.job_of import batches_of
 from ratelab.runs.planned import PlannedRun, plan_run
@@ -85,7 +85,7 @@ def find(question: Question, console: Console) -> Answer:
         progress.advance(0, chunk, describe_look(first, chunk))
 
     try:
-        steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' * (len(jobs) > 1)}"
+        steps, seeds = len(jobs) * question.steps, f"{len(jobs)} seed{'s' if len(jobs) > 1 else ''}"
         progress.begin([(first.pace, steps)])
         progress.start(0, f"range test, {seeds} of --steps={question.steps}", first.pace, steps)
         rates = rising_rates(question.lowest, question.highest, question.steps)
@@ -109,7 +109,7 @@ def record(answer: Answer, question: Question, figure: Path, console: Console) -
         with tracker.run("lr-find", params=params, tags=tags) as run:
             description.log_files(run, planned)
             _log_metrics(run, answer)
-            run.artifact_text(_as_csv(test), "lr_find.csv")
+            run.artifact_text(_write_csv(test), "lr_find.csv")
             run.artifact(figure)
         for line in tracker.links([run.id], None):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -150,7 +150,7 @@ def _log_metrics(run: Run, answer: Answer) -> None:
         run.metrics(f"suggested_{one.name}", np.array([0]), np.array([one.rate]), np.array([now_ms()]))
 
 
-def _as_csv(test: RangeTest) -> str:
+def _write_csv(test: RangeTest) -> str:
     """Return a row a step: its rate and the loss of each seed, empty where it was not finite."""
     columns = zip(test.rates.tolist(), test.losses.T.tolist(), strict=True)
     rows = [

@@ -31,6 +31,7 @@ def save(test: RangeTest, curve: LossCurve, suggested: Sequence[Suggestion], tit
         axes.axvline(one.rate, color=color, linestyle=style, label=f"{one.name} {one.rate:.3g}")
         if one.lowest is not None and one.highest is not None:
             axes.axvspan(one.lowest, one.highest, color=color, alpha=0.08, linewidth=0)
+    # Of the smoothed losses: those of single batches behind the break would press the curve into a line.
     low, high = float(curve.losses.min()), float(curve.losses.max())
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss of the batch", title=title)
     axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high + 0.1 * (high - low))

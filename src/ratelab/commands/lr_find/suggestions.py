@@ -121,7 +121,7 @@ def valley(curve: LossCurve) -> float:
     >>> float(valley(LossCurve(np.arange(1.0, 9.0), losses, losses, True)))
     3.0
     """
-    start, end = _longest_descent(curve.raw)
+    start, end = _find_longest_descent(curve.raw)
     third = (end - start) / 3
     return float(curve.rates[start + int(third) + int(third / 2)])
 
@@ -154,7 +154,7 @@ def suggestions(test: RangeTest) -> list[Suggestion]:
     return found
 
 
-def _longest_descent(losses: Floats) -> tuple[int, int]:
+def _find_longest_descent(losses: Floats) -> tuple[int, int]:
     """Return the first and the last place of the longest falling subsequence."""
     lengths = np.ones(len(losses), int)
     for place in range(1, len(losses)):

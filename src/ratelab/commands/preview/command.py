@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ratelab.commands.figure_files import checked_path
-from ratelab.commands.options import HomePath, configuration_options
+from ratelab.commands.figure_files import check_path
+from ratelab.commands.options import HomePath, add_configuration_options
 
 
 @click.command()
@@ -17,10 +17,10 @@ from ratelab.commands.options import HomePath, configuration_options
 @click.option(
     "--output",
     type=HomePath(path_type=Path),
-    callback=checked_path,
+    callback=check_path,
     help="A .png or .svg file; by default the terminal.",
 )
-@configuration_options
+@add_configuration_options
 def preview(
     overrides: tuple[str, ...],
     steps: int | None,

@@ -57,7 +57,8 @@ def curves(
     jobs = compose_jobs(overrides, config_dir, config_name)
     for job in jobs:
         name, config = _name(job, jobs), read_composed(job)
-        batches = batches_of(config, _examples(config), steps)
+        batches = batches_of(config, _count_examples(config), steps)
+        # A schedule may be written with TensorFlow; for all others nothing is imported.
         with devices.set_up_on_import(config.device):
             schedule = make_schedule(config, batches.steps)
             table = rates_of(schedule, batches.rate_factors).table if callable(schedule) else None
@@ -78,7 +79,7 @@ def _name(job: DictConfig, jobs: Sequence[DictConfig]) -> str:
     return " ".join([str(job.hydra.runtime.choices["schedule"]), *others])
 
 
-def _examples(config: Config) -> int:
+def _count_examples(config: Config) -> int:
     """Return the number of training examples of the run, whose task and model must fit its data."""
     known = training_examples(config.data.target)
     if known is None or config.validation_size is None:

@@ -12,7 +12,7 @@ from ratelab.commands.preview.rates import Curve
 
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 LETTERS = "abcdef"
-WIDEST = 100
+NARROWEST, WIDEST = 24, 100  # in fewer columns there is no room for one cell of a chart beside its numbers
 MARGIN = 9
 # The bit of each dot of a Braille cell, four rows of two.
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
@@ -21,19 +21,19 @@ BRAILLE = 0x2800
 
 def show(curves: Sequence[Curve], console: Console) -> None:
     """Print the curves; more than six get a chart each, two beside each other."""
-    width = min(console.width, WIDEST)
+    width = min(max(console.width, NARROWEST), WIDEST)
     growing = [Curve(c.name, c.batch_sizes.astype(np.float32)) for c in curves if c.batch_sizes is not None]
     if len(curves) <= len(STYLES):
         console.print(*chart(curves, width - MARGIN, 15), sep="\n")
-        console.print(_legend(curves))
+        console.print(_make_legend(curves))
     else:
-        console.print(_panels(curves, width))
+        console.print(_draw_panels(curves, width))
     if growing:
         console.print()
-        console.print(_panels(growing, width, "batch size of "))
+        console.print(_draw_panels(growing, width, "batch size of "))
 
 
-def _panels(curves: Sequence[Curve], width: int, what: str = "") -> Table:
+def _draw_panels(curves: Sequence[Curve], width: int, what: str = "") -> Table:
     """Draw a small chart for each curve, two beside each other."""
     grid = Table.grid(padding=(0, 2, 1, 0))
     panels = [
@@ -58,8 +58,10 @@ def chart(curves: Sequence[Curve], width: int, height: int) -> list[Text]:
     """
     steps = max(len(curve.rates) for curve in curves)
     top = max(float(curve.rates.max()) for curve in curves) or 1.0
-    dots = [draw_dots(curve.rates / top, width * len(curve.rates) // steps or 1, height) for curve in curves]
+    widths = [max(1, width * len(curve.rates) // steps) for curve in curves]
+    dots = [draw_dots(curve.rates / top, own, height) for curve, own in zip(curves, widths, strict=True)]
     cells = [[Text(" ") for _ in range(width)] for _ in range(height)]
+    # A cell has one colour; where curves meet it is that of the first, as in the legend.
     for number, drawn in reversed(list(enumerate(dots))):
         for row, column in np.argwhere(drawn):
             cells[row][column] = Text(chr(BRAILLE + int(drawn[row, column])), STYLES[number])
@@ -105,7 +107,7 @@ def _letter(cells: list[list[Text]], dots: Sequence[npt.NDArray[np.uint8]]) -> N
             cells[row][column] = Text(LETTERS[number], f"bold {STYLES[number]}")
 
 
-def _legend(curves: Sequence[Curve]) -> Table:
+def _make_legend(curves: Sequence[Curve]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "schedule", "first", "highest", "last"):
         table.add_column(heading, justify="left" if heading in ("", "schedule") else "right", overflow="fold")

@@ -1,5 +1,6 @@
 """Axes with their legends, numbers and panels, as the figures of a report share them."""
 
+import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,8 +60,8 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
     labels = [textwrap.fill(name, _LEGEND_LETTERS) for name in names]
     # 68 letters of the legend fit side by side, handles and gaps counted as ten
     columns = max(1, min(3, 68 // (max(map(len, names)) + 10)))
-    rows = -(-sum(label.count("\n") + 1 for label in labels) // columns)
-    canvas = new_canvas(2.85 + 0.17 * rows)
+    rows = math.ceil(sum(label.count("\n") + 1 for label in labels) / columns)
+    canvas = make_canvas(2.85 + 0.17 * rows)
     axes = canvas.add_subplot()
     for number, look in enumerate(looks):
         draw(axes, number, look)
@@ -78,9 +79,9 @@ def _draw_together(title: str, x: str, y: str, names: Sequence[str], draw: Draw)
 def _draw_panels(title: str, x: str, y: str, names: Sequence[str], draw: Draw) -> "Canvas":
     labels = [textwrap.fill(name, _PANEL_LETTERS) for name in names]
     head = 0.13 * (1 + max(label.count("\n") for label in labels)) + 0.1  # inches above each panel
-    rows = -(-len(names) // _COLUMNS)
+    rows = math.ceil(len(names) / _COLUMNS)
     height = 0.85 + rows * (_PANEL_HEIGHT + head)
-    canvas = new_canvas(height, measured=False)  # to measure so many axes takes seconds
+    canvas = make_canvas(height, measured=False)  # to measure so many axes takes seconds
     canvas.subplots_adjust(
         left=0.15,
         right=0.98,
@@ -114,7 +115,7 @@ def name_values(outcome: Outcome) -> str:
     return f"{outcome.metric} (fraction correct)" if is_accuracy else outcome.metric
 
 
-def new_canvas(height: float, *, measured: bool = True) -> "Canvas":
+def make_canvas(height: float, *, measured: bool = True) -> "Canvas":
     """Return an empty figure of the report's width.
 
     Args:
@@ -162,6 +163,6 @@ def write_plain_numbers(axes: "Axes", x: str = "", y: str = "") -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def visible_axes(canvas: "Canvas") -> Iterator["Axes"]:
+def list_visible_axes(canvas: "Canvas") -> Iterator["Axes"]:
     """Return the axes that show."""
     return (axes for axes in canvas.axes if axes.get_visible())

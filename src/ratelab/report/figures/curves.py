@@ -1,5 +1,6 @@
 """What the figures need from the store: read in bulk, no more of it than is drawn."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,8 +112,8 @@ def window_width(runs: Sequence[Result]) -> int:
     """
     # a window that is no multiple of the distance between losses would hold one more now and then, and ripple
     every = max((int(run.settings.get("tracking.train_loss_every", 1)) for run in runs), default=1)
-    steps = max((_steps(run) for run in runs), default=1)
-    return every * -(-steps // (WINDOWS * every))
+    steps = max((_count_steps(run) for run in runs), default=1)
+    return every * math.ceil(steps / (WINDOWS * every))
 
 
 def find_changes(rates: History) -> History:
@@ -136,9 +137,9 @@ def _make_curves(
                 rates=rates[shown.run_id],
                 seed=shown.seed,
                 loss=band([loss[run.run_id] for run in runs if run.run_id in loss]),
-                metric=band(_looks_by_step(group)),
-                by_examples=band(_looks_by_examples(group)),
-                diverged=tuple(_steps(run) - 1 for run in runs if run.status == "diverged"),
+                metric=band(_collect_looks(group)),
+                by_examples=band(_collect_looks_by_examples(group)),
+                diverged=tuple(_count_steps(run) - 1 for run in runs if run.status == "diverged"),
             )
         )
     return Curves(tuple(groups), width, comparison.outcome, comparison.worst)
@@ -147,10 +148,10 @@ def _make_curves(
 def _pick_run(group: Group) -> Result:
     """Return the run whose learning rates are drawn for the group: the first that got farthest."""
     # a run that diverged would end in the middle of the figure
-    return max(group.runs, key=lambda run: (run.status == "finished", _steps(run)))
+    return max(group.runs, key=lambda run: (run.status == "finished", _count_steps(run)))
 
 
-def _steps(run: Result) -> int:
+def _count_steps(run: Result) -> int:
     """Return how many steps it made, as far as its results tell."""
     last = run.validation[-1].step + 1 if run.validation else 1
     return max(last, (run.diverged_step or 0) + 1)
@@ -174,7 +175,7 @@ def band(histories: Sequence[History]) -> Band:
     return Band(np.array(places, float), *columns)
 
 
-def _looks_by_step(group: Group) -> list[History]:
+def _collect_looks(group: Group) -> list[History]:
     """Return the validation of each run; after it diverged, the worst wherever others were measured."""
     found = []
     places = sorted({look.step for run in group.runs for look in run.validation})
@@ -189,11 +190,11 @@ def _looks_by_step(group: Group) -> list[History]:
     return found
 
 
-def _looks_by_examples(group: Group) -> list[History]:
+def _collect_looks_by_examples(group: Group) -> list[History]:
     """Return the same with the number of training examples seen until then in the place of steps."""
     # batches are not random: at one step all runs of a group have seen as many
     seen = {look.step: look.examples for run in group.runs for look in run.validation}
     return [
         History(np.array([seen[step] for step in own.steps.tolist()], np.int64), own.values)
-        for own in _looks_by_step(group)
+        for own in _collect_looks(group)
     ]

@@ -13,9 +13,9 @@ from ratelab.report.figures.axes import (
     Look,
     describe_reference,
     draw_lines,
+    list_visible_axes,
+    make_canvas,
     name_values,
-    new_canvas,
-    visible_axes,
     write_plain_numbers,
 )
 from ratelab.report.figures.figure import Figure, csv_text, finish
@@ -50,10 +50,10 @@ class _Row:
 def draw_final(comparison: Comparison, slug: str) -> Figure:
     """Return the figure of the final value of every seed."""
     outcome, both = comparison.outcome, zip(comparison.groups, comparison.members, strict=True)
-    rows = [_final_row(group, members, comparison.digits) for group, members in both]
+    rows = [_make_final_row(group, members, comparison.digits) for group, members in both]
     title = f"{comparison.split.capitalize()} {outcome.metric} of every seed"
-    canvas = _rows_figure(title, name_values(outcome), rows, outcome, zero=False)
-    caption = f"A dot is one seed, the diamond the mean, the bar its {_methods(comparison.groups)}."
+    canvas = _draw_figure(title, name_values(outcome), rows, outcome, zero=False)
+    caption = f"A dot is one seed, the diamond the mean, the bar its {_name_methods(comparison.groups)}."
     if any(group.diverged for group in comparison.groups):
         caption += f" A cross at the edge is a run that diverged; it counts as {comparison.worst}"
         caption += ", the axis does not reach there." if outcome == ACCURACY else "."
@@ -73,7 +73,7 @@ def draw_final(comparison: Comparison, slug: str) -> Figure:
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
 
 
-def _final_row(group: Summary, members: Group, digits: Digits) -> _Row:
+def _make_final_row(group: Summary, members: Group, digits: Digits) -> _Row:
     dots = tuple(
         None if _count_diverged(members, seed) else value
         for seed, value in zip(group.seeds, group.values, strict=True)
@@ -90,7 +90,7 @@ def _count_diverged(members: Group, seed: int) -> int:
     return sum(run.status == "diverged" for run in members.by_seed[seed])
 
 
-def _methods(groups: Sequence[Summary]) -> str:
+def _name_methods(groups: Sequence[Summary]) -> str:
     methods = sorted({one.interval.method for one in groups if one.interval})
     return f"95 % interval ({' or '.join(methods)} bootstrap)" if methods else "95 % interval, if it has one"
 
@@ -108,7 +108,7 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     outcome = comparison.outcome
     is_accuracy = outcome == ACCURACY
     what = "difference of accuracies (fraction correct)" if is_accuracy else f"difference of {outcome.metric}"
-    canvas = _rows_figure(title, what, rows, outcome, zero=True)
+    canvas = _draw_figure(title, what, rows, outcome, zero=True)
     methods = ", ".join(sorted({pair.interval.method for pair in pairs if pair.interval}))
     first = f"the group named minus {reference}" if reference else "the first minus the second"
     caption = (
@@ -137,12 +137,12 @@ def _cells(interval: Interval | None) -> tuple[float | None, float | None]:
     return (interval.low, interval.high) if interval else (None, None)
 
 
-def _rows_figure(title: str, x: str, rows: Sequence[_Row], outcome: Outcome, *, zero: bool) -> "Canvas":
+def _draw_figure(title: str, x: str, rows: Sequence[_Row], outcome: Outcome, *, zero: bool) -> "Canvas":
     """Return a row for each group or pair: its name, below it the dots, mean and interval."""
     labels = [textwrap.fill(row.label, _ROW_LETTERS) for row in rows]
     heights = [1.0 + 0.3 * label.count("\n") for label in labels]
-    canvas = new_canvas(0.75 + 0.47 * sum(heights))
-    axes, limits = canvas.add_subplot(), _limits(rows, zero)
+    canvas = make_canvas(0.75 + 0.47 * sum(heights))
+    axes, limits = canvas.add_subplot(), _find_limits(rows, zero)
     top = 0.0
     for number, (row, label, height) in enumerate(zip(rows, labels, heights, strict=True)):
         middle = top + height - 0.38
@@ -170,7 +170,7 @@ def _write(axes: "Axes", label: str, top: float) -> None:
 def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple[float, float]) -> None:
     """Draw dots, crosses, mean and interval around the height `middle`, in the colour of the row's number."""
     color, count = palette.series(number), len(row.dots)
-    shown = [(dot, lane) for dot, lane in zip(row.dots, _lanes(row, middle), strict=True) if dot is not None]
+    shown = [(dot, lane) for dot, lane in zip(row.dots, _spread(row, middle), strict=True) if dot is not None]
     if shown:
         x, y = zip(*shown, strict=True)
         axes.plot(x, y, "o", color=color, markersize=3.6, markeredgewidth=0, alpha=0.75, zorder=2)
@@ -182,7 +182,7 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple
         axes.plot([row.mean], [middle], "D", color=ink, markersize=5, markeredgewidth=0, zorder=4)
 
 
-def _lanes(row: _Row, middle: float) -> list[float]:
+def _spread(row: _Row, middle: float) -> list[float]:
     """Return the height of each seed, from end to end of the row's: equal dots do not hide each other."""
     count = len(row.dots)
     spread = np.linspace(-_LANE, _LANE, count) if count > 1 else np.zeros(1)
@@ -191,7 +191,7 @@ def _lanes(row: _Row, middle: float) -> list[float]:
 
 def _draw_crosses(axes: "Axes", row: _Row, middle: float, number: int, outcome: Outcome) -> None:
     """Draw a cross for each run that diverged, on the side where values are bad."""
-    crosses = [lane for dot, lane in zip(row.dots, _lanes(row, middle), strict=True) if dot is None]
+    crosses = [lane for dot, lane in zip(row.dots, _spread(row, middle), strict=True) if dot is None]
     if crosses:
         # at the edge of the axes and not at what it counts as, as at an accuracy of 0
         x_edge = [0.012 if outcome.higher_is_better else 0.988] * len(crosses)
@@ -199,7 +199,7 @@ def _draw_crosses(axes: "Axes", row: _Row, middle: float, number: int, outcome: 
         axes.plot(x_edge, crosses, "x", color=color, markersize=4.5, transform=across, zorder=3)
 
 
-def _limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
+def _find_limits(rows: Sequence[_Row], zero: bool) -> tuple[float, float]:
     """Return the ends of the x axis: all dots, and means and intervals unless a diverged run is in them."""
     values = [dot for row in rows for dot in row.dots if dot is not None]
     for row in rows:
@@ -225,7 +225,7 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
     title = f"Validation {outcome.metric} by base rate"
     names = [_describe_best(one) for one in tuned]
     canvas = draw_lines(title, "base learning rate", name_values(outcome), names, draw)
-    for axes in visible_axes(canvas):
+    for axes in list_visible_axes(canvas):
         axes.set_xscale("log")  # as the grid of rates is spaced
         write_plain_numbers(axes, x="log")
     caption = (

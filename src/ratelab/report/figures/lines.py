@@ -1,6 +1,6 @@
 """Figures over the steps of training: learning rates, training loss, the metric in validation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from ratelab.report.figures.axes import (
     Look,
     describe_reference,
     draw_lines,
+    list_visible_axes,
     name_values,
-    visible_axes,
     write_plain_numbers,
 )
 from ratelab.report.figures.curves import Band, Curve, Curves, find_changes
@@ -47,22 +47,22 @@ def draw_rates(comparison: Comparison, curves: Curves, slug: str) -> Figure | No
 
     title = "Learning rate at every step"
     canvas = draw_lines(title, "step (updates, from 0)", "learning rate", [one.name for one in groups], draw)
-    for axes in visible_axes(canvas):
+    for axes in list_visible_axes(canvas):
         if log:
             axes.set_yscale("log")
-            axes.set_ylim(bottom=max(axes.get_ylim()[0], _lowest(groups) / 10))
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], _find_lowest(groups) / 10))
         write_plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _rates_caption(comparison, groups) + describe_reference([one.name for one in groups])
-    return finish(canvas, slug, title, caption, _rate_tables(groups, slug))
+    caption = _write_rates_caption(comparison, groups) + describe_reference([one.name for one in groups])
+    return finish(canvas, slug, title, caption, _write_rate_tables(groups, slug))
 
 
 def _spans_decades(groups: Sequence[Curve]) -> bool:
     """Say whether the rates need a log axis; that some decay to nearly 0 at their end does not count."""
     highest = max(curve.rates.values.max() for curve in groups)
-    return bool(highest > 100 * _lowest(groups) > 0)
+    return bool(highest > 100 * _find_lowest(groups) > 0)
 
 
-def _lowest(groups: Sequence[Curve]) -> float:
+def _find_lowest(groups: Sequence[Curve]) -> float:
     """Return the lowest positive rate that some group has for a tenth of its steps."""
     positive = [curve.rates.values[curve.rates.values > 0] for curve in groups]
     return min((float(np.quantile(values, 0.1)) for values in positive if len(values)), default=0.0)
@@ -115,7 +115,7 @@ def simplify(heights: Numbers, deviation: float) -> npt.NDArray[np.int64]:
     return np.array(sorted(kept))
 
 
-def _rates_caption(comparison: Comparison, groups: Sequence[Curve]) -> str:
+def _write_rates_caption(comparison: Comparison, groups: Sequence[Curve]) -> str:
     uneven = {
         one.name for one in comparison.groups if one.final_rate is None and one.diverged < len(one.seeds)
     }
@@ -126,16 +126,16 @@ def _rates_caption(comparison: Comparison, groups: Sequence[Curve]) -> str:
     return text
 
 
-def _rate_tables(groups: Sequence[Curve], slug: str) -> dict[str, str]:
+def _write_rate_tables(groups: Sequence[Curve], slug: str) -> dict[str, str]:
     """Return a row for each step at which the rate of some group changes; too large a file in parts."""
-    table = _rate_table(groups)
+    table = _write_rate_table(groups)
     # one group is not cut: a part of its steps would be another table
     if len(table) <= LARGEST_FILE or len(groups) == 1:
         return {slug: table}
-    return {f"{slug}-{number}": _rate_table([group]) for number, group in enumerate(groups, 1)}
+    return {f"{slug}-{number}": _write_rate_table([group]) for number, group in enumerate(groups, 1)}
 
 
-def _rate_table(groups: Sequence[Curve]) -> str:
+def _write_rate_table(groups: Sequence[Curve]) -> str:
     """Return steps and rates, in the fewest digits that give the float32 back; none after a run's end."""
     steps = np.unique(np.concatenate([find_changes(curve.rates).steps for curve in groups]))
     columns: list[list[Any]] = [steps.tolist()]
@@ -166,28 +166,28 @@ def draw_loss(curves: Curves, slug: str) -> Figure | None:
     kept = [curve for curve in groups if not curve.diverged] or groups
     low, high = min(c.loss.low.min() for c in kept), max(c.loss.high.max() for c in kept)
     log = bool(high > 10 * low > 0)
-    for axes in visible_axes(canvas):
+    for axes in list_visible_axes(canvas):
         if log:
             axes.set_yscale("log")
-        if len(kept) < len(groups):
+        if len(kept) < len(groups) and low < high:  # of equal losses the axis makes room by itself
             axes.set_ylim(*((low / 1.2, high * 1.2) if log else (low, high)))
         write_plain_numbers(axes, x="count", y="log" if log else "")
-    caption = _loss_caption(groups, curves.width) + describe_reference(names)
-    return finish(canvas, slug, title, caption, {slug: _loss_csv(groups, curves.width)})
+    caption = _write_loss_caption(groups, curves.width) + describe_reference(names)
+    return finish(canvas, slug, title, caption, {slug: _write_loss_table(groups, curves.width)})
 
 
-def _loss_caption(groups: Sequence[Curve], width: int) -> str:
+def _write_loss_caption(groups: Sequence[Curve], width: int) -> str:
     text = f"The logged losses of the batches, averaged over windows of {width:,} steps. {_BAND}"
     if any(curve.diverged for curve in groups):
         text += " A run that diverged counts until then; the axis is chosen for the groups without such runs."
     return text
 
 
-def _loss_csv(groups: Sequence[Curve], width: int) -> str:
+def _write_loss_table(groups: Sequence[Curve], width: int) -> str:
     rows = [
         [curve.name, int(first), int(first) + width - 1, *numbers]
         for curve in groups
-        for first, *numbers in _columns(curve.loss)
+        for first, *numbers in _list_rows(curve.loss)
     ]
     return csv_text(["group", "first_step", "last_step", "mean", "lowest", "highest", "runs"], rows)
 
@@ -210,7 +210,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     x = "training examples seen" if by_examples else "step (updates, from 0)"
     canvas = draw_lines(title, x, name_values(outcome), names, draw)
     end, other = _find_ends(bands, outcome)  # the same in all panels, which share their axis
-    for axes in visible_axes(canvas):
+    for axes in list_visible_axes(canvas):
         if end != other:  # of equal values the axis makes room by itself
             axes.set_ylim(min(end, other), max(end, other))
         write_plain_numbers(axes, x="large" if by_examples else "count")
@@ -224,7 +224,7 @@ def draw_validation(curves: Curves, slug: str, *, by_examples: bool) -> Figure |
     rows = [
         [curve.name, int(at), *numbers]
         for curve, band in zip(groups, bands, strict=True)
-        for at, *numbers in _columns(band)
+        for at, *numbers in _list_rows(band)
     ]
     headings = ["group", "examples" if by_examples else "step", "mean", "lowest", "highest", "runs"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, rows)})
@@ -261,14 +261,6 @@ def _draw_band(axes: "Axes", band: Band, look: Look, shift: float) -> None:
         axes.fill_between(x, band.low, band.high, color=look.color, alpha=0.16, linewidth=0)
 
 
-def _columns(band: Band) -> list[tuple[float, ...]]:
-    return list(
-        zip(
-            band.x.tolist(),
-            band.mean.tolist(),
-            band.low.tolist(),
-            band.high.tolist(),
-            band.runs.astype(int).tolist(),
-            strict=True,
-        )
-    )
+def _list_rows(band: Band) -> Iterator[tuple[float, ...]]:
+    columns = (band.x, band.mean, band.low, band.high, band.runs.astype(int))
+    return zip(*(column.tolist() for column in columns), strict=True)

@@ -61,7 +61,8 @@ def marker(place: int) -> str:
 
 def css() -> str:
     """Return the rules that give the variables their values, in light and in dark."""
-    light, dark = (";".join(f"--{tone.name}:{tone[mode]}" for tone in TONES) for mode in (2, 3))
+    light = ";".join(f"--{tone.name}:{tone.light}" for tone in TONES)
+    dark = ";".join(f"--{tone.name}:{tone.dark}" for tone in TONES)
     return (
         f":root{{color-scheme:light dark;--font:{FONT};{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"

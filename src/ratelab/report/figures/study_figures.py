@@ -25,7 +25,7 @@ def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list
     with style():
         for number, (comparison, own) in enumerate(zip(study.comparisons, curves, strict=True), 1):
             suffix = f"-{number}" if len(study.comparisons) > 1 else ""
-            metric = _slug(comparison.outcome.metric)
+            metric = _make_slug(comparison.outcome.metric)
             drawn = [
                 draw_rates(comparison, own, f"learning-rates{suffix}"),
                 draw_loss(own, f"training-loss{suffix}"),
@@ -41,10 +41,10 @@ def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list
     return sections
 
 
-def _slug(metric: str) -> str:
+def _make_slug(metric: str) -> str:
     """Return the name of a metric as files and addresses may have it.
 
-    >>> _slug("bits_per_character")
+    >>> _make_slug("bits_per_character")
     'bits-per-character'
     """
     return re.sub(r"[^A-Za-z0-9]+", "-", metric)

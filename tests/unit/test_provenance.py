@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelab.runtime import provenance
 from ratelab.runtime.provenance import Provenance, collect, digest, flatten
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +163,3 @@ def test_a_password_on_the_command_line_is_not_recorded(fresh, monkeypatch, opti
     monkeypatch.setattr(sys, "argv", ["src/train.py", option, "seed=1"])
     assert "hush" not in collect().command
     assert "seed=1" in collect().command
-
-
-def test_the_module_offers_what_it_names():
-    assert all(hasattr(provenance, name) for name in provenance.__all__)

@@ -12,8 +12,6 @@ _PLACES = [
 ]
 FILES = next(place for place in _PLACES if place.is_dir())
 
-__all__ = ["write_project"]
-
 
 def write_project(folder: Path) -> None:
     """Write data, a model, a schedule, their configuration, a program and its test into a new folder.

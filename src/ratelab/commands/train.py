@@ -14,8 +14,6 @@ from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.outlets import answered, outlive_readers
 from ratelab.runtime.signals import plain_endings
 
-__all__ = ["main"]
-
 register_resolvers()
 
 

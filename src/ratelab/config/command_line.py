@@ -13,8 +13,6 @@ LONGEST_WORD = 10_000
 MOST_DIGITS = 300  # more are beyond float64
 DEEPEST = 20
 
-__all__ = ["read_words"]
-
 
 def read_words(words: Sequence[str]) -> list[str]:
     """Return the words for Hydra: each can be read, and none has a password, see `hide_passwords`.

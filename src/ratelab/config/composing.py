@@ -21,11 +21,9 @@ from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_over
 from ratelab.config.options import Options, is_change
 from ratelab.config.schema import Config, read, register_resolvers
 from ratelab.config.suggestions import suggest
-from ratelab.config.sweeping import override_key, refuse_repeated, split_jobs
+from ratelab.config.sweeping import refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
-
-__all__ = ["Composer", "compose_jobs", "override_key", "overrides_of", "read_composed"]
 
 
 class Composer:

@@ -24,8 +24,6 @@ from ratelab.validation import UserError
 _PLACES = [Path(__file__).resolve().parents[depth] / "conf" for depth in (1, 3)]
 CONF = next((place for place in _PLACES if place.is_dir()), _PLACES[1])
 
-__all__ = ["CONF", "CheckedFiles", "read_option", "search_first"]
-
 
 class CheckedFiles(FileConfigSource):
     """A folder of configuration files, by `ratelab://FOLDER` on Hydra's search path."""

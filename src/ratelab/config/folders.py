@@ -10,8 +10,6 @@ from ratelab.validation import UserError
 
 LONGEST_NAME = 255  # bytes, on every usual file system
 
-__all__ = ["check_folder"]
-
 
 def check_folder(hydra: Any) -> None:
     """Raise UserError if the folder of a job is one that cannot be made, or is not where it seems to be.

@@ -20,8 +20,6 @@ from omegaconf.errors import OmegaConfBaseException
 from ratelab.config.targets import is_allowed
 from ratelab.validation import UserError
 
-__all__ = ["refuse_actions"]
-
 CALLBACKS = {
     "ratelab.runs.preflight.Preflight",
     "hydra.experimental.callbacks.LogJobReturnCallback",

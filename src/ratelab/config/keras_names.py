@@ -9,8 +9,6 @@ from typing import Any
 
 from ratelab.validation import UserError
 
-__all__ = ["NAMES", "refuse_arguments"]
-
 WORDS = {
     "keras": "Sequential",
     "keras.layers": """

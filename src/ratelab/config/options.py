@@ -15,8 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config.hydra_internals import ConfigLoaderImpl
 
-__all__ = ["Options", "is_change"]
-
 
 class Options:
     """The options of all groups, each file read once.

@@ -19,8 +19,6 @@ _URI = "tracking.uri"
 _ENVIRONMENT = "hydra.job.env_set."
 _LONG = 8
 
-__all__ = ["hide_passwords", "hide_passwords_in", "is_from_secret", "with_sources_of_secrets", "written"]
-
 
 def hide_passwords(words: Sequence[str]) -> list[str]:
     """Return the words of a command line without passwords; those are put into the environment.

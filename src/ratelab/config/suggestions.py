@@ -15,8 +15,6 @@ from ratelab.config.files import CONF
 
 OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
 
-__all__ = ["suggest", "suggest_at_exit"]
-
 
 def suggest(error: BaseException | None) -> str:
     """Return the nearest option or key as a question; empty if there is none, or the error is another one.

@@ -14,8 +14,6 @@ from ratelab.validation import UserError
 SAME = {"data.validation_size": "validation_size"}
 OF_SWEEPS = ("hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper", "hydra.sweep.")
 
-__all__ = ["override_key", "refuse_empty", "refuse_repeated", "refuse_without_sweep", "split_jobs"]
-
 
 def override_key(override: str) -> str:
     """Return the key of an override.

@@ -29,18 +29,6 @@ OWN = (
     "ratelab.tasks",
 )
 
-__all__ = [
-    "build",
-    "call",
-    "check_targets",
-    "is_allowed",
-    "locate",
-    "refuse_absent",
-    "refuse_foreign",
-    "schedule_builders",
-    "takes",
-]
-
 
 def check_targets(values: Any, packages: Sequence[str]) -> None:
     """Raise UserError unless all that `values` name by `_target_`, however deep, may be called.

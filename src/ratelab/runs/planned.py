@@ -9,10 +9,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.config import Config, Target
-from ratelab.config.composing import override_key, overrides_of, read_composed
+from ratelab.config.composing import overrides_of, read_composed
 from ratelab.config.folders import check_folder
 from ratelab.config.schema import PATHS
 from ratelab.config.secrets import is_from_secret, written
+from ratelab.config.sweeping import override_key
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices

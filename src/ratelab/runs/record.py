@@ -22,8 +22,6 @@ from ratelab.validation import UserError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["RunRecord", "begun_result", "check_kept", "describe_look"]
-
 
 class RunRecord:
     """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.

@@ -21,8 +21,6 @@ from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
-__all__ = ["run_single"]
-
 
 def run_single(cfg: DictConfig) -> Result:
     """Do one run as Hydra composed it, train and record it in this process, and print its result.

@@ -14,8 +14,6 @@ from typing import Any
 
 from ratelab.runtime.passwords import without_password
 
-__all__ = ["Provenance", "collect", "digest", "flatten"]
-
 
 @dataclass(frozen=True)
 class Provenance:

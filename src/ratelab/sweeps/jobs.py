@@ -10,7 +10,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.comparison import Result
-from ratelab.config.composing import Composer, override_key
+from ratelab.config.composing import Composer
+from ratelab.config.sweeping import override_key
 from ratelab.runs.planned import PlannedRun, plan_run
 from ratelab.runs.record import check_kept
 from ratelab.runs.sweep_identity import sweep_id_of

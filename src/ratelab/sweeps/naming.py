@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ratelab.config.composing import override_key
+from ratelab.config.sweeping import override_key
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime.clipping import clip
 from ratelab.sweeps.jobs import Jobs

@@ -22,8 +22,6 @@ from ratelab.validation import UserError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Recorder", "TrainingFailed"]
-
 
 class TrainingFailed(RuntimeError):  # noqa: N818 - it names what happened to the run
     """A run broke in its worker; the note is the traceback from there."""

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
-from ratelab.config.composing import override_key
 from ratelab.config.hydra_internals import refuse_number
+from ratelab.config.sweeping import override_key
 from ratelab.runs import description
 from ratelab.sweeps.jobs import HydraProgram, Overrides, check_returns, plan_jobs, prepare_jobs, varied_keys
 from ratelab.sweeps.naming import name_sweep

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-__all__ = ["Tables", "tables"]
-
 
 @dataclass(frozen=True)
 class Tables:

@@ -18,8 +18,6 @@ PATHS = (
 )
 LOCKED_SECONDS = 30
 
-__all__ = ["follow_move"]
-
 
 def follow_move(path: Path, artifacts: Path) -> None:
     """Let the store in a SQLite file find its artifacts beside it, where it and they have been moved.

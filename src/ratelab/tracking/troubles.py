@@ -9,8 +9,6 @@ from ratelab.runtime.passwords import without_password
 from ratelab.tracking.uris import kind_of, sqlite_path
 from ratelab.validation import UserError
 
-__all__ = ["StoreError", "check_is_active", "explain_trouble", "find_reason", "refuse_store", "will_pass"]
-
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
 _LOOK = "Look whether it is there and sound."

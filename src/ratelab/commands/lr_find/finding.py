@@ -9,7 +9,8 @@ from rich.console import Console
 
 from ratelab.commands.lr_find.range_test import RangeTest, range_test, rising_rates
 from ratelab.commands.lr_find.suggestions import LossCurve, Suggestion, loss_curve, suggestions
-from ratelab.config.composing import compose_jobs, override_key, overrides_of
+from ratelab.config.composing import compose_jobs, overrides_of
+from ratelab.config.sweeping import override_key
 from ratelab.report.figures import csv_text
 from ratelab.runs import description
 from ratelab.runs.job_of import batches_of

@@ -13,6 +13,7 @@ import pytest
 from ratelab.comparison import Outcomes
 from ratelab.runs import description
 from ratelab.tasks import ACCURACY, LOSS, Outcome
+from support.composing import share_compositions
 from support.damaged import write_runs
 
 # MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
@@ -49,6 +50,7 @@ def pytest_runtest_protocol(item):
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
         patch.setattr(os, "fork", refuse)
+        share_compositions(patch)
         finder = WithoutTensorflow()
         sys.meta_path.insert(0, finder)  # in place: what a test imports may add a finder that has to stay
         try:

@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ratelab.comparison import Outcomes
-from ratelab.runs import description
-from ratelab.tasks import ACCURACY, LOSS, Outcome
-from support.composing import share_compositions
 from support.damaged import write_runs
 
 # MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
@@ -46,6 +42,8 @@ def pytest_runtest_protocol(item):
     """Guard a test of this tier and all of its fixtures, also those that other tests share."""
     if item.get_closest_marker("unit") is None:
         return (yield)
+    from support.composing import share_compositions  # here, for who only hands the tests out needs no Hydra
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
@@ -75,6 +73,10 @@ def store(fresh_store, tmp_path):
 @pytest.fixture
 def judged_by_loss(monkeypatch):
     """Every run that is planned in the test is judged by its loss, of which less is better."""
+    from ratelab.comparison import Outcomes
+    from ratelab.runs import description
+    from ratelab.tasks import ACCURACY, LOSS, Outcome
+
     outcomes = Outcomes(LOSS, {LOSS: Outcome(LOSS, higher_is_better=False), "accuracy": ACCURACY})
     monkeypatch.setattr(description, "outcomes_of", lambda planned: outcomes)
     return outcomes

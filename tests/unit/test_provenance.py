@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import platform
 import subprocess
@@ -49,6 +50,12 @@ def fresh(monkeypatch):
     collect.cache_clear()
 
 
+@pytest.fixture
+def no_packages(monkeypatch):
+    """Nothing is installed: to list it takes a tenth of a second."""
+    monkeypatch.setattr(importlib.metadata, "distributions", list)
+
+
 # the first text of a process takes a second: hypothesis reads all of Unicode
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(MAPPINGS, st.randoms())
@@ -85,27 +92,27 @@ def test_lists_are_values():
     assert flatten({"model": {"hidden": [128, {"a": 1}]}}) == {"model.hidden": [128, {"a": 1}]}
 
 
-def test_the_commit_is_that_of_the_checkout(fresh):
+def test_the_commit_is_that_of_the_checkout(fresh, no_packages):
     head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
     if head.returncode != 0:
         pytest.skip("not a git checkout")
     assert collect().commit == head.stdout.strip()
 
 
-def test_the_working_directory_does_not_matter(fresh, tmp_path, monkeypatch):
+def test_the_working_directory_does_not_matter(fresh, no_packages, tmp_path, monkeypatch):
     here = collect().commit
     collect.cache_clear()
     monkeypatch.chdir(tmp_path)
     assert collect().commit == here
 
 
-def test_where_there_is_no_git_the_commit_is_empty(fresh, monkeypatch):
+def test_where_there_is_no_git_the_commit_is_empty(fresh, no_packages, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert (collect().commit, collect().diff) == ("", "")
     assert collect().tags["git_dirty"] == "false"
 
 
-def test_it_looks_once_a_process(fresh):
+def test_it_looks_once_a_process(fresh, no_packages):
     assert collect() is collect()
 
 
@@ -130,7 +137,7 @@ def test_the_tags_say_the_same_in_short():
     assert Provenance("abc", "diff --git", "", "").tags["git_dirty"] == "true"
 
 
-def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, monkeypatch):
+def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, no_packages, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/src/train.py", "-m", "schedule=fixed,exponential"])
     assert collect().command == "train.py -m schedule=fixed,exponential"
 
@@ -138,7 +145,7 @@ def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, monkeyp
 @pytest.mark.parametrize(
     "option", ["tracking.uri=postgresql://me:hush@host/db", "tracking.uri=http://me:hush@host"]
 )
-def test_a_password_on_the_command_line_is_not_recorded(fresh, monkeypatch, option):
+def test_a_password_on_the_command_line_is_not_recorded(fresh, no_packages, monkeypatch, option):
     monkeypatch.setattr(sys, "argv", ["src/train.py", option, "seed=1"])
     assert "hush" not in collect().command
     assert "seed=1" in collect().command

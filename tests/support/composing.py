@@ -5,6 +5,7 @@ import functools
 import pickle
 
 from hydra import compose, initialize_config_dir
+from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
@@ -38,20 +39,33 @@ def composed(*overrides):
 
 
 def share_compositions(patch):
-    """Let Hydra read each file of the project once, and merge each list of them once: 25 ms, not 65.
+    """Let Hydra read each file of the project once, and merge each list of them once: 20 ms, not 65.
 
     What it makes of the overrides, and every error, is its own each time; so is all of a user's folder.
     """
     load, merge = ConfigRepository.load_config, ConfigLoaderImpl._compose_config_from_defaults_list
+    map_choices = defaults_list._create_interpolation_map
 
     def load_once(repository, config_path):
         return recall(repository, config_path, lambda: load(repository, config_path))
 
     def merge_once(loader, defaults, repo):
-        return recall(repo, repr(defaults), lambda: merge(loader, defaults, repo))
+        return recall(repo, fields_of(defaults), lambda: merge(loader, defaults, repo))
+
+    def map_once(overrides, chosen, self_added):
+        # a function of what it is given; for each of twenty files it makes what is read where one has a "${"
+        key = (repr(overrides.known_choices), fields_of(chosen), self_added)
+        if key not in MADE:
+            MADE[key] = map_choices(overrides, chosen, self_added)
+        return MADE[key]
 
     patch.setattr(ConfigRepository, load.__name__, load_once)
     patch.setattr(ConfigLoaderImpl, merge.__name__, merge_once)
+    patch.setattr(defaults_list, map_choices.__name__, map_once)
+
+
+def fields_of(defaults):
+    return repr([(type(one).__name__, vars(one)) for one in defaults])
 
 
 MADE = {}

@@ -125,7 +125,8 @@ def test_the_latest_metrics_are_those_that_mlflow_computes(
     assert latest_rows(uri, ours) == latest_rows(uri, theirs)
     for key in "ab":
         assert repr(history(client, ours, key)) == repr(history(client, theirs, key))
-    read = [client.get_run(one).data.metrics for one in (ours, theirs)]  # in the order of the rows, so of writing
+    # they come in the order of their rows: which of two metrics was written first depends on the thread
+    read = [client.get_run(one).data.metrics for one in (ours, theirs)]
     assert repr(sorted(read[0].items())) == repr(sorted(read[1].items()))
 
 

@@ -231,6 +231,11 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         function = function.__init__
     elif not inspect.isroutine(function):
         function = type(function).__call__
+    return _resolve_hints(function)
+
+
+@functools.lru_cache(maxsize=256)  # to resolve them takes longer than most of the functions that are checked
+def _resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
     names, hints = getattr(inspect.unwrap(function), "__globals__", {}), dict[str, Any]()
     for key, hint in getattr(function, "__annotations__", {}).items():
         # One at a time, since one that cannot be resolved must not hide the others.

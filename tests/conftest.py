@@ -90,13 +90,8 @@ def own_models(tmp_path, monkeypatch):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection(session):
-    """Keep the garbage collector from what stays until the end: a tenth of the time of the first tier.
-
-    It looks at nothing while all modules are imported, and later passes over them. Units then make and drop
-    the nodes of thousands of configurations, each in a cycle with its parent, so that by default it would
-    look for them again and again; in the other tiers a cycle may hold a whole model.
-    """
+def pytest_collection():
+    """Let the garbage collector pass over what stays until the end: a twentieth of the time of all tests."""
     gc.disable()
     try:
         return (yield)
@@ -104,8 +99,6 @@ def pytest_collection(session):
         gc.collect()
         gc.freeze()
         gc.enable()
-        if all(item.get_closest_marker("unit") for item in session.items):
-            gc.set_threshold(50_000, 20, 20)
 
 
 def tier(item):

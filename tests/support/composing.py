@@ -22,6 +22,7 @@ from support import ROOT
 SWEEP_ID = "2026-01-31-12-00-00"
 # what Hydra composes the project's configuration of, and nothing of the user's, which may change
 OF_PROJECT = {"pkg://hydra.conf", "structured://", *(f"{scheme}://{CONF}" for scheme in ("file", "ratelab"))}
+MADE = {}  # of those files, in this process
 
 
 @functools.cache
@@ -66,9 +67,6 @@ def share_compositions(patch):
 
 def fields_of(defaults):
     return repr([(type(one).__name__, vars(one)) for one in defaults])
-
-
-MADE = {}
 
 
 def recall(repository, name, make):

@@ -1,5 +1,6 @@
 """The fast tier: whatever starts a process or imports TensorFlow fails here, for it belongs to another."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -44,6 +45,10 @@ def pytest_runtest_protocol(item):
         return (yield)
     from support.composing import share_compositions  # here, for who only hands the tests out needs no Hydra
 
+    often = gc.get_threshold()
+    # units make and drop the nodes of thousands of configurations, each in a cycle with its parent; in the
+    # other tiers a cycle may hold a whole model
+    gc.set_threshold(50_000, 20, 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
@@ -55,6 +60,7 @@ def pytest_runtest_protocol(item):
             return (yield)
         finally:
             sys.meta_path.remove(finder)
+            gc.set_threshold(*often)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from ratelab.runtime import devices
@@ -47,11 +48,18 @@ def _one_device_setting(request):
 
 @pytest.fixture(scope="session")
 def fresh_store(tmp_path_factory):
-    """The file of a SQLite store without runs, made once; to be copied, for to make one takes a second."""
+    """The file of a SQLite store without runs; to be copied, for to make one takes a second.
+
+    It is made once, also where several workers of pytest-xdist share a folder.
+    """
     from ratelab.tracking import prepare_store
 
-    folder = tmp_path_factory.mktemp("a fresh store")
-    prepare_store("sqlite:///mlflow.db", folder)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "a fresh store"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            folder.mkdir()
+            prepare_store("sqlite:///mlflow.db", folder)
     return folder / "mlflow.db"
 
 
@@ -81,10 +89,16 @@ def own_models(tmp_path, monkeypatch):
     sys.modules.pop("own_models", None)
 
 
-def pytest_collection_finish():
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
     """Let the garbage collector pass over what stays until the end: a twentieth of the time of all tests."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def tier(item):

@@ -1,5 +1,6 @@
 """The fast tier: whatever starts a process or imports TensorFlow fails here, for it belongs to another."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -10,9 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ratelab.comparison import Outcomes
-from ratelab.runs import description
-from ratelab.tasks import ACCURACY, LOSS, Outcome
 from support.damaged import write_runs
 
 # MLflow and the provenance of a run ask these, each once a process; they answer in milliseconds
@@ -45,16 +43,24 @@ def pytest_runtest_protocol(item):
     """Guard a test of this tier and all of its fixtures, also those that other tests share."""
     if item.get_closest_marker("unit") is None:
         return (yield)
+    from support.composing import share_compositions  # here, for who only hands the tests out needs no Hydra
+
+    often = gc.get_threshold()
+    # units make and drop the nodes of thousands of configurations, each in a cycle with its parent; in the
+    # other tiers a cycle may hold a whole model
+    gc.set_threshold(50_000, 20, 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
         patch.setattr(os, "fork", refuse)
+        share_compositions(patch)
         finder = WithoutTensorflow()
         sys.meta_path.insert(0, finder)  # in place: what a test imports may add a finder that has to stay
         try:
             return (yield)
         finally:
             sys.meta_path.remove(finder)
+            gc.set_threshold(*often)
 
 
 @pytest.fixture
@@ -73,6 +79,10 @@ def store(fresh_store, tmp_path):
 @pytest.fixture
 def judged_by_loss(monkeypatch):
     """Every run that is planned in the test is judged by its loss, of which less is better."""
+    from ratelab.comparison import Outcomes
+    from ratelab.runs import description
+    from ratelab.tasks import ACCURACY, LOSS, Outcome
+
     outcomes = Outcomes(LOSS, {LOSS: Outcome(LOSS, higher_is_better=False), "accuracy": ACCURACY})
     monkeypatch.setattr(description, "outcomes_of", lambda planned: outcomes)
     return outcomes

@@ -403,6 +403,7 @@ def hostile_packages(tmp_path, monkeypatch):
         code = f"from pathlib import Path\nPath({marker!r}).touch()\ndef run(path): Path(path).touch()\n"
         (tmp_path / "packages" / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of the user's own module, which is imported
     yield tmp_path
     assert [name for name in ("hostile", "ratelabs", "kerasx") if sys.modules.pop(name, None)] == []
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".py") == ["packages"]

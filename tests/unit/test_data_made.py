@@ -136,6 +136,12 @@ def test_mnist1d_is_that_of_its_authors():
     assert np.bincount(targets).tolist() == [500] * 10
 
 
+@pytest.mark.parametrize(("size", "rule"), [(4000, "from 1 to 3999, got 4000"), (0, "greater than 0, got 0")])
+def test_mnist1d_keeps_examples_to_train_with(size, rule):
+    with pytest.raises(UserError, match=f"mnist1d: validation_size must be .*{rule}"):
+        mnist1d(validation_size=size)
+
+
 def test_mnist1d_is_that_of_the_package():
     package = pytest.importorskip("mnist1d.data", reason="the oracle: pip install mnist1d")
     original = package.make_dataset()
@@ -156,9 +162,3 @@ def test_mnist1d_leaves_the_global_generator_alone():
     before = np.random.get_state()[1].tolist()
     mnist1d(validation_size=500, data_seed=7)
     assert np.random.get_state()[1].tolist() == before
-
-
-@pytest.mark.parametrize(("size", "rule"), [(4000, "from 1 to 3999, got 4000"), (0, "greater than 0, got 0")])
-def test_mnist1d_keeps_examples_to_train_with(size, rule):
-    with pytest.raises(UserError, match=f"mnist1d: validation_size must be .*{rule}"):
-        mnist1d(validation_size=size)

@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import platform
 import subprocess
@@ -48,6 +49,12 @@ def fresh(monkeypatch):
     collect.cache_clear()
 
 
+@pytest.fixture
+def no_packages(monkeypatch):
+    """Nothing is installed: to list it takes a tenth of a second."""
+    monkeypatch.setattr(importlib.metadata, "distributions", list)
+
+
 # the first text of a process takes a second: hypothesis reads all of Unicode
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(MAPPINGS, st.randoms())
@@ -90,14 +97,14 @@ def ours(monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(ROOT / "src" / "train.py")])
 
 
-def test_the_commit_is_that_of_the_checkout(fresh, ours):
+def test_the_commit_is_that_of_the_checkout(fresh, ours, no_packages):
     head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
     if head.returncode != 0:
         pytest.skip("not a git checkout")
     assert collect().commit == head.stdout.strip()
 
 
-def test_the_working_directory_does_not_matter(fresh, ours, tmp_path, monkeypatch):
+def test_the_working_directory_does_not_matter(fresh, ours, no_packages, tmp_path, monkeypatch):
     here = collect().commit
     collect.cache_clear()
     monkeypatch.chdir(tmp_path)
@@ -105,7 +112,7 @@ def test_the_working_directory_does_not_matter(fresh, ours, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("called", ["train.py", "ratelab train"])
-def test_a_project_of_the_users_own_has_its_own_commit(fresh, tmp_path, monkeypatch, called):
+def test_a_project_of_the_users_own_has_its_own_commit(fresh, no_packages, tmp_path, monkeypatch, called):
     program = tmp_path / "train.py"
     program.write_text("main()")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=me", "-c", "user.email=me@here"]
@@ -120,13 +127,13 @@ def test_a_project_of_the_users_own_has_its_own_commit(fresh, tmp_path, monkeypa
     assert "+main(1)" in collect().diff
 
 
-def test_where_there_is_no_git_the_commit_is_empty(fresh, monkeypatch):
+def test_where_there_is_no_git_the_commit_is_empty(fresh, no_packages, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert (collect().commit, collect().diff) == ("", "")
     assert collect().tags["git_dirty"] == "false"
 
 
-def test_it_looks_once_a_process(fresh):
+def test_it_looks_once_a_process(fresh, no_packages):
     assert collect() is collect()
 
 
@@ -151,7 +158,7 @@ def test_the_tags_say_the_same_in_short():
     assert Provenance("abc", "diff --git", "", "").tags["git_dirty"] == "true"
 
 
-def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, monkeypatch):
+def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, no_packages, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/src/train.py", "-m", "schedule=fixed,exponential"])
     assert collect().command == "train.py -m schedule=fixed,exponential"
 
@@ -159,7 +166,7 @@ def test_the_command_is_the_name_of_the_program_and_its_arguments(fresh, monkeyp
 @pytest.mark.parametrize(
     "option", ["tracking.uri=postgresql://me:hush@host/db", "tracking.uri=http://me:hush@host"]
 )
-def test_a_password_on_the_command_line_is_not_recorded(fresh, monkeypatch, option):
+def test_a_password_on_the_command_line_is_not_recorded(fresh, no_packages, monkeypatch, option):
     monkeypatch.setattr(sys, "argv", ["src/train.py", option, "seed=1"])
     assert "hush" not in collect().command
     assert "seed=1" in collect().command

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import itertools
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -51,12 +50,32 @@ def recorded(tracker):
     return made, curves, by_slug(made, curves)
 
 
+@pytest.fixture(scope="module")
+def tuned(tracker):
+    """A study whose base rates were chosen, and its figures."""
+    made = tuned_study()
+    return made, drawn(made, tracker.uri)
+
+
+@pytest.fixture(scope="module")
+def uneven(tracker):
+    """The figures of two schedules with batches of other sizes."""
+    runs = [*plain_study(["fixed"]).results, *with_batches(plain_study(["cosine"]), 48)]
+    return drawn(study(runs), tracker.uri)
+
+
 def by_slug(made, curves):
     return {figure.slug: figure for _, own in draw_figures(made, curves) for figure in own}
 
 
 def drawn(made, uri):
     return by_slug(made, read_curves(uri, made))
+
+
+def drawn_rates(made, uri):
+    """The figure of the learning rates alone."""
+    with style():
+        return draw_rates(made.comparisons[0], read_curves(uri, made)[0], "learning-rates")
 
 
 def rows(table):
@@ -134,7 +153,7 @@ def test_every_step_at_which_a_rate_changes_has_a_row_with_the_exact_rates(recor
 def test_steps_at_which_nothing_changes_have_no_row(tracker):
     made = study([recorded_run(tracker, "staircase", 0, tabulate(SCHEDULES["staircase"], 60), losses(0))])
     tracker.flush()
-    read = table(drawn(made, tracker.uri)["learning-rates"])
+    read = table(drawn_rates(made, tracker.uri))
     assert [row["step"] for row in read] == ["0", "10", "20", "30", "40", "50"]
 
 
@@ -166,7 +185,7 @@ def test_a_smooth_curve_is_drawn_to_less_than_a_tenth_of_a_point(tracker):
     rates = tabulate(exponential(0.1, decay_steps=1000, decay_rate=0.9), 20_000)
     made = study([recorded_run(tracker, "exponential", 0, rates, losses(0, 20_000))])
     tracker.flush()
-    points = outline(drawn(made, tracker.uri)["learning-rates"].svg, "learning-rates", 0)
+    points = outline(drawn_rates(made, tracker.uri).svg, "learning-rates", 0)
     assert len(points) < 300
     x = np.interp(np.arange(20_000), [0, 19_999], points[[0, -1], 0])
     heights = points[0, 1] + (rates[0] - rates) * (points[-1, 1] - points[0, 1]) / (rates[0] - rates[-1])
@@ -194,7 +213,7 @@ def test_large_tables_of_rates_come_in_parts_that_browsers_take(tracker, monkeyp
     monkeypatch.setattr("ratelab.report.figures.lines.LARGEST_FILE", 100)
     made = recorded_study(tracker, seeds=1)
     tracker.flush()
-    tables = drawn(made, tracker.uri)["learning-rates"].tables
+    tables = drawn_rates(made, tracker.uri).tables
     assert list(tables) == ["learning-rates-1", "learning-rates-2", "learning-rates-3"]
     rates = [
         np.float32([row[name] for row in rows(t)]) for name, t in zip(SCHEDULES, tables.values(), strict=True)
@@ -244,9 +263,8 @@ def with_batches(made, size):
     ]
 
 
-def test_examples_seen_are_the_updates_times_the_batch_size(tracker):
-    made = study([*plain_study(["fixed"]).results, *with_batches(plain_study(["cosine"]), 48)])
-    read = table(drawn(made, tracker.uri)["validation-accuracy-by-examples"])
+def test_examples_seen_are_the_updates_times_the_batch_size(uneven):
+    read = table(uneven["validation-accuracy-by-examples"])
     assert [int(row["examples"]) for row in read if row["group"] == "fixed"] == [20 * 24, 40 * 24, 60 * 24]
     assert [int(row["examples"]) for row in read if row["group"] == "cosine"] == [20 * 48, 40 * 48, 60 * 48]
 
@@ -263,15 +281,16 @@ def test_examples_seen_are_those_that_the_run_has_counted(tracker):
     seen = [100, 500, 900]
     looks = tuple(look._replace(examples=n) for look, n in zip(one.validation, seen, strict=True))
     tracker.flush()
-    read = table(
-        drawn(study([replace(one, validation=looks)]), tracker.uri)["validation-accuracy-by-examples"]
-    )
+    made = study([replace(one, validation=looks)])
+    with style():
+        [curves] = read_curves(tracker.uri, made)
+        read = table(draw_validation(curves, "validation-accuracy-by-examples", by_examples=True))
     assert [int(row["examples"]) for row in read] == seen
 
 
-def test_the_base_rates_are_those_that_were_tried(tracker):
-    made = tuned_study()
-    figure = drawn(made, tracker.uri)["base-rates"]
+def test_the_base_rates_are_those_that_were_tried(tuned):
+    made, figures = tuned
+    figure = figures["base-rates"]
     read = table(figure)
     assert [float(row["accuracy"]) for row in read] == [
         value for one in made.tuned for values in one.values for value in values
@@ -307,7 +326,7 @@ def check_figure(figure):
     assert all(len(list(csv.reader(io.StringIO(one)))) > 1 for one in figure.tables.values())
 
 
-def test_every_figure_has_title_axes_description_and_data(recorded, tracker):
+def test_every_figure_has_title_axes_description_and_data(recorded, tuned, uneven):
     _, _, figures = recorded
     assert list(figures) == [
         "learning-rates",
@@ -316,9 +335,7 @@ def test_every_figure_has_title_axes_description_and_data(recorded, tracker):
         "final-accuracy",
         "paired-differences",
     ]
-    uneven = study([*plain_study(["a"]).results, *with_batches(plain_study(["b"]), 48)])
-    others = [drawn(made, tracker.uri).values() for made in (tuned_study(), uneven)]
-    for figure in [*figures.values(), *itertools.chain(*others)]:
+    for figure in [*figures.values(), *tuned[1].values(), *uneven.values()]:
         check_figure(figure)
 
 

@@ -1,5 +1,6 @@
 """What holds for every schedule in conf/, and the steps at which something changes."""
 
+import functools
 import inspect
 import math
 
@@ -25,13 +26,15 @@ OPTIONS = {
 }
 
 
+@functools.cache
 def build(name):
     """The schedule of a file in conf/, as a function of its base rate and its length."""
     options = dict(OPTIONS[name]["schedule"])
     function = locate(options.pop("_target_"))
+    takes_steps = "steps" in inspect.signature(function).parameters
 
     def made(learning_rate, steps):
-        lengths = {"steps": steps} if "steps" in inspect.signature(function).parameters else {}
+        lengths = {"steps": steps} if takes_steps else {}
         return function(learning_rate, **lengths, **options)
 
     return made

@@ -216,6 +216,7 @@ def test_when_stopped_each_process_sends_what_it_has_and_no_stack_begins(context
 
 def test_a_process_that_is_told_to_stop_hears_none_after_its_stack(context, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 0.0)
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
     [first] = stacks_of(1)
     with Processes([first], 1, 0) as workers:
         assert list(workers.stop()) == []
@@ -224,6 +225,7 @@ def test_a_process_that_is_told_to_stop_hears_none_after_its_stack(context, monk
 
 def test_a_process_that_does_not_answer_is_not_waited_for(context, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 0.05)
+    monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
     with Processes(stacks_of(1), 1, 0) as workers:
         context.send(0, Epoch(0, 0, chunk()))
         assert kinds(workers.stop()) == "0"

@@ -234,9 +234,8 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     return _resolve_hints(function)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)  # to resolve them takes longer than most of the functions that are checked
 def _resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of a routine; nobody changes the dictionary."""
     names, hints = getattr(inspect.unwrap(function), "__globals__", {}), dict[str, Any]()
     for key, hint in getattr(function, "__annotations__", {}).items():
         # One at a time, since one that cannot be resolved must not hide the others.

@@ -43,8 +43,6 @@ def pytest_runtest_protocol(item):
     """Guard a test of this tier and all of its fixtures, also those that other tests share."""
     if item.get_closest_marker("unit") is None:
         return (yield)
-    from support.composing import share_compositions  # here, for who only hands the tests out needs no Hydra
-
     often = gc.get_threshold()
     # units make and drop the nodes of thousands of configurations, each in a cycle with its parent; in the
     # other tiers a cycle may hold a whole model
@@ -53,7 +51,6 @@ def pytest_runtest_protocol(item):
         patch.setattr(subprocess.Popen, "__init__", ask_or_refuse)
         patch.setattr(BaseProcess, "start", refuse)
         patch.setattr(os, "fork", refuse)
-        share_compositions(patch)
         finder = WithoutTensorflow()
         sys.meta_path.insert(0, finder)  # in place: what a test imports may add a finder that has to stay
         try:

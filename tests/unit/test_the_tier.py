@@ -7,9 +7,6 @@ import sys
 
 import pytest
 
-from support import composing
-from support.composing import composer, text
-
 PROCESS = "a test in tests/unit starts no process: move it to tests/programs"
 
 
@@ -35,25 +32,3 @@ def test_tensorflow_is_refused(monkeypatch):
 
 def test_git_may_be_asked():
     assert subprocess.run(["git", "--version"], capture_output=True).returncode == 0
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        [],
-        ["experiment=tuned", "schedule=cosine"],
-        ["~model.start", "+model.layers=[1]", "seed=3"],
-        ["hydra/launcher=ray", "tracking=none"],
-    ],
-    ids=" ".join,
-)
-def test_what_compositions_share_is_what_hydra_makes(words, monkeypatch):
-    def compose():
-        return composer()._loader.load_sweep_config(composer()._config, words)
-
-    first = compose()
-    shared = text(first)
-    first.schedule._target_ = first.hydra.job.name = "changed"
-    assert text(compose()) == shared
-    monkeypatch.setattr(composing, "OF_PROJECT", set())  # then nothing is shared
-    assert text(compose()) == shared

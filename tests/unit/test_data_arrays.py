@@ -173,6 +173,8 @@ def test_pickled_objects_are_never_unpickled(file, folder, tmp_path, monkeypatch
         (PARTS | {"x_valid": X}, {}, "Did you mean x_val?"),
         ({"arr_0": X}, {}, "holds 'arr_0'"),
         ({"x": 3, "y": Y}, {}, "x must be [n, ...], an array, got one number"),
+        ({"x": X[:0], "y": Y[:0]}, {}, "x is empty; give it an example at least"),
+        (PARTS | {"x_test": X[:0]}, {}, "x_test is empty; give it"),
         ({"x": X, "y": Y[:5]}, {}, "x and y must be equally many, got 60 and 5"),
         (PARTS | {"y_test": Y}, {}, "test inputs and targets must be equally many, got 20 and 60"),
         (

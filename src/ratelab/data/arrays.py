@@ -120,6 +120,8 @@ def _check_keys(found: Mapping[str, Any], path: Path) -> None:
             raise UserError(f"data.file: {path} holds {key!r}, which is none of {', '.join(KEYS)}.{hint}")
         if not found[key].ndim:
             raise UserError(f"data.file: {path}: {key} must be [n, ...], an array, got one number.")
+        if not len(found[key]):
+            raise UserError(f"data.file: {path}: {key} is empty; give it an example at least.")
     whole = not found.keys().isdisjoint(WHOLE)
     if whole and len(found) > len(WHOLE):
         raise UserError(

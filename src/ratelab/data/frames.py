@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = {".parquet", ".pq"}
-REMEDY = "Give a CSV file with a line of names, or a .parquet file."
+REMEDY = "Give a CSV file in UTF-8 with a line of names, or a .parquet file."
 MOST_NAMED = 20  # columns in a message
 MARKS = ",;\t|"  # what may be between columns
 BUFFER = 2**16  # bytes of each column of a Parquet file that are read at a time

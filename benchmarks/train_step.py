@@ -116,6 +116,14 @@ CONTESTANTS = {
     "jax-plain": _jax("JAX scan, as one would write it", "steps_jax:plain"),
     "jax": _jax("JAX scan, tuned, W [10, 784]", "steps_jax:tuned_softmax", models=SOFTMAX),
     OURS: Contestant("ratelab", "steps_ratelab:run", "tensorflow"),
+    "ours-2": Contestant(
+        "ratelab, device.threads=2",
+        "steps_ratelab:run",
+        "tensorflow",
+        one_thread=False,
+        models=("cnn", "transformer"),
+        options={"threads": 2},
+    ),
     FLOORS[0]: _floor("floor, W as [inputs, units]", options={"turned": False}),
     FLOORS[1]: _floor("floor, W as [units, inputs]", options={"turned": True}),
 }

@@ -12,10 +12,10 @@ from ratelab.tasks import auto
 from ratelab.training import Hyperparameters, Job, Program, Segment, Tabulated
 
 
-def run(work: Workload) -> Epoch:
+def run(work: Workload, threads: int = 1) -> Epoch:
     """Set up the compiled loop."""
     devices.configure(
-        Device(kind="cpu", index=0, threads=1, precision="float32", xla=None, deterministic=False)
+        Device(kind="cpu", index=0, threads=threads, precision="float32", xla=None, deterministic=False)
     )
     train = Split(work.inputs, work.targets)
     few = train[:BATCH_SIZE]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from support import SRC
@@ -159,6 +160,13 @@ def wait_until(condition, process):
             process.kill()
             pytest.fail(f"what was waited for never came: {process.communicate()}")
         time.sleep(0.1)
+
+
+def workers(process):
+    """The worker processes of a sweep: children of its fork server."""
+    children = psutil.Process(process.pid).children()
+    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    return [worker for server in servers for worker in server.children()]
 
 
 def unless_given(words, overrides):

@@ -7,17 +7,10 @@ import signal
 import psutil
 import pytest
 
-from support.programs import HANGS, begin, finish, so_far, wait_until
+from support.programs import HANGS, begin, finish, so_far, wait_until, workers
 
 LONG = ["data=digits", "batch_size=24", "epochs=600", "tracking.train_loss_every=1000"]
 FEW = ["schedule=fixed,exponential", "seed=0,1,2", "hydra.launcher.workers=1"]
-
-
-def workers(process):
-    """The worker processes of a sweep: children of its fork server."""
-    children = psutil.Process(process.pid).children()
-    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
-    return [worker for server in servers for worker in server.children()]
 
 
 def started_runs(folder, process, number):

@@ -123,7 +123,7 @@ def test_an_empty_store_is_one_message(tmp_path):
     done = ratelab(tmp_path, "ui", "--port", str(free_port()))
     assert (done.status, done.out) == (1, "")
     store = tmp_path / "mlruns" / "mlflow.db"
-    advice = "run `ratelab train` here first, or give --uri"
+    advice = "run `python src/train.py` here first, or give --uri"
     assert done.err == f"there is no store at {store}; {advice}.\n"
     assert list(tmp_path.iterdir()) == []
 

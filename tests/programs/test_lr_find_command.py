@@ -39,14 +39,16 @@ def test_it_prints_suggestions_and_what_to_do_next(found):
     for rule in ("steepest", "valley", "divergence"):
         assert re.search(rf"^{rule} +[\d.e-]+ +[\d.e-]+ to [\d.e-]+ ", printed, re.MULTILINE)
     assert "figure: lr_find.png" in printed
-    command = r"Next: ratelab train experiment=tuned schedule=fixed,exponential data=digits batch_size=24 "
+    command = (
+        r"Next: python src/train.py experiment=tuned schedule=fixed,exponential data=digits batch_size=24 "
+    )
     assert re.search(command + r"hydra.sweeper.tuning.lowest=\S+ hydra.sweeper.tuning.highest=\S+\n", printed)
     assert max(map(len, printed.partition("Next:")[0].splitlines())) <= 80
 
 
 def test_what_it_prints_to_do_next_runs_as_printed(found):
     folder, printed = found
-    words = shlex.split(printed.partition("Next: ratelab train ")[2].splitlines()[0])
+    words = shlex.split(printed.partition("Next: python src/train.py ")[2].splitlines()[0])
     small = ["epochs=1", "tracking=none", "seed=0", ONE_WORKER]
     grid = {"points": "3", "seeds": "[9]", "widenings": "0"}
     tuning = [f"hydra.sweeper.tuning.{key}={value}" for key, value in grid.items()]

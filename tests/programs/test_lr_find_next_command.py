@@ -28,7 +28,7 @@ from support.in_process import train
 def test_the_next_command_can_be_given_to_a_shell_and_is_composed(tmp_path, words, beginning):
     suggested = [Suggestion("steepest", rate, None, None, "") for rate in (1e-5, 200.0)]
     line = next_command(suggested, Question(tuple(words), 1e-5, 100, 60))
-    assert line.startswith(f"ratelab train {beginning}")
+    assert line.startswith(f"python src/train.py {beginning}")
     composed = [word for word in shlex.split(line)[2:] if not word.startswith("schedule=")]
     done = train(tmp_path, *composed, "--cfg", "hydra")
     assert (done.status, done.err) == (0, "")

@@ -80,6 +80,9 @@ def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):
     compared = call("ratelab", "compare", "--format", "csv")
     assert compared.returncode == 0, compared.stderr
     assert "exponential" in compared.stdout
+    searched = call("ratelab", "lr-find", "experiment=quick", "seed=0", "--steps", "60")
+    assert searched.returncode == 0, searched.stderr
+    assert "Next: ratelab train 'experiment=[quick,tuned]' schedule=fixed,exponential" in searched.stdout
     drawn = call("ratelab", "preview", "schedule=cosine,wsd", "--output", "curves.svg")
     assert drawn.returncode == 0, drawn.stderr
     assert (tmp_path / "curves.svg").exists()

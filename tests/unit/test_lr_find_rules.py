@@ -133,7 +133,7 @@ def test_what_to_do_next_shows_no_password():
     uri = "tracking.uri=postgresql://me:hush@host/db"
     line = next_command([one], Question(("model=mlp", "seed=0,1", uri), 1e-5, 100, 60))
     assert line == (
-        "ratelab train experiment=tuned schedule=fixed,exponential model=mlp "
+        "python src/train.py experiment=tuned schedule=fixed,exponential model=mlp "
         "tracking.uri=postgresql://me@host/db "
         "hydra.sweeper.tuning.lowest=0.03 hydra.sweeper.tuning.highest=0.3"
     )
@@ -144,7 +144,9 @@ def test_the_next_command_names_the_users_configuration(tmp_path):
     question = Question(("data=digits",), 1e-5, 100, 60, str(tmp_path), "mine")
     line = next_command([Suggestion("steepest", 0.1, None, None, "")], question)
     own = shlex.join(["--config-dir", str(tmp_path), "--config-name", "mine"])
-    assert line.startswith(f"ratelab train {own} experiment=tuned schedule=fixed,exponential data=digits")
+    assert line.startswith(
+        f"python src/train.py {own} experiment=tuned schedule=fixed,exponential data=digits"
+    )
 
 
 def test_the_figure_is_the_same_every_time(tmp_path):

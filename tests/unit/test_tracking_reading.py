@@ -190,7 +190,7 @@ def test_the_runs_of_a_sweep_are_found_whatever_its_folder_was_called(tracker, c
     "uri", ["sqlite:///mlruns/mlflow.db", "sqlite:///a%20b/x.db", "sqlite:////nowhere/x.db"]
 )
 def test_an_absent_store_is_one_message_and_stays_absent(tmp_path, uri):
-    with pytest.raises(UserError, match=r"there is no store at .*run `ratelab train` here first"):
+    with pytest.raises(UserError, match=r"there is no store at .*run `python src/train.py` here first"):
         find_store(uri, tmp_path)
     assert not any(tmp_path.iterdir())
 

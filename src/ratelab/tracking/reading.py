@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ratelab.runtime.starting import name_training
 from ratelab.tracking.client import Client
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.recorded import History, Reader, Recorded, RecordedRun
@@ -36,7 +37,9 @@ def find_store(uri: str, directory: Path) -> str:
     elif kind_of(store) == "sqlite":
         path = sqlite_path(store, directory)
         if not path.exists():
-            raise UserError(f"there is no store at {path}; run `ratelab train` here first, or give --uri.")
+            raise UserError(
+                f"there is no store at {path}; run `{name_training()}` here first, or give --uri."
+            )
         prepare_sqlite(path, store)
     else:
         check_postgresql(store)
@@ -82,7 +85,7 @@ def _find_newest(reader: Reader) -> Recorded:
     """Return the runs of the newest sweep, or the newest run if it is of none."""
     newest = reader.runs(OURS, newest=True)
     if not newest:
-        raise UserError("there is no run of ratelab's in this store; make one with `ratelab train`.")
+        raise UserError(f"there is no run of ratelab's in this store; make one with `{name_training()}`.")
     [run] = newest
     if "sweep_id" in run.tags:
         return _find_sweep(reader, run.tags["sweep_id"])
@@ -93,7 +96,7 @@ def _find_sweep(reader: Reader, sweep_id: str) -> Recorded:
     members = reader.runs({"sweep_id": sweep_id})
     if not members:
         raise UserError(
-            f"there is no run of sweep {sweep_id!r} in this store; make one with `ratelab train`."
+            f"there is no run of sweep {sweep_id!r} in this store; make one with `{name_training()}`."
         )
     # Where ids were made from folders, two sweeps may share one; those of the newest's experiment are meant.
     experiment_id = members[-1].experiment_id

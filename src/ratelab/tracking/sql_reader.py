@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ratelab.runtime.passwords import without_password
+from ratelab.runtime.starting import name_training
 from ratelab.tracking.mlflow_internals import schema_revisions
 from ratelab.tracking.mlflow_schema import tables
 from ratelab.tracking.recorded import LARGEST_FINITE, History, Reader, RecordedRun
@@ -53,7 +54,7 @@ def check_postgresql(uri: str) -> None:
 
     with open_sql(uri) as reader:
         if not inspect(reader.connection).has_table("alembic_version"):
-            raise UserError(f"there is no store in {without_password(uri)}; run `ratelab train` first.")
+            raise UserError(f"there is no store in {without_password(uri)}; run `{name_training()}` first.")
         found = reader.connection.scalar(text("SELECT version_num FROM alembic_version"))
     if found != (expected := schema_revisions()[0]):
         raise UserError(

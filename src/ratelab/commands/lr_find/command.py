@@ -12,6 +12,7 @@ from rich.table import Table
 from ratelab.commands.figure_files import check_path
 from ratelab.commands.options import HomePath, add_configuration_options
 from ratelab.runtime.outlets import outlive_readers
+from ratelab.runtime.starting import name_training
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def next_command(suggested: "Sequence[Suggestion]", question: "Question") -> str
     words += _write_grid([one.rate for one in suggested])
     named = [] if question.config_name == "config" else ["--config-name", question.config_name]
     placed = [] if question.config_dir is None else ["--config-dir", question.config_dir]
-    return shlex.join(["ratelab", "train", *placed, *named, *read_words(words)])
+    return shlex.join([*name_training().split(), *placed, *named, *read_words(words)])
 
 
 def _write_tuning(overrides: Sequence[str]) -> list[str]:

@@ -57,10 +57,11 @@ def plain_endings() -> Iterator[None]:
     """
     handlers = {**dict.fromkeys(STOPS, _terminate), signal.SIGQUIT: _leave_to_the_thread}
     taken = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in taken:
-        signal.signal(number, handlers[number])
     with _hidden_leftovers(), _listening():
         try:
+            # Inside of all: until here a signal ends the program as it ends any other one.
+            for number in taken:
+                signal.signal(number, handlers[number])
             yield
             raise_if_told_to_stop()  # it may have been swallowed, and status 0 would be a lie
         except BaseException as error:

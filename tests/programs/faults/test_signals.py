@@ -130,6 +130,25 @@ def test_a_signal_that_was_swallowed_to_the_end_is_told_by_the_status():
     assert (status, out, err) == (143, "went on\n", STOPPED.format("SIGTERM"))
 
 
+BEGINS = """
+import signal, threading
+from ratelab.runtime.signals import plain_endings
+from ratelab.runtime.starting import prepare_to_import
+prepare_to_import()
+def start_late(thread):
+    signal.raise_signal({number})
+    start(thread)
+start, threading.Thread.start = threading.Thread.start, start_late
+with plain_endings():
+    print("begun")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_program_begins_to_listen_leaves_no_traceback(number):
+    assert run(BEGINS.format(number=int(number))) == (-number, "", "")
+
+
 def test_a_signal_that_python_itself_must_swallow_leaves_no_traceback():
     script = """
 import os, signal

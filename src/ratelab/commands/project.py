@@ -3,14 +3,10 @@
 import shutil
 from pathlib import Path
 
+from ratelab.runtime.checkout import find_folder
 from ratelab.validation import UserError
 
-# A wheel carries the files inside of the package; in the repository they are an example.
-_PLACES = [
-    Path(__file__).resolve().parents[1] / "project",
-    Path(__file__).resolve().parents[3] / "examples/project",
-]
-FILES = next(place for place in _PLACES if place.is_dir())
+FILES = find_folder("project", "examples/project")
 
 
 def write_project(folder: Path) -> None:

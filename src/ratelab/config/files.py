@@ -18,11 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ratelab.config.hydra_internals import FileConfigSource
 from ratelab.config.schema import Config
+from ratelab.runtime.checkout import find_folder
 from ratelab.validation import UserError
 
-# A wheel carries the configuration inside of the package; in the repository it is seen beside src/.
-_PLACES = [Path(__file__).resolve().parents[depth] / "conf" for depth in (1, 3)]
-CONF = next((place for place in _PLACES if place.is_dir()), _PLACES[1])
+CONF = find_folder("conf", "conf")
 
 
 class CheckedFiles(FileConfigSource):

@@ -2,7 +2,6 @@
 
 import gc
 import signal
-from pathlib import Path
 
 _NEW_OBJECTS = 100_000  # between two collections; Python's own 700 make hundreds of them in the first second
 
@@ -18,9 +17,3 @@ def prepare_to_import() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-
-
-def name_training() -> str:
-    """Return how training is begun: in a checkout by `python src/train.py`, else by `ratelab train`."""
-    in_checkout = (Path(__file__).resolve().parents[2] / "train.py").is_file()
-    return "python src/train.py" if in_checkout else "ratelab train"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ratelab.runtime.starting import name_training
+from ratelab.runtime.checkout import name_training
 from ratelab.tracking.client import Client
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.recorded import History, Reader, Recorded, RecordedRun

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ratelab.runtime.checkout import name_training
 from ratelab.runtime.passwords import without_password
-from ratelab.runtime.starting import name_training
 from ratelab.tracking.mlflow_internals import schema_revisions
 from ratelab.tracking.mlflow_schema import tables
 from ratelab.tracking.recorded import LARGEST_FINITE, History, Reader, RecordedRun

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ratelab.commands.figure_files import check_path
 from ratelab.commands.options import HomePath, add_configuration_options
+from ratelab.runtime.checkout import name_training
 from ratelab.runtime.outlets import outlive_readers
-from ratelab.runtime.starting import name_training
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:

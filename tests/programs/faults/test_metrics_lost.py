@@ -10,7 +10,6 @@ import pytest
 
 from ratelab.tracking import prepare_store
 from support.programs import ONE_WORKER, begin, finish, ratelab, train
-from support.servers import Proxy, mlflow_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -21,23 +20,11 @@ ADVICE = "Every step is in its artifact steps.parquet, if that can be kept. The 
 LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then train anew; "
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
-        yield address
-
-
 @pytest.fixture
 def client(address):
     from mlflow import MlflowClient
 
     return MlflowClient(address)
-
-
-@pytest.fixture
-def proxy(address):
-    with Proxy(address) as proxy:
-        yield proxy
 
 
 def refuse_metrics(proxy, client, status, is_refused):

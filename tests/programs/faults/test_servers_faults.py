@@ -27,18 +27,6 @@ ENDPOINTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(address):
-    with Proxy(address) as proxy:
-        yield proxy
-
-
 @pytest.fixture
 def client(address):
     from mlflow import MlflowClient

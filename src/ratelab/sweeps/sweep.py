@@ -124,9 +124,8 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
-        from ratelab.report import (
-            print_results,  # here and below: no sweep waits for it before its first line
-        )
+        # Here and below: no sweep waits for the report before its first line.
+        from ratelab.report import print_results
 
         found = print_results(self._console, self.results) if self.results else None
         if self._store is None:

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from ratelab.sweeps import resources
 from ratelab.sweeps.processes import Processes
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.stacks import Started
+from support import SRC
 from support.configs import VALUES, planned_run
 from support.packages import OWN_MODELS
 from support.stacks import GIB, bits, kinds, process_of, rates, stack, trained
@@ -68,6 +71,20 @@ def test_a_process_computes_the_bits_that_this_one_computes(session, tensorflow)
 def test_workers_told_to_stop_before_their_first_epoch_have_nothing(tensorflow):
     with Processes([stack(planned_run(0)), stack(planned_run(1))], 2, 0) as processes:
         assert list(processes.stop()) == []
+
+
+def test_the_fork_server_blocks_what_is_sent_to_all_processes():
+    """In a new program: what Python starts before its first process unblocks SIGINT and SIGTERM."""
+    script = (
+        "import os, signal, time; from multiprocessing import forkserver;"
+        "from ratelab.sweeps import processes;"
+        "processes._start_server(); server = forkserver._forkserver._forkserver_pid;"
+        "[os.kill(server, number) for number in processes.SENT_TO_ALL]; time.sleep(1);"
+        "print(os.waitpid(server, os.WNOHANG))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SRC)}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("(0, 0)\n", "")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 from ratelab.validation import UserError
@@ -21,6 +22,8 @@ from ratelab.validation import UserError
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 SECONDS_OF_SILENCE = 10.0  # of storing, until a user is told that it goes on and how to end it
 SECONDS_AT_ONCE = 3.0  # for the last words to the store when told to end at once
+SECONDS_OF_LOADING = 0.01  # of computing, until it is looked again whether an extension module is loaded
+LOADING = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
 class Terminated(KeyboardInterrupt):
@@ -71,6 +74,7 @@ def plain_endings() -> Iterator[None]:
         finally:
             # While the interpreter is taken down a signal would end it with a status of its own; should that
             # hang, SIGQUIT still ends it.
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             for number in taken:
                 signal.signal(number, signal.SIG_DFL if number == signal.SIGQUIT else signal.SIG_IGN)
 
@@ -115,12 +119,23 @@ def at_once(action: Callable[[], object]) -> Iterator[None]:
         _state.last_words.remove(action)
 
 
-def _terminate(number: int, _frame: FrameType | None) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
     """Raise at the first signal; what follows must not break off what is being stored."""
     if _state.told is None:
         _state.told = number
-        if not _state.held:
-            raise_if_told_to_stop()
+        _raise_outside_of_loading(number, frame)
+
+
+def _raise_outside_of_loading(_number: int, frame: FrameType | None) -> None:
+    """Raise, or come again while an extension module is loaded, whose C code loses what is raised there."""
+    if _state.held or _state.raised:
+        return
+    while frame is not None and frame.f_code not in LOADING:
+        frame = frame.f_back
+    if frame is None:
+        raise_if_told_to_stop()
+    signal.signal(signal.SIGVTALRM, _raise_outside_of_loading)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_OF_LOADING)
 
 
 def _leave_to_the_thread(number: int, frame: FrameType | None) -> None:
@@ -186,6 +201,8 @@ def _listen(heard: socket.socket) -> None:
         while number := _next_signal(heard, SECONDS_OF_SILENCE if first and not answered else None):
             if number == signal.SIGQUIT:
                 _end_at_once()
+            if number == signal.SIGVTALRM:
+                continue  # our own
             if first and not answered:
                 answered = True
                 if _state.begun:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -268,6 +268,7 @@ def _start_server() -> None:
 @contextlib.contextmanager
 def _block_signals() -> Iterator[None]:
     """Let processes that are started in the block begin with the terminal's signals blocked."""
+    resource_tracker.ensure_running()  # started in the block it would unblock SIGINT and SIGTERM
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)
     try:
         yield

@@ -303,3 +303,31 @@ with plain_endings():
 """
     ignoring = ["sh", "-c", f'trap "" {number.value}; exec "$@"', "sh"]
     assert run(script, *ignoring) == (0, "went on\n", "")
+
+
+LOADS = """
+import builtins, os, signal
+import numpy
+from ratelab.runtime.signals import plain_endings
+
+plain, left = builtins.__import__, [{time}]
+
+def tell(name, *others):
+    if name == "numpy._core._multiarray_umath":  # by its extensions, and by those that use its C interface
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return plain(name, *others)
+
+with plain_endings():
+    builtins.__import__ = tell
+    import sklearn.datasets
+    while True:
+        pass
+"""
+
+
+@pytest.mark.parametrize("time", [1, 2, 8, 10, 12])
+def test_a_signal_waits_until_an_extension_module_is_loaded(time):
+    """C code prints a traceback of what is raised there, or makes an ImportError of it."""
+    assert run(LOADS.format(time=time)) == (143, "", STOPPED.format("SIGTERM"))

@@ -19,7 +19,7 @@ LAYERS = [
     ["runs"],
     ["sweeps"],
     ["commands"],
-    ["__main__"],
+    ["__main__", "api"],
 ]
 
 MOST_LAYERS = 9

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
+from ratelab.runs.display import Terminal
 from ratelab.sweeps import elsewhere
 from ratelab.sweeps.elsewhere import run_elsewhere
 from ratelab.sweeps.jobs import Jobs
@@ -16,7 +17,7 @@ from support.composing import SWEEP_ID
 from support.configs import VALUES, planned_run
 from support.studies import result
 
-PROGRAM = SimpleNamespace(sweep_id=SWEEP_ID)
+PROGRAM = SimpleNamespace(sweep_id=SWEEP_ID, display=Terminal())
 
 
 def jobs_of(number, uri):

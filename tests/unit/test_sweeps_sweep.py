@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ratelab import report
 from ratelab.comparison import Outcomes
-from ratelab.runs import description
+from ratelab.runs import description, display
 from ratelab.runtime import provenance
 from ratelab.sweeps import sweep
 from ratelab.sweeps.jobs import plan_jobs
@@ -84,7 +84,7 @@ def resources(log):
 def lines(monkeypatch):
     """What the sweep has printed."""
     out = io.StringIO()
-    monkeypatch.setattr(sweep, "Console", lambda: Console(file=out, width=100))
+    monkeypatch.setattr(display, "Console", lambda: Console(file=out, width=100))
     return lambda: out.getvalue().splitlines()
 
 

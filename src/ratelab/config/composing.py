@@ -147,7 +147,7 @@ def compose_jobs(
         UserError: for whatever Hydra refuses.
     """
     overrides = read_words(overrides)
-    with _start_hydra(config_dir) as loader:
+    with start_hydra(config_dir) as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         of_hydra = [str(override.input_line) for override in parsed if override.is_hydra_override()]
         refuse_repeated(overrides)
@@ -206,10 +206,13 @@ def _explain_text(cfg: DictConfig, refusal: str) -> str:
 
 
 @contextmanager
-def _start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
-    """Start Hydra with the project's configuration, and the user's; turn its errors into UserError."""
+def start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
+    """Start Hydra with the project's configuration, and the user's; turn its errors into UserError.
+
+    Whatever else uses Hydra in this process has it back after the block.
+    """
     register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), job_name="ratelab", version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)  # noqa: S101 - the only one there is
         search_first(loader.config_search_path, config_dir)

@@ -209,6 +209,15 @@ def schedule_builders(node: Any) -> Any:
     return build_schedule
 
 
+def list_targets(values: Any) -> list[str]:
+    """Return all that `values` name by `_target_`, however deep.
+
+    >>> list_targets({"model": {"_target_": "mine.tiny", "layers": [{"_target_": "keras.layers.Dense"}]}})
+    ['mine.tiny', 'keras.layers.Dense']
+    """
+    return [str(node["_target_"]) for _, node in _targets(values)]
+
+
 def _targets(node: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the place and the mapping of every `_target_` in a configuration."""
     if isinstance(node, Mapping):

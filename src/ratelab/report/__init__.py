@@ -1,12 +1,13 @@
 """A study shown: in the terminal, as Markdown, as a page with figures, as CSV, JSON and data frames."""
 
 from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
-from ratelab.report.html import make_report
+from ratelab.report.html import as_html, make_report
 from ratelab.report.markdown import as_markdown
 from ratelab.report.terminal import print_results, print_study, schedule_lines
 
 __all__ = [
     "as_csv",
+    "as_html",
     "as_json",
     "as_markdown",
     "groups_frame",

@@ -1,8 +1,8 @@
-"""The report as one HTML page, which needs neither network nor script nor font, and its figures as files."""
+"""A study as HTML: the report, which needs no network, script or font; its figures; a part of a notebook."""
 
-import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ratelab.comparison import Study
@@ -14,7 +14,8 @@ from ratelab.report.projection import make_tables
 from ratelab.report.tables import Table, Tables
 from ratelab.tracking import Recorded
 
-_TEMPLATE = "template.html.j2"
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Path | None = None) -> None:
@@ -39,18 +40,10 @@ def make_report(study: Study, found: Recorded, uri: str, path: Path, figures: Pa
 
 def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence[Figure]]]) -> str:
     """Return the page; `figures` is what `draw_figures` returned."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    source = importlib.resources.files("ratelab.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    # strict: a misspelt name in the template is an error and not an empty place in the page
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    # figures are the only markup that is let through; names of groups come from the user and are text
-    environment.filters |= {"drawn": Markup, "data_uri": make_data_uri}
     tables = make_tables(study)
-    return environment.from_string(source).render(
+    return _load_template("report.html.j2").render(
         css=Markup(palette.css()),  # noqa: S704 - our own constants
         heading=write_heading(study),
         title=found.title,
@@ -61,6 +54,31 @@ def _render(study: Study, found: Recorded, figures: Sequence[tuple[str, Sequence
         figures=figures,
         facts=list_facts(study, found),
     )
+
+
+def as_html(study: Study) -> str:
+    """Return verdicts and tables as a part of a page, such as a notebook, whose colours they take."""
+    tables = make_tables(study)
+    return _load_template("notebook.html.j2").render(
+        study=tables, symbols=SYMBOLS, tables=_list_tables(tables)
+    )
+
+
+def _load_template(name: str) -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    # strict: a misspelt name in the template is an error and not an empty place in the page
+    environment = Environment(
+        loader=PackageLoader("ratelab", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # figures are the only markup that is let through; names of groups come from the user and are text
+    environment.filters |= {"drawn": Markup, "data_uri": make_data_uri}
+    return environment.get_template(name)
 
 
 def _list_tables(tables: Tables) -> list[tuple[str, list[Table]]]:

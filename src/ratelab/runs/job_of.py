@@ -70,6 +70,12 @@ def load_data(config: Config) -> Dataset:
     return _load_data(json.dumps(config.data.model_dump(by_alias=True)), config.validation_size)
 
 
+def forget_earlier_calls() -> None:
+    """Load data and plan batches anew: a program that goes on may have changed files and functions."""
+    _load_data.cache_clear()
+    _plan_batches.cache_clear()
+
+
 @functools.lru_cache(maxsize=4)
 def _load_data(target: str, validation_size: float | None) -> Dataset:
     data = Target.model_validate(json.loads(target))

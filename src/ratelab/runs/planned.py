@@ -14,6 +14,7 @@ from ratelab.config.folders import check_folder
 from ratelab.config.schema import PATHS
 from ratelab.config.secrets import is_from_secret, written
 from ratelab.config.sweeping import override_key
+from ratelab.runs import main_functions
 from ratelab.runs.job_of import job_of
 from ratelab.runs.sweep_identity import sweep_id_of
 from ratelab.runtime import devices
@@ -86,6 +87,11 @@ class PlannedRun:
             )
         return job
 
+    @cached_property
+    def main_functions(self) -> dict[str, bytes]:
+        """What the run needs of the program's own file, for other processes; see `main_functions.pack`."""
+        return main_functions.pack(self.config.model_dump(by_alias=True))
+
     @property
     def name(self) -> str:
         """The name of the run in MLflow."""
@@ -113,7 +119,12 @@ class PlannedRun:
 
     def __getstate__(self) -> dict[str, Any]:
         own = {one.name: getattr(self, one.name) for one in fields(self)}
-        return own | {"composed": None, "data_digest": self.data_digest or self.job.data.digest}
+        digest = self.data_digest or self.job.data.digest
+        return own | {"composed": None, "data_digest": digest, "main": self.main_functions}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        main_functions.unpack(state.pop("main"))
+        self.__dict__.update(state)
 
 
 def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) -> PlannedRun:

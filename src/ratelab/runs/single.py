@@ -5,15 +5,13 @@ import functools
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.text import Text
 
 from ratelab.comparison import Result, write_value
+from ratelab.runs.display import Display, Places, Terminal
 from ratelab.runs.planned import PlannedRun, prepare_run
 from ratelab.runs.record import RunRecord, check_kept, describe_look
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
-from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.tracking import Tracker, open_tracker
 from ratelab.training import ProgramCache, Training, prefetch
@@ -22,12 +20,13 @@ from ratelab.validation import UserError
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
 
 
-def run_single(cfg: DictConfig) -> Result:
-    """Do one run as Hydra composed it, train and record it in this process, and print its result.
+def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
+    """Do one run as Hydra composed it, train and record it in this process, and show its result.
 
     Args:
         cfg: what Hydra hands to the function under `@hydra.main`. If it is what the hook before the run has
             seen, the run is not planned again.
+        display: shows it; None: the terminal.
 
     Raises:
         UserError: for a mistake in the configuration, for a run that diverged, and for one that is no job of
@@ -36,33 +35,32 @@ def run_single(cfg: DictConfig) -> Result:
     planned = handover.take()
     if not isinstance(planned, PlannedRun) or not planned.is_of(cfg):
         planned = prepare_run(cfg, HydraConfig.get())
-    console = Console()
+    display = display or Terminal()
     devices.configure(planned.config.device)
     raise_if_told_to_stop()  # imports are where exceptions get lost
     if planned.config.print_schedule:
         from ratelab.report import schedule_lines
 
-        console.print("\n".join(schedule_lines(planned.job.rates.table)), highlight=False)
-    result, links = _train(planned, console)
-    for line in links:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        display.say(*schedule_lines(planned.job.rates.table))
+    result, places = _train(planned, display)
+    display.show_places(places)
     if result.status == "diverged":
         raise UserError(
             f"{planned.labels.group}: the loss was not finite at step {result.diverged_step}; "
             "the run is marked FAILED. Lower learning_rate."
         )
     value = f"{result.outcome.metric} {write_value(result.outcome, result.value)}"
-    console.print(f"{result.judged_on} {value}, {result.seconds:.2f} s", highlight=False, markup=False)
+    display.show_result(f"{result.judged_on} {value}, {result.seconds:.2f} s")
     if planned.labels.sweep_id is None:  # else it is told at the end of the sweep, which has a use for it
         check_kept([result])
     return result
 
 
-def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
+def _train(planned: PlannedRun, display: Display) -> tuple[Result, Places]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
     Returns:
-        The result, and the lines that say where it can be seen.
+        The result, and where it can be seen.
     """
     job = planned.job
     try:
@@ -76,15 +74,17 @@ def _train(planned: PlannedRun, console: Console) -> tuple[Result, list[Text]]:
         epochs = stack.enter_context(prefetch(training, EPOCHS_AHEAD))
         tracker = stack.enter_context(_open_store(planned))
         record = stack.enter_context(RunRecord(planned, tracker))
-        progress = stack.enter_context(contextlib.closing(for_terminal(console)))
+        progress = stack.enter_context(contextlib.closing(display.begin()))
         progress.begin([(planned.pace, planned.steps)])
         progress.start(0, planned.name, planned.pace, planned.steps)
         for (chunk,) in epochs:
             assert chunk is not None  # noqa: S101 - the only run of its stack
+            display.keep_chunk(chunk)
             record.add(chunk)
             progress.advance(0, chunk, describe_look(planned, chunk))
         record.finish(training.test()[0], training.model if _wants_model(planned) else None)
-    return record.result, tracker.links([record.result.run_id], planned.labels.sweep_id)
+    sweep_id = planned.labels.sweep_id
+    return record.result, Places(tracker.uri, sweep_id, tracker.links([record.result.run_id], sweep_id))
 
 
 def _record_failure(planned: PlannedRun, error: Exception) -> None:
@@ -96,6 +96,11 @@ def _record_failure(planned: PlannedRun, error: Exception) -> None:
 def _programs_of_process() -> ProgramCache:
     """Return the compiled programs that all runs of this process share: Hydra's basic launcher makes many."""
     return ProgramCache()
+
+
+def forget_programs() -> None:
+    """Compile anew: a function of the user's may be another one, under the same name."""
+    _programs_of_process.cache_clear()
 
 
 def _open_store(planned: PlannedRun) -> Tracker:

@@ -115,7 +115,7 @@ class Bars:
         """
         pace = self._pace
         left = pace.seconds_left(worker)
-        words = "compiling" if pace.is_compiling(worker) else _write_speed(pace.speed(worker))
+        words = "compiling" if pace.is_compiling(worker) else write_speed(pace.speed(worker))
         return {"speed": words, "end": None if left is None else time.monotonic() + left}
 
 
@@ -163,9 +163,9 @@ class Lines:
     def _describe_pace(self) -> list[str]:
         pace = self._pace
         speed, left = pace.speed(), pace.seconds_left()
-        words = [] if speed is None else [_write_speed(speed)]
+        words = [] if speed is None else [write_speed(speed)]
         if left is not None:
-            words.append(f"{_write_seconds(left)} left")
+            words.append(f"{write_seconds(left)} left")
         elif pace.unmeasured and pace.kinds > 1:
             words.append(
                 f"time left not known: {pace.unmeasured} of {pace.kinds} kinds of run not measured yet"
@@ -186,14 +186,15 @@ class _TimeLeft(ProgressColumn):
         return Text("-:--:--" if left is None else str(timedelta(seconds=left)))
 
 
-def _write_speed(speed: float | None) -> str:
+def write_speed(speed: float | None) -> str:
+    """Return a number of updates a second in words; None where it is not known yet."""
     return "- steps/s" if speed is None else f"{speed:,.0f} steps/s"
 
 
-def _write_seconds(seconds: float) -> str:
+def write_seconds(seconds: float) -> str:
     """Return a duration in its largest unit of which there are two at least.
 
-    >>> _write_seconds(0.2), _write_seconds(119.6), _write_seconds(5_000), _write_seconds(40_032)
+    >>> write_seconds(0.2), write_seconds(119.6), write_seconds(5_000), write_seconds(40_032)
     ('0 s', '2 min', '83 min', '11 h')
     """
     for size, unit in ((3600, "h"), (60, "min")):

@@ -1,5 +1,6 @@
 """Where a result comes from: commit, local changes, versions of the packages, command."""
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -7,7 +8,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,28 @@ class Provenance:
         }
 
 
+_called: str | None = None  # what was called in a program that is not ours, such as a notebook
+
+
+@contextlib.contextmanager
+def called_from_python(command: str) -> Iterator[None]:
+    """Let the block be what was called, in the place of the program: its checkout is that of this folder.
+
+    Args:
+        command: the call, in words.
+    """
+    global _called
+    _called = command
+    collect.cache_clear()  # the program goes on, and what it works on changes
+    try:
+        yield
+    finally:
+        _called = None
+
+
 @functools.cache
 def collect() -> Provenance:
-    """Look at the checkout that holds the program that was called, and at the environment; once a process."""
+    """Look at the checkout that holds the program that was called, and at the environment; once a call."""
     # A set: a distribution may be found twice, once for each entry of `sys.path`.
     installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
     return Provenance(
@@ -60,7 +80,7 @@ def collect() -> Provenance:
         diff=without_password(_git("diff", "HEAD")),
         packages="\n".join(sorted(installed, key=str.lower)) + "\n",
         # The name of the program and not its path, which says where the checkout lay and not what it did.
-        command=without_password(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        command=without_password(_called or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     )
 
 
@@ -98,7 +118,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     """Return what git prints about the checkout; "" where there is no git or no checkout."""
     program = Path(sys.argv[0])
-    folder = program.resolve().parent if program.suffix == ".py" else Path.cwd()
+    is_file = program.suffix == ".py" and _called is None
+    folder = program.resolve().parent if is_file else Path.cwd()
     command = ["git", "-C", str(folder), *arguments]
     # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up, and
     # what is no text in a diff is replaced.

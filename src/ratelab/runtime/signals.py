@@ -79,6 +79,34 @@ def plain_endings() -> Iterator[None]:
                 signal.signal(number, signal.SIG_DFL if number == signal.SIGQUIT else signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C, or the interrupt of a notebook's kernel, end the block as a signal ends a program of ours.
+
+    What was computed is stored, and the program that called goes on. Its own handler is back after the block,
+    whatever came. Outside of the main thread nothing is changed: Python gives signals to that one alone.
+
+    Raises:
+        KeyboardInterrupt: an interrupt came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    global _state
+    before, outer = signal.signal(signal.SIGINT, _terminate), _state
+    _state = _State()
+    try:
+        yield
+        raise_if_told_to_stop()  # it may have been swallowed
+    except Terminated:
+        runs = ": a run that had begun is KILLED, with what it had computed" if _state.begun else ""
+        raise KeyboardInterrupt(f"interrupted{runs}") from None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGINT, before)
+        _state = outer
+
+
 def raise_if_told_to_stop() -> None:
     """Raise `Terminated` if a signal came: it was held back, or a library has swallowed the exception.
 

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
-from rich.console import Console
 
 from ratelab.comparison import Result
-from ratelab.report import print_results
+from ratelab.runs.display import Display, Places
 from ratelab.runtime.passwords import without_password
 from ratelab.sweeps.jobs import HydraProgram, Jobs
 from ratelab.tracking import find_runs
@@ -33,22 +32,22 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
     """
     if not jobs.runs:
         return launch()
-    console, uri = Console(), jobs.runs[0].config.tracking.uri
-    with _watch(uri, program.sweep_id, len(jobs.runs), console) if uri else contextlib.nullcontext():
+    display, uri = program.display, jobs.runs[0].config.tracking.uri
+    with _watch(uri, program.sweep_id, len(jobs.runs), display) if uri else contextlib.nullcontext():
         returns = launch()
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
     if results:
-        print_results(console, results)
+        display.compare(results)
     if results and uri:
         words = shlex.join(["--sweep", program.sweep_id, "--uri", without_password(uri)])
-        for command in ("ui", "report"):
-            console.print(f"ratelab {command} {words}", soft_wrap=True, highlight=False, markup=False)
+        commands = [f"ratelab {command} {words}" for command in ("ui", "report")]
+        display.show_places(Places(uri, program.sweep_id, commands))
     return returns
 
 
 @contextlib.contextmanager
-def _watch(uri: str, sweep_id: str, number: int, console: Console) -> Iterator[None]:
+def _watch(uri: str, sweep_id: str, number: int, display: Display) -> Iterator[None]:
     """Print while the block runs how many runs have begun and ended, whenever that changes."""
     over = threading.Event()
 
@@ -57,7 +56,7 @@ def _watch(uri: str, sweep_id: str, number: int, console: Console) -> Iterator[N
         while not over.wait(_SECONDS):
             line = _describe(uri, sweep_id, number)
             if line != told:
-                console.print(line, highlight=False)
+                display.say(line)
             told = line
 
     # a daemon, and not waited for: a server that does not answer must not keep the program from its end

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.comparison import Result
 from ratelab.config.composing import Composer
 from ratelab.config.sweeping import override_key
+from ratelab.runs.display import Display, Terminal
 from ratelab.runs.planned import PlannedRun, plan_run
 from ratelab.runs.record import check_kept
 from ratelab.runs.sweep_identity import sweep_id_of
@@ -34,6 +35,11 @@ class HydraProgram:
     context: HydraContext
     task: TaskFunction
     config: DictConfig
+
+    @property
+    def display(self) -> Display:
+        """How it shows what it does."""
+        return getattr(self.task, "display", None) or Terminal()
 
     @property
     def folder(self) -> Path:
@@ -92,6 +98,8 @@ def prepare_jobs(program: HydraProgram, jobs: Jobs) -> None:
     """Refuse a program that cannot take results from workers; make sure that the store works, or make it."""
     if jobs.runs:
         _check_task(program.task)
+        for run in jobs.runs:
+            _ = run.main_functions  # what cannot travel to the workers is told before anything is written
         tracking = jobs.runs[0].config.tracking
         prepare_store(tracking.uri, jobs.runs[0].directory, tracking.experiment)
 

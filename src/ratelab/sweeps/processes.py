@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self
 
 from ratelab.runtime.devices import may_be_gpu
@@ -233,7 +234,7 @@ class _Worker:
         self._process = context.Process(
             target=serve, args=(theirs, self.number, self._memory), name=f"ratelab worker {self.number}"
         )
-        with _block_signals():
+        with _block_signals(), _hide_main():
             self._process.start()
         theirs.close()
         self._kind = stack.process
@@ -263,6 +264,20 @@ def _start_server() -> None:
     forkserver.set_forkserver_preload(["ratelab.sweeps.preload"])
     with _block_signals():
         forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _hide_main() -> Iterator[None]:
+    """Let processes that are started in the block not run the file of the program, as Python has them do.
+
+    That file may be a script that starts a sweep, again and again. What runs need of it travels with them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

@@ -10,12 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from ratelab.comparison import Result, Study, write_value
+from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
-from ratelab.runtime.progress import for_terminal
 from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
@@ -94,7 +93,7 @@ class Sweep:
         self.results: list[Result] = []
         self._program, self._resources, self._stack = program, resources, stack
         self._name, self._params, self._id = name, params, program.sweep_id
-        self._console = Console()
+        self._display = program.display
         self._store: tuple[Tracker, Run] | None = None
 
     def run(self, jobs: Jobs) -> list[JobReturn]:
@@ -107,7 +106,7 @@ class Sweep:
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
             self._print_schedules(jobs.runs)
-            progress = stack.enter_context(contextlib.closing(for_terminal(self._console)))
+            progress = stack.enter_context(contextlib.closing(self._display.begin()))
             progress.begin([(run.pace, run.steps) for run in jobs.runs])
             tracker, parent = self._open_store(jobs.runs[0])
             # From here on a signal is raised between two events, where the workers look, and not within one.
@@ -124,21 +123,18 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
-        # Here and below: no sweep waits for the report before its first line.
-        from ratelab.report import print_results
-
-        found = print_results(self._console, self.results) if self.results else None
+        found = self._display.compare(self.results) if self.results else None
         if self._store is None:
             return
         tracker, parent = self._store
         if tracker.is_lost:
             command = write_command("compare", tracker.uri, self._id)
-            told = f"The store took nothing any more. When it does again, this shows what it has: {command}"
-            self._console.print(told, soft_wrap=True, highlight=False, markup=False)
+            self._display.say(
+                f"The store took nothing any more. When it does again, this shows what it has: {command}"
+            )
             return
         run_ids = [result.run_id for result in self.results if result.run_id]
-        for line in tracker.links(run_ids, self._id):
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._display.show_places(Places(tracker.uri, self._id, tracker.links(run_ids, self._id)))
         if found is not None:
             self._report(found, tracker, parent)
 
@@ -160,8 +156,7 @@ class Sweep:
             if run.config.print_schedule:
                 from ratelab.report import schedule_lines
 
-                lines = [run.name, *schedule_lines(run.job.rates.table)]
-                self._console.print("\n".join(lines), highlight=False)
+                self._display.say(run.name, *schedule_lines(run.job.rates.table))
 
     def _report(self, found: Study, tracker: Tracker, parent: Run) -> None:
         """Keep the report beside the jobs and with the parent run; a sweep does not fail because of it."""
@@ -178,10 +173,9 @@ class Sweep:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             advice = f"Make it with: {write_command('report', tracker.uri, self._id)}"
-            for line in (f"warning: no report was made: {reason}", advice):
-                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._display.say(f"warning: no report was made: {reason}", advice)
         else:
-            self._console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+            self._display.show_report(path)
 
 
 def _print_values(program: HydraProgram, jobs: Jobs, returns: Sequence[JobReturn]) -> None:

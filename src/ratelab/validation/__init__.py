@@ -49,8 +49,12 @@ COLLECTING = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 class UserError(CompactHydraException, ValueError):
     """A mistake of the user's: the message names the argument, the rule and the value, and says what to do.
 
-    Hydra prints its kind without a traceback and ends with status 1.
+    Hydra prints its kind without a traceback and ends with status 1; so does a notebook.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in the place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def unknown_key(kind: str, key: str, known: Iterable[str]) -> UserError:

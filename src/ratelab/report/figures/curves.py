@@ -87,17 +87,17 @@ def read_curves(uri: str, study: Study) -> list[Curves]:
 
     Args:
         uri: what `prepare_store` returned.
-        study: its runs must be in that store.
+        study: its runs must be in that store, or in none.
     """
     members = [group for comparison in study.comparisons for group in comparison.members]
     runs = [run for group in members for run in group.runs]
     ids = list(dict.fromkeys(run.run_id for run in runs if run.run_id))
     # one width for all comparisons, so that their runs are read together, each once
     width = window_width(runs)
-    loss = read_windows(uri, ids, "train_loss", width)
+    loss = read_windows(uri, ids, "train_loss", width) if ids else {}
     shown = {_pick_run(group).run_id: _NO_HISTORY for group in members}
     # one by one: of a rate for every step of every run at once the memory would not be bounded
-    for run_id in shown:
+    for run_id in filter(None, shown):
         shown[run_id] = read_histories(uri, [run_id], "learning_rate").get(run_id, _NO_HISTORY)
     return [_make_curves(comparison, width, loss, shown) for comparison in study.comparisons]
 

@@ -1,0 +1,117 @@
+"""Hydra in this process, for a call from Python; after it all is as it was before."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from ratelab.api.display import Kept
+from ratelab.api.objects import Given
+from ratelab.comparison import Result
+from ratelab.config.command_line import read_words
+from ratelab.config.composing import start_hydra
+from ratelab.config.hydra_internals import extra_options
+from ratelab.runs.job_of import forget_earlier_calls
+from ratelab.runtime.provenance import called_from_python
+from ratelab.runtime.signals import interruptible
+from ratelab.validation import UserError
+
+_going_on = threading.Lock()
+
+
+def call_hydra(
+    given: Given, display: Kept, config_dir: str | None, config_name: str, *, many: bool
+) -> list[Result]:
+    """Run what was given; the results of a sweep are the display's.
+
+    Args:
+        given: overrides, and options that are no files.
+        display: shows it.
+        config_dir: as `--config-dir`.
+        config_name: as `--config-name`.
+        many: a sweep.
+
+    Raises:
+        UserError: for a mistake, for a job that failed by one, and while another call goes on.
+        KeyboardInterrupt: it was interrupted.
+    """
+    words = read_words(given.words)
+    command = f"ratelab.{'sweep' if many else 'run'} {' '.join(words)}"
+    with (
+        _only_call(),
+        interruptible(),
+        called_from_python(command),
+        _kept_logging(),
+        extra_options(given.options),
+        _exits_raised(),
+        start_hydra(config_dir),
+    ):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None  # noqa: S101 - it was started
+        task = _Task(display)
+        forget_earlier_calls()  # files and functions may be others than at the last call
+        if many:
+            hydra.multirun(config_name, task, words)
+            return []
+        return [hydra.run(config_name, task, words).return_value]
+
+
+class _Task:
+    """What the function under `@hydra.main` is to a program; it says how runs are shown."""
+
+    __name__ = "ratelab"
+
+    def __init__(self, display: Kept | None) -> None:
+        self.display = display
+
+    def __call__(self, cfg: DictConfig, run: Any = None) -> object:
+        """Do one run; in a sweep the launcher gives `run`."""
+        if run is not None:
+            return run(cfg)
+        from ratelab.runs.single import forget_programs, run_single
+
+        if cfg.allow_targets:
+            forget_programs()
+        return run_single(cfg, self.display)
+
+    def __reduce__(self) -> Any:
+        """Show it in the terminal in another process, such as a job of Slurm's."""
+        return _Task, (None,)
+
+
+@contextlib.contextmanager
+def _only_call() -> Iterator[None]:
+    """Raise UserError while another call goes on: what Hydra and TensorFlow know is the process's."""
+    if not _going_on.acquire(blocking=False):
+        raise UserError("one call of ratelab.run or ratelab.sweep at a time: wait until the other one ended.")
+    try:
+        yield
+    finally:
+        _going_on.release()
+
+
+@contextlib.contextmanager
+def _exits_raised() -> Iterator[None]:
+    """Raise what would end a program of ours: its message is that of a mistake."""
+    try:
+        yield
+    except SystemExit as end:
+        raise UserError(str(end.code)) from None
+
+
+@contextlib.contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Leave the logging of the process as it was: Hydra sets that of a job."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)

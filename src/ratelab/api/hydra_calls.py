@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,11 +49,14 @@ def call_hydra(
         _kept_logging(),
         extra_options(given.options),
         _exits_raised(),
+        warnings.catch_warnings(),
         start_hydra(config_dir),
     ):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None  # noqa: S101 - it was started
         task = _Task(display)
+        # of tqdm in a notebook, which MLflow imports and shows nothing with
+        warnings.filterwarnings("ignore", "IProgress not found")
         forget_earlier_calls()  # files and functions may be others than at the last call
         if many:
             hydra.multirun(config_name, task, words)

@@ -1,6 +1,6 @@
 """What calls from Python return: a run with its arrays, a study with its tables and figures."""
 
-import base64
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from rich.console import Console
 from ratelab import comparison
 from ratelab.comparison import Result, write_value
 from ratelab.report import as_html, groups_frame, pairs_frame, print_study, tuning_frame
-from ratelab.report.figures import Figure, draw_figures, make_standalone, read_curves
+from ratelab.report.figures import Figure, draw_figures, read_curves
+from ratelab.report.figures.palette import css_in_notebook
 from ratelab.runs.display import Places
 from ratelab.training import Chunk
 
@@ -121,7 +122,7 @@ class Study:
 
     def __repr__(self) -> str:
         text = io.StringIO()
-        print_study(Console(file=text, width=TERMINAL), self._found)
+        print_study(Console(file=text, width=TERMINAL, force_jupyter=False), self._found)
         return text.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
@@ -130,7 +131,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures that a notebook shows, in its reader's light or dark mode."""
+    """Figures that a notebook shows, in its own light or dark theme."""
 
     figures: tuple[Figure, ...]
 
@@ -144,15 +145,16 @@ class Figures:
         return f"<{len(self)} figures: {', '.join(figure.title for figure in self)}>"
 
     def _repr_html_(self) -> str:
-        return "".join(map(_show, self.figures))
+        style = css_in_notebook("ratelab-figures")
+        return f'<div class="ratelab-figures"><style>{style}</style>{"".join(map(_show, self.figures))}</div>'
 
 
 def _show(figure: Figure) -> str:
-    """Return a figure as a picture of its own: its colours must not become those of the page."""
-    data = base64.b64encode(make_standalone(figure.svg).encode()).decode()
-    picture = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
+    """Return a figure, with ids that no other one in the page has."""
+    token = hashlib.sha256(figure.svg.encode()).hexdigest()[:8]
+    svg = figure.svg.replace(f"{figure.slug}-", f"{figure.slug}-{token}-")
     style = "margin:0 0 1rem;max-width:42rem"
-    return f'<figure style="{style}">{picture}<figcaption>{escape(figure.caption)}</figcaption></figure>'
+    return f'<figure style="{style}">{svg}<figcaption>{escape(figure.caption)}</figcaption></figure>'
 
 
 def _join(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

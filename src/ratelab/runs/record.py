@@ -14,6 +14,7 @@ from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
 from ratelab.runtime import provenance
+from ratelab.runtime.signals import held_back
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.tracking.names import safe_params
 from ratelab.training import Chunk
@@ -109,7 +110,9 @@ class RunRecord:
                 self._run.metrics(f"test_{name}", last.steps[-1:], np.array([value]), np.array([now_ms()]))
         if build_model is not None:
             with warn_of_loss(self._run, "the model"):
-                self._run.log_keras_model(build_model(), self._example())
+                with held_back():  # see `single`
+                    model = build_model()
+                self._run.log_keras_model(model, self._example())
         # before the store is told, which may not take it: the run has trained all the same
         self._ended = replace(
             self._ended,

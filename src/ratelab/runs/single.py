@@ -12,7 +12,7 @@ from ratelab.runs.planned import PlannedRun, prepare_run
 from ratelab.runs.record import RunRecord, check_kept, describe_look
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
-from ratelab.runtime.signals import raise_if_told_to_stop
+from ratelab.runtime.signals import held_back, raise_if_told_to_stop
 from ratelab.tracking import Tracker, open_tracker
 from ratelab.training import ProgramCache, Training, prefetch
 from ratelab.validation import UserError
@@ -64,7 +64,8 @@ def _train(planned: PlannedRun, display: Display) -> tuple[Result, Places]:
     """
     job = planned.job
     try:
-        training = Training([job], _programs_of_process().get(job))
+        with held_back():  # here and below: C++ of TensorFlow's prints, or loses, what is raised inside of it
+            training = Training([job], _programs_of_process().get(job))
     except Exception as error:  # a run that cannot begin is recorded as FAILED like one that broke
         attempt(error, functools.partial(_record_failure, planned, error))
         raise
@@ -82,7 +83,9 @@ def _train(planned: PlannedRun, display: Display) -> tuple[Result, Places]:
             display.keep_chunk(chunk)
             record.add(chunk)
             progress.advance(0, chunk, describe_look(planned, chunk))
-        record.finish(training.test()[0], training.model if _wants_model(planned) else None)
+        with held_back():
+            [test] = training.test()
+        record.finish(test, training.model if _wants_model(planned) else None)
     sweep_id = planned.labels.sweep_id
     return record.result, Places(tracker.uri, sweep_id, tracker.links([record.result.run_id], sweep_id))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ratelab.runtime.signals import held_back
 from ratelab.tracking.client import Client
 from ratelab.tracking.environment import quiet_logs
 from ratelab.tracking.troubles import StoreError
@@ -45,7 +46,8 @@ def log_keras_model(client: Client, run_id: str, model: "keras.Model", example: 
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder, "model"))
-            _save(model, path, example, logged, run_id)
+            with held_back():  # TensorFlow computes, whose C++ loses what is raised inside of it
+                _save(model, path, example, logged, run_id)
             client.ask(store.log_model_artifacts, logged.model_id, path)
         client.ask(store.log_outputs, run_id, [LoggedModelOutput(logged.model_id, step=0)])
     except BaseException:

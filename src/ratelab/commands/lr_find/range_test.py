@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.batch_sizes import BatchPlan
+from ratelab.runtime.signals import held_back
 from ratelab.schedules import tabulate
-from ratelab.training import Chunk, Job, ProgramCache, Tabulated, Training
+from ratelab.training import Chunk, Job, ProgramCache, Tabulated, Training, prefetch
+
+EPOCHS_AHEAD = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,13 @@ def range_test(
     losses = np.full((len(jobs), len(rates)), np.nan)
     for row, job in zip(losses, jobs, strict=True):
         risen = replace(job, rates=Tabulated(rates), batches=batches, momenta=None, test=False)
-        for (chunk,) in Training([risen], programs.get(risen)):
-            assert chunk is not None  # noqa: S101 - the only run of its stack
-            done = len(chunk.train_loss)
-            row[chunk.first_step : chunk.first_step + done] = chunk.train_loss
-            advance(chunk)
+        with held_back():  # C++ of TensorFlow's prints, or loses, what is raised inside of it
+            training = Training([risen], programs.get(risen))
+        with prefetch(training, EPOCHS_AHEAD) as epochs:
+            for (chunk,) in epochs:
+                assert chunk is not None  # noqa: S101 - the only run of its stack
+                done = len(chunk.train_loss)
+                row[chunk.first_step : chunk.first_step + done] = chunk.train_loss
+                advance(chunk)
     losses[~np.isfinite(losses)] = np.nan
     return RangeTest(rates, losses, tuple(job.seed for job in jobs))

@@ -61,9 +61,24 @@ def marker(place: int) -> str:
 
 def css() -> str:
     """Return the rules that give the variables their values, in light and in dark."""
-    light = ";".join(f"--{tone.name}:{tone.light}" for tone in TONES)
-    dark = ";".join(f"--{tone.name}:{tone.dark}" for tone in TONES)
+    light, dark = _list_values()
     return (
         f":root{{color-scheme:light dark;--font:{FONT};{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    )
+
+
+def css_in_notebook(name: str) -> str:
+    """Return the rules for elements of a class in a notebook, which has a theme of its own."""
+    light, dark = _list_values()
+    # as Jupyter, what nbconvert makes, Visual Studio Code and Colab say that they are dark
+    hosts = ("[data-jp-theme-light=false]", ".vscode-dark", "html[theme=dark]")
+    return f".{name}{{--font:{FONT};{light}}}{','.join(f'{host} .{name}' for host in hosts)}{{{dark}}}"
+
+
+def _list_values() -> tuple[str, str]:
+    """Return the values of the variables, in light and in dark."""
+    return (
+        ";".join(f"--{tone.name}:{tone.light}" for tone in TONES),
+        ";".join(f"--{tone.name}:{tone.dark}" for tone in TONES),
     )

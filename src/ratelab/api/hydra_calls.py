@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from ratelab.api.display import Kept
@@ -50,7 +52,7 @@ def call_hydra(
         extra_options(given.options),
         _exits_raised(),
         warnings.catch_warnings(),
-        start_hydra(config_dir),
+        start_hydra(config_dir) as loader,
     ):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None  # noqa: S101 - it was started
@@ -61,7 +63,17 @@ def call_hydra(
         if many:
             hydra.multirun(config_name, task, words)
             return []
+        _refuse_several(loader, words)
         return [hydra.run(config_name, task, words).return_value]
+
+
+def _refuse_several(loader: ConfigLoader, words: list[str]) -> None:
+    """Raise UserError for an override with several values, which one run cannot have."""
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(words):
+        if override.is_sweep_override():
+            raise UserError(
+                f"{override.input_line}: one run takes one value; ratelab.sweep compares several."
+            )
 
 
 class _Task:

@@ -4,6 +4,7 @@ import itertools
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
@@ -211,6 +212,8 @@ def start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
 
     Whatever else uses Hydra in this process has it back after the block.
     """
+    if config_dir is not None and not Path(config_dir).is_dir():
+        raise UserError(f"config_dir must be a folder, got {config_dir!r:.200}, which is none.")
     register_resolvers()
     with initialize_config_dir(str(CONF), job_name="ratelab", version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
@@ -219,6 +222,8 @@ def start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
         loader.repository.initialize_sources(loader.config_search_path)
         try:
             yield loader
+        except UserError:
+            raise
         except OverrideParseException as error:
             raise UserError(f"{error.override}: {error.message.splitlines()[0]}") from None
         except HydraException as error:

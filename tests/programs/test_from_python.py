@@ -152,6 +152,7 @@ MISTAKES = {
     "a key that there is not": ("ratelab.sweep(epoch=3)", "Did you mean epochs?"),
     "a value out of bounds": ("ratelab.run(epochs=0)", "epochs"),
     "several values for one run": ("ratelab.run(schedule=['fixed', 'cosine'])", "ratelab.sweep"),
+    "what searches": ("ratelab.sweep(['hydra/sweeper=optuna'], seed=[0, 1])", "for the command line"),
     "a list that is no list": ("ratelab.run('schedule=cosine')", "must be a list of texts"),
     "a lambda": ("ratelab.sweep(schedule=['fixed', lambda learning_rate: None])", "write it with `def`"),
     "arrays of different lengths": (

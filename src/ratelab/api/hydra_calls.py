@@ -60,19 +60,24 @@ def call_hydra(
         # of tqdm in a notebook, which MLflow imports and shows nothing with
         warnings.filterwarnings("ignore", "IProgress not found")
         forget_earlier_calls()  # files and functions may be others than at the last call
+        _check_words(loader, words, many=many)
         if many:
             hydra.multirun(config_name, task, words)
             return []
-        _refuse_several(loader, words)
         return [hydra.run(config_name, task, words).return_value]
 
 
-def _refuse_several(loader: ConfigLoader, words: list[str]) -> None:
-    """Raise UserError for an override with several values, which one run cannot have."""
+def _check_words(loader: ConfigLoader, words: list[str], *, many: bool) -> None:
+    """Raise UserError for words that are for another call, or for the command line."""
     for override in OverridesParser.create(config_loader=loader).parse_overrides(words):
-        if override.is_sweep_override():
+        if override.is_sweep_override() and not many:
             raise UserError(
                 f"{override.input_line}: one run takes one value; ratelab.sweep compares several."
+            )
+        if override.key_or_group == "hydra/sweeper" and override.value() not in {"basic", "ratelab"}:
+            raise UserError(
+                f"{override.input_line}: ratelab.sweep compares what it is given; what searches is for the "
+                "command line, `ratelab train -m`."
             )
 
 

@@ -13,12 +13,14 @@ from support.programs import HANGS, QUICK, Done, is_parent
 
 # Without `if __name__ == "__main__"`: scripts that people write have none.
 CALLS = f"""
-import json, logging, os, sys, tempfile
-import psutil, ratelab
+import sys, ratelab
+ratelab.sweep
+loaded = [name for name in ("tensorflow", "mlflow", "scipy", "matplotlib.pyplot") if name in sys.modules]
+
+import json, logging, os, psutil
 from hydra.core.global_hydra import GlobalHydra
 from multiprocessing import forkserver
 
-loaded = [name for name in ("hydra._internal.hydra", "tensorflow", "mlflow") if name in sys.modules]
 logging.basicConfig(level=logging.WARNING, handlers=[logging.NullHandler()])
 handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
 before = os.getcwd()
@@ -250,3 +252,8 @@ def test_functions_of_a_script_are_trained_with_as_they_are_at_each_call(tmp_pat
     assert rates == str([float(np.float32(0.025))] * 2)
     assert refused.startswith("__main__.unsendable: the processes that train get it with all that it uses")
     assert "make it inside of the function" in refused
+    done = Done(tmp_path, 0, "", "")
+    kept = [run for run in done.everything if run.data.tags.get("schedule") == "slow"]
+    texts = {done.artifact(run, "functions.py").read_text() for run in kept}
+    assert len(texts) == 2
+    assert all("def slow(learning_rate, steps):" in text and "def tiny(" in text for text in texts)

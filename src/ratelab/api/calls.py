@@ -84,7 +84,7 @@ def sweep(
         call_hydra(given, display, config_dir, config_name, many=True)
     except Exception as error:
         # As the command line shows the comparison, and then says which run failed.
-        if display.study is None:
+        if display.study is None or not any(result.is_outcome for result in display.study.results):
             raise
         warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     if display.study is None:

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from ratelab.comparison import Outcomes
 from ratelab.config.schema import PATHS
 from ratelab.config.secrets import with_sources_of_secrets
+from ratelab.runs.main_functions import read_sources
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
@@ -58,6 +59,7 @@ def log_files(run: Run, planned: PlannedRun) -> None:
         "overrides.txt": "\n".join(planned.labels.overrides) + "\n",
         "packages.txt": origin.packages,
         "git.diff": origin.diff,
+        "functions.py": read_sources(planned.config.model_dump(by_alias=True)),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():

@@ -3,6 +3,8 @@
 Another process cannot import them: the program's file would begin anew there, and a notebook has none.
 """
 
+import contextlib
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -24,14 +26,26 @@ def pack(values: Any) -> dict[str, bytes]:
     Raises:
         UserError: one of them uses what no other process can have, such as an open file.
     """
-    named = {target for target in list_targets(values) if target.rpartition(".")[0] == MAIN}
-    return {target.rpartition(".")[2]: _pack(target) for target in sorted(named)}
+    return {target.rpartition(".")[2]: _pack(target) for target in _list_own(values)}
+
+
+def read_sources(values: Any) -> str:
+    """Return the text of those functions, which no commit has; empty where there are none."""
+    texts = []
+    for target in _list_own(values):
+        with contextlib.suppress(OSError, TypeError):  # typed into a prompt
+            texts.append(inspect.getsource(locate(target)))
+    return "\n\n".join(texts)
 
 
 def unpack(packed: Mapping[str, bytes]) -> None:
     """Put functions where `_target_` finds them in this process."""
     for name, function in packed.items():
         setattr(sys.modules[MAIN], name, cloudpickle.loads(function))
+
+
+def _list_own(values: Any) -> list[str]:
+    return sorted({target for target in list_targets(values) if target.rpartition(".")[0] == MAIN})
 
 
 def _pack(target: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -22,8 +21,6 @@ from ratelab.runs.job_of import forget_earlier_calls
 from ratelab.runtime.provenance import called_from_python
 from ratelab.runtime.signals import interruptible
 from ratelab.validation import UserError
-
-_going_on = threading.Lock()
 
 
 def call_hydra(
@@ -45,9 +42,8 @@ def call_hydra(
     words = read_words(given.words)
     command = f"ratelab.{'sweep' if many else 'run'} {' '.join(words)}"
     with (
-        _only_call(),
-        interruptible(),
         called_from_python(command),
+        interruptible(),
         _kept_logging(),
         extra_options(given.options),
         _exits_raised(),
@@ -102,17 +98,6 @@ class _Task:
     def __reduce__(self) -> Any:
         """Show it in the terminal in another process, such as a job of Slurm's."""
         return _Task, (None,)
-
-
-@contextlib.contextmanager
-def _only_call() -> Iterator[None]:
-    """Raise UserError while another call goes on: what Hydra and TensorFlow know is the process's."""
-    if not _going_on.acquire(blocking=False):
-        raise UserError("one call of ratelab.run or ratelab.sweep at a time: wait until the other one ended.")
-    try:
-        yield
-    finally:
-        _going_on.release()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ratelab.runtime.passwords import without_password
+from ratelab.validation import UserError
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,13 @@ def called_from_python(command: str) -> Iterator[None]:
 
     Args:
         command: the call, in words.
+
+    Raises:
+        UserError: another call goes on: what Hydra and TensorFlow know is the process's.
     """
     global _called
+    if _called is not None:
+        raise UserError("one call of ratelab.run or ratelab.sweep at a time: wait until the other one ended.")
     _called = command
     collect.cache_clear()  # the program goes on, and what it works on changes
     try:

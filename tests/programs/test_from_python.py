@@ -155,6 +155,7 @@ MISTAKES = {
     "a value out of bounds": ("ratelab.run(epochs=0)", "epochs"),
     "several values for one run": ("ratelab.run(schedule=['fixed', 'cosine'])", "ratelab.sweep"),
     "what searches": ("ratelab.sweep(['hydra/sweeper=optuna'], seed=[0, 1])", "for the command line"),
+    "more runs than there can be": ("ratelab.sweep(seed=range(10**9))", "a sweep has at most 10,000 runs"),
     "a list that is no list": ("ratelab.run('schedule=cosine')", "must be a list of texts"),
     "a lambda": ("ratelab.sweep(schedule=['fixed', lambda learning_rate: None])", "write it with `def`"),
     "arrays of different lengths": (

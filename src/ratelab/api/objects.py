@@ -52,8 +52,10 @@ def as_given(overrides: Sequence[str], settings: Mapping[str, Any]) -> Given:
         if key == "data" and not isinstance(value, str) and not callable(value):
             given.words += _write_data(value)
             continue
-        values = _list_values(key, value)
-        texts = [_write(key, one, given, packages) for one in values]
+        if isinstance(value, range) and len(value) > 1:  # which stays a short word, however long it is
+            given.words.append(f"{key}=range({value.start},{value.stop},{value.step})")
+            continue
+        texts = [_write(key, one, given, packages) for one in _list_values(key, value)]
         given.words.append(f"{key}={','.join(texts)}")
     if packages:
         _allow(given, packages)

@@ -3,10 +3,11 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -16,7 +17,6 @@ from ratelab.api.objects import Given
 from ratelab.comparison import Result
 from ratelab.config.command_line import read_words
 from ratelab.config.composing import start_hydra
-from ratelab.config.hydra_internals import extra_options
 from ratelab.runs.job_of import forget_earlier_calls
 from ratelab.runtime.provenance import called_from_python
 from ratelab.runtime.signals import interruptible
@@ -45,7 +45,7 @@ def call_hydra(
         called_from_python(command),
         interruptible(),
         _kept_logging(),
-        extra_options(given.options),
+        _extra_options(given.options),
         _exits_raised(),
         warnings.catch_warnings(),
         start_hydra(config_dir) as loader,
@@ -121,3 +121,22 @@ def _kept_logging() -> Iterator[None]:
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _extra_options(options: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Let groups have more options in the block, which are no files.
+
+    Args:
+        options: the keys of each, by its group and name, as "schedule/mine".
+    """
+    store = ConfigStore.instance()
+    for path, keys in options.items():
+        group, _, name = path.rpartition("/")
+        store.store(name=name, group=group, node=dict(keys), provider="ratelab")
+    try:
+        yield
+    finally:
+        for path in options:
+            group, _, name = path.rpartition("/")
+            store.repo[group].pop(f"{name}.yaml", None)

@@ -8,8 +8,7 @@ import copy
 import functools
 import math
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 from hydra._internal import hydra as program
@@ -21,7 +20,6 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import ConfigCompositionException, HydraException
@@ -40,7 +38,6 @@ __all__ = [
     "FileConfigSource",
     "asks_only",
     "count_values",
-    "extra_options",
     "get_overrides_dirname",
     "guard_composition",
     "put_options_first",
@@ -127,25 +124,6 @@ def remember_interpolations() -> None:
     Composing asks for a dozen of them again and again, and each takes most of a millisecond.
     """
     base.parse = functools.lru_cache(maxsize=1_000)(grammar_parser.parse)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def extra_options(options: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Let groups have more options in the block, which are no files.
-
-    Args:
-        options: the keys of each, by its group and name, as "schedule/mine".
-    """
-    store = ConfigStore.instance()
-    for path, keys in options.items():
-        group, _, name = path.rpartition("/")
-        store.store(name=name, group=group, node=dict(keys), provider="ratelab")
-    try:
-        yield
-    finally:
-        for path in options:
-            group, _, name = path.rpartition("/")
-            store.repo[group].pop(f"{name}.yaml", None)
 
 
 def put_options_first(words: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from hydra.types import HydraContext
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
-from ratelab.config.files import search_first
 from ratelab.config.hydra_internals import Callbacks
+from ratelab.config.search_path import OF_THE_USER, search_first
 from support import ROOT
 from support.composing import by_hydra, text
 
@@ -48,7 +48,8 @@ def test_with_files_of_the_users_too_a_job_is_what_hydra_composes(tmp_path, name
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().hydra.config_loader
-        search_first(loader.config_search_path, str(tmp_path))
+        loader.config_search_path.append(OF_THE_USER, str(tmp_path))
+        search_first(loader.config_search_path)
         loader.repository.initialize_sources(loader.config_search_path)
         config = compose(name, return_hydra_config=True)
         own = SimpleNamespace(context=HydraContext(loader, Callbacks()), config=config, loader=loader)

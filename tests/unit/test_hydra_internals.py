@@ -93,6 +93,12 @@ def test_hydra_makes_its_loader_of_the_class_that_is_put_in_its_place(loader: An
         fail(f"where it looks for ConfigLoaderImpl, so that nothing it composes is checked, from {PROGRAM}")
 
 
+def test_files_are_merged_where_a_configuration_that_lacks_most_is_refused() -> None:
+    names = list(inspect.signature(find(f"{LOADER}._compose_config_from_defaults_list")).parameters)
+    if names != ["self", "defaults", "repo"]:
+        fail(f"the arguments of _compose_config_from_defaults_list of {LOADER}")
+
+
 def test_callbacks_can_be_made_of_nothing() -> None:
     parameters = inspect.signature(find(CALLBACKS)).parameters.values()
     if any(parameter.default is parameter.empty for parameter in parameters):

@@ -4,6 +4,7 @@ import itertools
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
@@ -16,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ratelab.config.command_line import read_words
-from ratelab.config.files import CONF, search_first
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.options import Options, is_change
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.search_path import CONF, OF_THE_USER, search_first
 from ratelab.config.suggestions import suggest
 from ratelab.config.sweeping import refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
@@ -212,8 +213,10 @@ def _start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)  # noqa: S101 - the only one there is
-        search_first(loader.config_search_path, config_dir)
-        loader.repository.initialize_sources(loader.config_search_path)
+        if config_dir is not None:
+            loader.config_search_path.append(OF_THE_USER, str(Path(config_dir).absolute()))
+            search_first(loader.config_search_path)
+            loader.repository.initialize_sources(loader.config_search_path)
         try:
             yield loader
         except OverrideParseException as error:

@@ -7,6 +7,7 @@ both from above, and tests/unit/test_hydra_internals.py says which part has move
 import copy
 import functools
 import math
+import os
 import pickle
 from collections.abc import Sequence
 from typing import Any, Self
@@ -20,13 +21,15 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig, base, grammar_parser
+from omegaconf import DictConfig, OmegaConf, base, grammar_parser
 
 from ratelab.config.hydra_part import refuse_actions
+from ratelab.config.search_path import SCHEME, search_first
 from ratelab.validation import UserError
 
 MOST_RUNS = 10_000  # to plan them takes a minute, and a gigabyte
@@ -41,6 +44,7 @@ __all__ = [
     "get_overrides_dirname",
     "guard_composition",
     "put_options_first",
+    "refuse_missing_folder",
     "refuse_number",
     "remember_interpolations",
     "split_overrides",
@@ -71,18 +75,26 @@ class _GuardedLoader(ConfigLoaderImpl):
     """Refuses a configuration before anybody has seen it."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        search_first(config_search_path)
         super().__init__(config_search_path)
+        self._primary: str | None = None
         self.repository = _FilesReadOnce(config_search_path)
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+    def load_configuration(self, config_name: str | None, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass.
 
         Hydra has messages for most mistakes in a list of defaults, and bare errors for the others.
         """
+        self._primary = config_name
         try:
-            config = super().load_configuration(*args, **kwargs)
+            config = super().load_configuration(config_name, *args, **kwargs)
+        except MissingConfigException as error:
+            raise self._explain_missing(error) from None
         except ConfigCompositionException as error:
-            raise error from error.__cause__ or self._find_missing(*args, **kwargs)
+            cause = error.__cause__ or self._find_missing(config_name, *args, **kwargs)
+            if isinstance(cause, UserError):  # of the primary configuration: overrides are not what is wrong
+                raise cause from None
+            raise error from cause
         except HydraException:
             raise
         except RecursionError:
@@ -94,6 +106,33 @@ class _GuardedLoader(ConfigLoaderImpl):
             ) from None
         refuse_actions(config, BasicSweeper.__module__.rpartition(".")[0])
         return config
+
+    def _compose_config_from_defaults_list(self, defaults: list[Any], repo: Any) -> DictConfig:
+        """Merge the files; raise UserError for a primary one that does not extend the project's.
+
+        Overrides come after this: they may be about keys that only ours has.
+        """
+        config: DictConfig = super()._compose_config_from_defaults_list(defaults, repo)
+        is_ours = any(source.scheme() == SCHEME for source in self.get_sources())
+        if is_ours and self._primary and not OmegaConf.select(config, "hydra.callbacks.preflight"):
+            raise UserError(
+                f"{self._primary}: the configuration lacks most of its keys; one of your own begins with "
+                "`defaults: [config, _self_]`."
+            )
+        return config
+
+    def _explain_missing(self, error: MissingConfigException) -> HydraException | UserError:
+        """Return the error for a file that there is not; the options beside it are known afterwards."""
+        missing = error.missing_cfg_file or ""
+        error.options = self.repository.get_group_options(missing.rpartition("/")[0])
+        if missing != self._primary:
+            return error
+        ours = [source for source in self.get_sources() if source.scheme() == SCHEME]
+        names = {name for source in ours for name in source.list("", ObjectType.CONFIG)}
+        folders = " or ".join(str(source.path) for source in ours)
+        return UserError(
+            f"--config-name: there is no {missing!r} in {folders}; there are {', '.join(sorted(names))}."
+        )
 
     def _find_missing(
         self, config_name: str | None, overrides: Sequence[str], *args: Any, **kwargs: Any
@@ -136,6 +175,18 @@ def put_options_first(words: Sequence[str]) -> list[str]:
     """
     overrides = get_args_parser().parse_intermixed_args(list(words)).overrides
     return [*(word for word in words if word not in overrides), *overrides]
+
+
+def refuse_missing_folder(words: Sequence[str]) -> None:
+    """Raise UserError if `--config-dir` of a command line names no folder; Hydra does not name the option.
+
+    >>> refuse_missing_folder(["--config-dir=nowhere"])
+    Traceback (most recent call last):
+    ratelab.validation.UserError: --config-dir: there is no folder 'nowhere'.
+    """
+    folder = get_args_parser().parse_intermixed_args(list(words)).config_dir
+    if folder == "" or (folder is not None and not os.path.isdir(folder)):  # noqa: PTH112 - Path raises for long names
+        raise UserError(f"--config-dir: there is no folder {folder!r}.")
 
 
 def asks_only(words: Sequence[str]) -> bool:

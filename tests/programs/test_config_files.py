@@ -204,6 +204,67 @@ def test_a_configuration_that_lacks_much_is_told_how_it_begins_whatever_is_overr
     assert sorted(tmp_path.rglob("*")) == before
 
 
+START = """
+defaults:
+  - config
+  - override data: digits
+  - override model: mlp
+  - _self_
+epochs: 7
+batch_size: 24
+"""
+FAR = """# @package _global_
+defaults:
+  - override /data: mnist1d
+  - override /hydra/launcher: basic
+epochs: 3
+"""
+
+
+def compose_start(folder, *overrides, name="start"):
+    """Compose on top of a primary configuration that has options and keys which an experiment has, too."""
+    write(folder, START, "start.yaml")
+    write(folder, FAR, "experiment/far.yaml")
+    write(folder, FAR, "ablation/far.yaml")
+    [job] = compose_jobs(overrides, str(folder), name)
+    chosen = job.hydra.runtime.choices
+    return job.epochs, job.batch_size, chosen.data, chosen.model, chosen["hydra/launcher"]
+
+
+ON_TOP = {
+    "nothing": ([], (7, 24, "digits", "mlp", "ratelab")),
+    "an experiment": (["experiment=far"], (3, 24, "mnist1d", "mlp", "basic")),
+    "a list": (["experiment=[quick,far]"], (3, 24, "mnist1d", "mlp", "basic")),
+    "a list the other way round": (["experiment=[far,quick]"], (5, 24, "digits", "mlp", "basic")),
+    "one of another group": (["+ablation=far"], (3, 24, "mnist1d", "mlp", "basic")),
+    "an experiment and a value": (["experiment=far", "epochs=9"], (9, 24, "mnist1d", "mlp", "basic")),
+    "an experiment and options": (
+        ["experiment=far", "data=text", "model=cnn", "hydra/launcher=ratelab"],
+        (3, 24, "text", "cnn", "ratelab"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("overrides", "expected"), ON_TOP.values(), ids=ON_TOP)
+def test_what_the_command_line_chooses_is_on_top_of_the_users_primary_configuration(
+    tmp_path, overrides, expected
+):
+    assert compose_start(tmp_path, *overrides) == expected
+
+
+def test_over_an_experiment_of_its_own_a_primary_configuration_has_the_last_word(tmp_path):
+    write(tmp_path, START.replace("- config\n", "- config\n  - override experiment: far\n"), "own.yaml")
+    assert compose_start(tmp_path, name="own") == (7, 24, "digits", "mlp", "basic")
+    assert compose_start(tmp_path, "experiment=quick", name="own") == (5, 24, "digits", "mlp", "ratelab")
+
+
+def test_an_experiment_on_top_brings_the_files_that_it_extends(tmp_path):
+    write(
+        tmp_path, "# @package _global_\ndefaults: [far, _self_]\nbatch_size: 12\n", "experiment/farther.yaml"
+    )
+    assert compose_start(tmp_path, "experiment=farther") == (3, 12, "mnist1d", "mlp", "basic")
+
+
 NAMES = ["little", "two-words", "deeper/little", "v1.2", "a+b"]
 
 

@@ -5,13 +5,16 @@ import sys
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from ratelab.commands.preview.rates import curves
 from ratelab.config.composing import compose_jobs, read_composed
 from ratelab.config.search_path import CONF
 from ratelab.runs import description
 from ratelab.runs.planned import plan_run
+from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
+from support import ROOT
 from support.in_process import ratelab, train
 from support.programs import HINT
 
@@ -252,6 +255,23 @@ def test_what_the_command_line_chooses_is_on_top_of_the_users_primary_configurat
     assert compose_start(tmp_path, *overrides) == expected
 
 
+def test_experiments_of_the_project_that_init_writes_set_what_they_say():
+    conf = ROOT / "examples" / "project" / "conf"
+    files = sorted((conf / "experiment").glob("*.yaml"))
+    assert files
+    for file in files:
+        [job] = compose_jobs([f"experiment={file.stem}"], str(conf), "start")
+        wanted = yaml.safe_load(file.read_text())
+        wanted.pop("defaults", None)
+        assert flatten(wanted).items() <= flatten(OmegaConf.to_container(job)).items()
+    [job] = compose_jobs(["experiment=quick"], str(conf), "start")
+    assert (job.data["_target_"], job.epochs, job.model["_target_"]) == (
+        "ratelab.data.digits",
+        5,
+        "mine.two_layers",
+    )
+
+
 def test_over_an_experiment_of_its_own_a_primary_configuration_has_the_last_word(tmp_path):
     write(tmp_path, START.replace("- config\n", "- config\n  - override experiment: far\n"), "own.yaml")
     assert compose_start(tmp_path, name="own") == (7, 24, "digits", "mlp", "basic")
@@ -333,8 +353,6 @@ def planned(request):
 
 def save_as_hydra(planned, folder):
     """Save what Hydra saves of a run: its configuration, and its own part beside it."""
-    from omegaconf import OmegaConf
-
     composed = planned.composed
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     write(folder, OmegaConf.to_yaml(own), "config.yaml")

@@ -20,7 +20,8 @@ def two_layers(input_shape, outputs, units=16):
     import keras  # here, so that a mistake in the configuration is told before TensorFlow is imported
 
     layers = [keras.layers.Dense(units, activation="relu"), keras.layers.Dense(units, activation="relu")]
-    return keras.Sequential([keras.Input(input_shape), *layers, keras.layers.Dense(outputs)])
+    first = [keras.Input(input_shape), keras.layers.Flatten()]
+    return keras.Sequential([*first, *layers, keras.layers.Dense(outputs)])
 
 
 def half_way(learning_rate, steps, factor=0.1):

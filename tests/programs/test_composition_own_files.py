@@ -9,13 +9,15 @@ from hydra.types import HydraContext
 
 from ratelab.config import register_resolvers
 from ratelab.config.composing import Composer
-from ratelab.config.files import search_first
 from ratelab.config.hydra_internals import Callbacks
+from ratelab.config.search_path import OF_THE_USER, search_first
 from support import ROOT
 from support.composing import by_hydra, text
 
 OWN = {
-    "own.yaml": "defaults: [config, _self_]\nmodel: {start: normal}\nwarmup: {steps: 3}\n",
+    "own.yaml": (
+        "defaults: [config, override optimizer: muon, _self_]\nmodel: {start: normal}\nwarmup: {steps: 3}\n"
+    ),
     "searched.yaml": "defaults: [config, _self_]\nhydra: {searchpath: ['file://FOLDER/more']}\n",
     "more/schedule/other.yaml": "_target_: mine.other\n",
     "schedule/longer.yaml": "defaults: [exponential, _self_]\ndecay_steps: 5\n",
@@ -23,6 +25,10 @@ OWN = {
     "schedule/fixed.yaml": "_target_: mine.fixed\nlevel: 2\n",
     "experiment/reaching.yaml": (
         "# @package _global_\ndefaults: [{/optimizer@task.own: adam}]\nbatch: {a: 1}\n"
+    ),
+    "experiment/over.yaml": (
+        "# @package _global_\ndefaults: [{override /optimizer: adam}]\n"
+        "model: {start: zero}\nwarmup: {steps: 9}\nepochs: 3\n"
     ),
 }
 IN_OWN = [
@@ -34,6 +40,9 @@ IN_OWN = [
     ["schedule=rex", "model=mlp", "warmup=none"],
     ["experiment=reaching", "task=regression", "batch=growing", "schedule=rex"],
     ["experiment=reaching", "task=auto", "optimizer=sgd", "schedule=fixed"],
+    ["experiment=over", "schedule=rex", "seed=1"],
+    ["experiment=over", "schedule=rex", "model=softmax", "optimizer=sgd"],
+    ["experiment=[quick,over]", "schedule=longer", "warmup=linear", "epochs=4"],
 ]
 
 
@@ -48,7 +57,8 @@ def test_with_files_of_the_users_too_a_job_is_what_hydra_composes(tmp_path, name
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().hydra.config_loader
-        search_first(loader.config_search_path, str(tmp_path))
+        loader.config_search_path.append(OF_THE_USER, str(tmp_path))
+        search_first(loader.config_search_path)
         loader.repository.initialize_sources(loader.config_search_path)
         config = compose(name, return_hydra_config=True)
         own = SimpleNamespace(context=HydraContext(loader, Callbacks()), config=config, loader=loader)

@@ -1,16 +1,22 @@
 """Configuration files of the user's: mistakes in one message with file and line, saved ones run again."""
 
 import re
+import sys
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from ratelab.commands.preview.rates import curves
 from ratelab.config.composing import compose_jobs, read_composed
+from ratelab.config.search_path import CONF
 from ratelab.runs import description
 from ratelab.runs.planned import plan_run
+from ratelab.runtime.provenance import flatten
 from ratelab.validation import UserError
+from support import ROOT
 from support.in_process import ratelab, train
+from support.programs import HINT
 
 EXPERIMENT = b"# @package _global_\ndefaults:\n  - override /data: digits\nepochs: 1\nbatch_size: 24\n"
 
@@ -112,13 +118,201 @@ def test_preview_and_train_know_the_same_options(tmp_path):
     assert yaml.safe_load(shown.out)["epochs"] == 7
 
 
-@pytest.mark.parametrize("command", ["preview", "lr-find"])
-def test_a_configuration_that_is_not_there_is_one_message(tmp_path, command):
-    done = ratelab(tmp_path, command, "--config-name", "nowhere")
-    assert done.status == 1
-    assert "nowhere" in done.err
-    assert "Traceback" not in done.err
-    assert ratelab(tmp_path, command, "--config-dir", "nowhere").status == 2
+SPELLINGS = [
+    "--config-dir mine",
+    "--config-dir=mine",
+    "-cd mine",
+    "-cd=./mine/",
+    "--config-d ../{folder.name}/mine",
+    "--config-dir {folder}/mine",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_however_a_folder_is_named_its_option_comes_before_ours_and_hydra_says_so(tmp_path, spelling):
+    write(tmp_path, "_target_: ratelab.schedules.rex\n", "mine/schedule/cosine.yaml")
+    own = spelling.format(folder=tmp_path).split()
+    shown = yaml.safe_load(train(tmp_path, *own, "schedule=cosine", "--cfg", "all").out)
+    assert shown["schedule"]["_target_"] == "ratelab.schedules.rex"
+    sources = shown["hydra"]["runtime"]["config_sources"]
+    assert [one["path"] for one in sources if one["schema"] == "ratelab"] == [
+        str(tmp_path / "mine"),
+        str(CONF),
+    ]
+
+
+@pytest.mark.parametrize("words", [["-cd", "mine", "-cn", "own"], ["-cd=mine", "-cn=own"]])
+def test_preview_and_lr_find_know_the_short_names_of_the_options(tmp_path, words):
+    write(tmp_path, OWN, "mine/own.yaml")
+    drawn = ratelab(tmp_path, "preview", *words, "data=digits", "batch_size=24")
+    assert (drawn.status, drawn.err) == (0, "")
+    assert " 349\n" in drawn.out
+    refused = ratelab(tmp_path, "lr-find", *words, "sead=1")
+    assert refused.err.startswith("Could not override 'sead'")
+
+
+def called(folder, command, *words):
+    """Call one of the commands that take a folder of the user's."""
+    program, *own = command.split()
+    return train(folder, *own, *words) if program == "train" else ratelab(folder, program, *words)
+
+
+COMMANDS = ["train", "train -m", "preview", "lr-find"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["nowhere", "file", ""])
+def test_a_folder_that_is_not_there_is_one_message(tmp_path, command, name):
+    (tmp_path / "file").touch()
+    done = called(tmp_path, command, "--config-dir", name)
+    assert done.status == (1 if "train" in command else 2)
+    assert "--config-dir" in done.err
+    assert name in done.err
+    assert len(done.err) < 250
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_configuration_that_is_not_there_is_one_message_with_those_that_are(tmp_path, command):
+    write(tmp_path, OWN, "mine/own.yaml")
+    done = called(tmp_path, command, "--config-name", "nowhere")
+    said = f"--config-name: there is no 'nowhere' in {CONF}; there are config.\n"
+    assert (done.status, done.err.removesuffix(HINT)) == (1, said)
+    done = called(tmp_path, command, "--config-dir", "mine", "--config-name", "owm", "seed=1")
+    said = f"--config-name: there is no 'owm' in {tmp_path}/mine or {CONF}; there are config, own.\n"
+    assert (done.status, done.err.removesuffix(HINT)) == (1, said)
+
+
+LACKING = {
+    "keys alone": ("own", []),
+    "an override of a key": ("own", ["seed=1"]),
+    "an override of a group": ("own", ["data=digits"]),
+    "an option": ("schedule/own", ["model=mlp"]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("name", "words"), LACKING.values(), ids=LACKING)
+def test_a_configuration_that_lacks_much_is_told_how_it_begins_whatever_is_overridden(
+    tmp_path, command, name, words
+):
+    write(tmp_path, "epochs: 3\n", f"{name}.yaml")
+    before = sorted(tmp_path.rglob("*"))
+    done = called(tmp_path, command, "--config-dir", ".", "--config-name", name, *words)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.removesuffix(HINT) == (
+        f"{name}: the configuration lacks most of its keys; one of your own begins with "
+        "`defaults: [config, _self_]`.\n"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+START = """
+defaults:
+  - config
+  - override data: digits
+  - override model: mlp
+  - _self_
+epochs: 7
+batch_size: 24
+"""
+FAR = """# @package _global_
+defaults:
+  - override /data: mnist1d
+  - override /hydra/launcher: basic
+epochs: 3
+"""
+
+
+def compose_start(folder, *overrides, name="start"):
+    """Compose on top of a primary configuration that has options and keys which an experiment has, too."""
+    write(folder, START, "start.yaml")
+    write(folder, FAR, "experiment/far.yaml")
+    write(folder, FAR, "ablation/far.yaml")
+    [job] = compose_jobs(overrides, str(folder), name)
+    chosen = job.hydra.runtime.choices
+    return job.epochs, job.batch_size, chosen.data, chosen.model, chosen["hydra/launcher"]
+
+
+ON_TOP = {
+    "nothing": ([], (7, 24, "digits", "mlp", "ratelab")),
+    "an experiment": (["experiment=far"], (3, 24, "mnist1d", "mlp", "basic")),
+    "a list": (["experiment=[quick,far]"], (3, 24, "mnist1d", "mlp", "basic")),
+    "a list the other way round": (["experiment=[far,quick]"], (5, 24, "digits", "mlp", "basic")),
+    "one of another group": (["+ablation=far"], (3, 24, "mnist1d", "mlp", "basic")),
+    "an experiment and a value": (["experiment=far", "epochs=9"], (9, 24, "mnist1d", "mlp", "basic")),
+    "an experiment and options": (
+        ["experiment=far", "data=text", "model=cnn", "hydra/launcher=ratelab"],
+        (3, 24, "text", "cnn", "ratelab"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("overrides", "expected"), ON_TOP.values(), ids=ON_TOP)
+def test_what_the_command_line_chooses_is_on_top_of_the_users_primary_configuration(
+    tmp_path, overrides, expected
+):
+    assert compose_start(tmp_path, *overrides) == expected
+
+
+def test_experiments_of_the_project_that_init_writes_set_what_they_say():
+    conf = ROOT / "examples" / "project" / "conf"
+    files = sorted((conf / "experiment").glob("*.yaml"))
+    assert files
+    for file in files:
+        [job] = compose_jobs([f"experiment={file.stem}"], str(conf), "start")
+        wanted = yaml.safe_load(file.read_text())
+        wanted.pop("defaults", None)
+        assert flatten(wanted).items() <= flatten(OmegaConf.to_container(job)).items()
+    [job] = compose_jobs(["experiment=quick"], str(conf), "start")
+    assert (job.data["_target_"], job.epochs, job.model["_target_"]) == (
+        "ratelab.data.digits",
+        5,
+        "mine.two_layers",
+    )
+
+
+def test_over_an_experiment_of_its_own_a_primary_configuration_has_the_last_word(tmp_path):
+    write(tmp_path, START.replace("- config\n", "- config\n  - override experiment: far\n"), "own.yaml")
+    assert compose_start(tmp_path, name="own") == (7, 24, "digits", "mlp", "basic")
+    assert compose_start(tmp_path, "experiment=quick", name="own") == (5, 24, "digits", "mlp", "ratelab")
+
+
+def test_an_experiment_on_top_brings_the_files_that_it_extends(tmp_path):
+    write(
+        tmp_path, "# @package _global_\ndefaults: [far, _self_]\nbatch_size: 12\n", "experiment/farther.yaml"
+    )
+    assert compose_start(tmp_path, "experiment=farther") == (3, 12, "mnist1d", "mlp", "basic")
+
+
+NAMES = ["little", "two-words", "deeper/little", "v1.2", "a+b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_experiments_of_the_users_are_on_top_of_each_other_in_the_order_given(tmp_path, name):
+    write(tmp_path, "# @package _global_\nepochs: 2\nseed: 5\n", f"experiment/{name}.yaml")
+    write(tmp_path, EXPERIMENT)
+    later, earlier = (compose(tmp_path, f"experiment=[{one}]") for one in (f"mine,{name}", f"{name}, mine"))
+    assert [(one.epochs, one.batch_size, one.seed) for one in (later, earlier)] == [(2, 24, 5), (1, 24, 5)]
+
+
+@pytest.mark.parametrize("names", ["[mine,2024]", "[mine,true]", "[mine,[quick]]", "[[mine,quick]]", "[1]"])
+def test_what_is_no_name_in_a_list_of_experiments_is_refused(tmp_path, names):
+    with pytest.raises(UserError, match=r"experiment=\[.*: must be the name of an option\."):
+        compose(tmp_path, f"experiment={names}")
+
+
+def test_a_misspelt_name_in_a_list_of_experiments_has_a_suggestion(tmp_path):
+    write(tmp_path, EXPERIMENT)
+    done = train(tmp_path, "--config-dir", str(tmp_path), "experiment=[quick,mime]")
+    assert done.err.endswith("Did you mean experiment=mine?\n")
+
+
+def test_the_words_of_a_program_that_is_not_ours_name_no_folder(tmp_path, monkeypatch):
+    write(tmp_path, "_target_: ratelab.schedules.rex\n", "schedule/cosine.yaml")
+    monkeypatch.setattr(sys, "argv", ["analysis.py", "--config-dir", str(tmp_path), "-c", "what they like"])
+    [job] = compose_jobs(["schedule=cosine"])
+    assert job.schedule["_target_"] == "ratelab.schedules.cosine"
 
 
 # What was saved
@@ -159,8 +353,6 @@ def planned(request):
 
 def save_as_hydra(planned, folder):
     """Save what Hydra saves of a run: its configuration, and its own part beside it."""
-    from omegaconf import OmegaConf
-
     composed = planned.composed
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     write(folder, OmegaConf.to_yaml(own), "config.yaml")

@@ -156,6 +156,10 @@ MISTAKES = {
     "several values for one run": ("ratelab.run(schedule=['fixed', 'cosine'])", "ratelab.sweep"),
     "what searches": ("ratelab.sweep(['hydra/sweeper=optuna'], seed=[0, 1])", "for the command line"),
     "more runs than there can be": ("ratelab.sweep(seed=range(10**9))", "a sweep has at most 10,000 runs"),
+    "a function with the name of an option": (
+        "ratelab.sweep(schedule=['fixed', cosine])",
+        "conf has an option of that name, and your function is another one",
+    ),
     "a list that is no list": ("ratelab.run('schedule=cosine')", "must be a list of texts"),
     "a lambda": ("ratelab.sweep(schedule=['fixed', lambda learning_rate: None])", "write it with `def`"),
     "arrays of different lengths": (
@@ -187,8 +191,9 @@ def messages(tmp_path_factory):
         f"try:\n    {code}\nexcept ratelab.UserError as error:\n    said[{name!r}] = str(error)"
         for name, (code, _) in MISTAKES.items()
     )
+    taken = "def cosine(learning_rate, steps): ..."
     end = "said['tensorflow'] = 'tensorflow' in sys.modules\nprint(json.dumps(said))"
-    script = f"import json, os, sys, numpy, ratelab\nsaid = {{}}\n{calls}\n{end}"
+    script = f"import json, os, sys, numpy, ratelab\nsaid = {{}}\n{taken}\n{calls}\n{end}"
     done = python(folder, script)
     assert done.returncode == 0, done.stderr
     assert not (folder / "mlruns").exists()

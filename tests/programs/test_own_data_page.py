@@ -1,51 +1,22 @@
 """Every file and every command of docs/your_own_data.md, in their order, in a folder of their own."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from support import ROOT
-from support.programs import HANGS, Done, is_parent
+from support.followed import call, read_blocks, write
+from support.programs import Done, is_parent
 
-PAGE = (ROOT / "docs" / "your_own_data.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGE, BLOCKS = read_blocks("your_own_data.md")
 # The same commands on a day, not on an evening: fewer epochs and seeds, a smaller text and transformer.
 QUICKER = {
     r"\bepochs=\d+": "epochs=1",
     r"range\(0,\d+\)": "range(0,2)",
     "data=text model=transformer": "data=text data.file=README.md model=transformer model.layers=1",
 }
-
-
-def write(block, folder):
-    """Write a block into the file that its first line names."""
-    [name] = re.findall(r"\A# (\S+)$", block, re.MULTILINE)
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(block)
-
-
-def call(block, folder):
-    """Do the commands of a block, quicker, with the programs of this environment; each must end well."""
-    for pattern, quick in QUICKER.items():
-        block = re.sub(pattern, quick, block)
-    programs = Path(sys.executable).parent
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-eu"],
-        input=block,
-        cwd=folder,
-        env={**os.environ, "PATH": path, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
-    assert done.returncode == 0, block + done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +28,7 @@ def followed(tmp_path_factory):
     printed = []
     for language, block in BLOCKS:
         if language == "sh":
-            printed.append(call(block, folder))
+            printed.append(call(block, folder, Path(sys.executable).parent, QUICKER))
         else:
             write(block, folder)
     return Done(folder, 0, "".join(printed), "")

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
 
 from support import ROOT
+from support.wheels import PIP, WITHOUT, build_wheel, make_environment
 
 COMMANDS = ["compare", "init", "lr-find", "preview", "report", "train", "ui"]
 
@@ -17,29 +16,10 @@ COMMANDS = ["compare", "init", "lr-find", "preview", "report", "train", "ui"]
 def installed(tmp_path_factory):
     """The `bin` of a virtual environment with ratelab's wheel, and the other packages of this one."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True
-    )
-    [wheel] = folder.glob("*.whl")
-    venv.create(folder / "env")
-    [packages] = (folder / "env" / "lib").glob("python*/site-packages")
-    # A line of a .pth file is a path; the .pth files in there, of the editable ratelab, are not read.
-    others = [path for path in sys.path if path.endswith("-packages")]
-    (packages / "others.pth").write_text("\n".join(others))
-    python = folder / "env" / "bin" / "python"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-    ]
-    subprocess.run([*install, "--ignore-installed", wheel], check=True)
-    return python.parent
+    programs = make_environment(folder / "env")
+    install = [programs / "python", "-m", "pip", "install", "--quiet", build_wheel(folder)]
+    subprocess.run(install, env=os.environ | PIP, check=True)
+    return programs
 
 
 @pytest.fixture
@@ -47,8 +27,7 @@ def call(installed, tmp_path):
     """Call a program of the environment in an empty folder, or one inside of it."""
 
     def run(*words, folder=""):
-        known = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
-        environment = {key: value for key, value in os.environ.items() if key not in known}
+        environment = {key: value for key, value in os.environ.items() if key not in WITHOUT}
         return subprocess.run(
             [installed / words[0], *words[1:]],
             cwd=tmp_path / folder,

@@ -126,15 +126,6 @@ def test_overrides_are_a_list_of_texts(overrides):
         as_given(overrides, {})
 
 
-def test_a_function_with_the_name_of_an_option_of_ours_is_refused(monkeypatch):
-    def cosine(learning_rate, steps): ...
-
-    cosine.__module__, cosine.__qualname__ = "mine", "cosine"
-    monkeypatch.setattr(MINE, "cosine", cosine, raising=False)
-    with pytest.raises(UserError, match="schedule=cosine: ratelab has an option of that name"):
-        as_given([], {"schedule": cosine})
-
-
 def test_a_name_that_has_another_meaning_by_now_is_refused(monkeypatch):
     before = MINE.small
     monkeypatch.setattr(MINE, "small", lambda: None)

@@ -24,6 +24,8 @@ FILES = "hydra._internal.core_plugins.file_config_source:FileConfigSource"
 CALLBACKS = "hydra._internal.callbacks:Callbacks"
 PROGRAM = "hydra._internal:hydra"
 PARSER = "hydra._internal.utils:get_args_parser"
+CHOICES = "hydra._internal.defaults_list:Overrides"
+DEFAULTS = "hydra._internal:defaults_list"
 REPOSITORY = "hydra._internal.config_repository:ConfigRepository"
 
 
@@ -55,7 +57,9 @@ def loader() -> Any:
 
 
 def test_all_that_is_imported_is_looked_for_here() -> None:
-    assert imported_names() == sorted([CALLBACKS, FILES, LOADER, NAMES, PARSER, PROGRAM, REPOSITORY, SWEEPER])
+    assert imported_names() == sorted(
+        [CALLBACKS, CHOICES, DEFAULTS, FILES, LOADER, NAMES, PARSER, PROGRAM, REPOSITORY, SWEEPER]
+    )
 
 
 @pytest.mark.parametrize("name", imported_names())
@@ -73,6 +77,7 @@ def test_what_is_imported_is_still_there(name: str) -> None:
         (f"{FILES}.load_config", ["config_path"]),
         (f"{FILES}._normalize_file_name", ["filename"]),
         (f"{FILES}._get_header_dict", ["config_text"]),
+        (f"{CHOICES}.add_override", ["parent_config_path", "default"]),
         (f"{REPOSITORY}.initialize_sources", ["config_search_path"]),
         (f"{REPOSITORY}.load_config", ["config_path"]),
         ("omegaconf.grammar_parser:parse", ["value"]),
@@ -91,6 +96,12 @@ def test_hydra_makes_its_loader_of_the_class_that_is_put_in_its_place(loader: An
 
     if type(loader) is ConfigLoaderImpl:
         fail(f"where it looks for ConfigLoaderImpl, so that nothing it composes is checked, from {PROGRAM}")
+
+
+def test_files_are_merged_where_a_configuration_that_lacks_most_is_refused() -> None:
+    names = list(inspect.signature(find(f"{LOADER}._compose_config_from_defaults_list")).parameters)
+    if names != ["self", "defaults", "repo"]:
+        fail(f"the arguments of _compose_config_from_defaults_list of {LOADER}")
 
 
 def test_callbacks_can_be_made_of_nothing() -> None:

@@ -17,6 +17,7 @@ from ratelab.api.objects import Given
 from ratelab.comparison import Result
 from ratelab.config.command_line import read_words
 from ratelab.config.composing import start_hydra
+from ratelab.config.search_path import SCHEME
 from ratelab.runs.job_of import forget_earlier_calls
 from ratelab.runtime.provenance import called_from_python
 from ratelab.runtime.signals import interruptible
@@ -56,6 +57,7 @@ def call_hydra(
         # of tqdm in a notebook, which MLflow imports and shows nothing with
         warnings.filterwarnings("ignore", "IProgress not found")
         forget_earlier_calls()  # files and functions may be others than at the last call
+        _refuse_taken(loader, given.options)
         _check_words(loader, words, many=many)
         if many:
             hydra.multirun(config_name, task, words)
@@ -75,6 +77,18 @@ def _check_words(loader: ConfigLoader, words: list[str], *, many: bool) -> None:
                 f"{override.input_line}: ratelab.sweep compares what it is given; what searches is for the "
                 "command line, `ratelab train -m`."
             )
+
+
+def _refuse_taken(loader: ConfigLoader, options: Mapping[str, object]) -> None:
+    """Raise UserError for a function with the name of an option that is a file, which would come first."""
+    files = [source for source in loader.get_sources() if source.scheme() == SCHEME]
+    for path in options:
+        for source in files:
+            if source.is_config(path):
+                raise UserError(
+                    f"{path.replace('/', '=')}: {source.path} has an option of that name, and your function "
+                    "is another one; give it a name of its own."
+                )
 
 
 class _Task:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ratelab.api.data_files import is_frame, write_arrays, write_frame
-from ratelab.config.files import CONF
 from ratelab.validation import UserError, shorten
 
 GROUPS = ("batch", "data", "model", "optimizer", "schedule", "task")  # whose options are functions
@@ -94,11 +93,6 @@ def _name_option(group: str, function: Callable[..., Any], given: Given, package
     module, name = _find_name(group, function)
     if module.split(".")[0] == "ratelab":
         return name  # each of ours has an option of its name
-    if (CONF / group / f"{name}.yaml").exists():
-        raise UserError(
-            f"{group}={name}: ratelab has an option of that name, and your function is another one; give it "
-            "a name of its own."
-        )
     keys = {"_target_": f"{module}.{name}"}
     if given.options.setdefault(f"{group}/{name}", keys) != keys:
         raise UserError(f"{group}={name}: two functions have that name; give one of them another.")

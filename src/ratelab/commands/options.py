@@ -13,6 +13,8 @@ class HomePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Expand, then check and convert."""
+        if not value:
+            self.fail("must not be empty.", param, ctx)
         name = "path" if param is None else f"--{param.name}"
         return super().convert(str(expand_home(value, name)), param, ctx)
 
@@ -22,11 +24,12 @@ def add_configuration_options(command: Callable[..., Any]) -> Callable[..., Any]
     folder = HomePath(file_okay=False, exists=True)
     named = click.option(
         "--config-name",
+        "-cn",
         default="config",
         show_default=True,
         help="The primary configuration, as of `ratelab train`.",
     )
     placed = click.option(
-        "--config-dir", type=folder, help="A folder of configurations, as of `ratelab train`."
+        "--config-dir", "-cd", type=folder, help="A folder of configurations, as of `ratelab train`."
     )
     return placed(named(command))

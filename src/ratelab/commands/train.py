@@ -8,8 +8,8 @@ import hydra
 from omegaconf import DictConfig
 
 from ratelab.config import read_words, register_resolvers
-from ratelab.config.files import CONF
-from ratelab.config.hydra_internals import asks_only, put_options_first
+from ratelab.config.hydra_internals import asks_only, put_options_first, refuse_missing_folder
+from ratelab.config.search_path import CONF
 from ratelab.config.suggestions import suggest_at_exit
 from ratelab.runtime.outlets import answered, outlive_readers
 from ratelab.runtime.signals import plain_endings
@@ -34,5 +34,6 @@ def main(*options: str) -> None:
     outlive_readers()
     with plain_endings(), suggest_at_exit():
         sys.argv[1:] = put_options_first(read_words([*options, *sys.argv[1:]]))
+        refuse_missing_folder(sys.argv[1:])
         with answered() if asks_only(sys.argv[1:]) else contextlib.nullcontext():
             _train()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from ratelab.config.files import CONF
+from ratelab.config.search_path import CONF
 from ratelab.config.secrets import hide_passwords
 from ratelab.validation import UserError, shorten
 
@@ -76,12 +76,11 @@ def _check_option(group: str, value: str) -> None:
     """
     if not value or not group.isidentifier() or not (CONF / group).is_dir():
         return
-    if group == "experiment":
-        if "null" in re.findall(r"\w+", value):
-            raise UserError(f"{group}={value[:80]}: must name experiments; for none leave it out.")
-        if re.fullmatch(r"\[[\w, ]*[a-z_][\w, ]*\]", value):
-            return
+    listed = re.fullmatch(r"\[([^][{}()]+)\]", value) if group == "experiment" else None
+    names = [name.strip() for name in (value if listed is None else listed[1]).split(",")]
+    if group == "experiment" and "null" in names:
+        raise UserError(f"{group}={value[:80]}: must name experiments; for none leave it out.")
     plain = r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|null|[+-]?\.?(nan|inf)"
-    named = [re.fullmatch(plain, part.strip(), re.IGNORECASE) is None for part in value.split(",")]
-    if not all(named) or value.startswith(("[", "{")):
+    is_named = all(re.fullmatch(plain, name, re.IGNORECASE) is None for name in names)
+    if not is_named or names[0].startswith(("[", "{")):
         raise UserError(f"{group}={value[:80]}: must be the name of an option.")

@@ -1,6 +1,7 @@
 """Configurations as Hydra composes them: of a sweep's jobs, or of overrides without a program around them."""
 
 import itertools
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ratelab.config.command_line import read_words
-from ratelab.config.files import CONF, search_first
 from ratelab.config.hydra_internals import Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from ratelab.config.options import Options, is_change
 from ratelab.config.schema import Config, read, register_resolvers
+from ratelab.config.search_path import CONF, OF_THE_USER, search_first
 from ratelab.config.suggestions import suggest
 from ratelab.config.sweeping import refuse_repeated, split_jobs
 from ratelab.runtime.provenance import flatten
@@ -212,14 +213,16 @@ def start_hydra(config_dir: str | None) -> Iterator[ConfigLoaderImpl]:
 
     Whatever else uses Hydra in this process has it back after the block.
     """
-    if config_dir is not None and not Path(config_dir).is_dir():
+    if config_dir is not None and not os.path.isdir(config_dir):  # noqa: PTH112 - see `refuse_missing_folder`
         raise UserError(f"config_dir must be a folder, got {config_dir!r:.200}, which is none.")
     register_resolvers()
     with initialize_config_dir(str(CONF), job_name="ratelab", version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)  # noqa: S101 - the only one there is
-        search_first(loader.config_search_path, config_dir)
-        loader.repository.initialize_sources(loader.config_search_path)
+        if config_dir is not None:
+            loader.config_search_path.append(OF_THE_USER, str(Path(config_dir).absolute()))
+            search_first(loader.config_search_path)
+            loader.repository.initialize_sources(loader.config_search_path)
         try:
             yield loader
         except UserError:

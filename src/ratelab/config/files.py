@@ -1,27 +1,23 @@
 """Configuration files as Hydra reads them: a mistake is one message, and what was saved can be run again.
 
-Hydra's own source of files ends with a traceback for a mistake in YAML, and looks into `--config-dir` only
-for what the project does not have: a file of the user's with the name of one of ours would be passed over.
+Hydra's own source of files ends with a traceback for a mistake in YAML.
 """
 
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathElement
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ratelab.config.hydra_internals import FileConfigSource
 from ratelab.config.schema import Config
-from ratelab.runtime.checkout import find_folder
+from ratelab.config.search_path import CONF, SCHEME
 from ratelab.validation import UserError
-
-CONF = find_folder("conf", "conf")
 
 
 class CheckedFiles(FileConfigSource):
@@ -30,7 +26,7 @@ class CheckedFiles(FileConfigSource):
     @staticmethod
     def scheme() -> str:
         """Return what such an entry of the search path begins with."""
-        return "ratelab"
+        return SCHEME
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a file; one that Hydra or we have saved, which is complete, gets what Hydra needs beside it.
@@ -52,45 +48,6 @@ class CheckedFiles(FileConfigSource):
         return ConfigResult(
             provider=self.provider, path=f"{self.scheme()}://{self.path}", config=config, header=header
         )
-
-
-def search_first(search_path: ConfigSearchPath, folder: str | None) -> None:
-    """Let Hydra read the project's files by `CheckedFiles`, and those of a folder of the user's before them.
-
-    Args:
-        search_path: of a program of ours; of another one nothing is changed.
-        folder: what `--config-dir` names; None: nothing.
-    """
-    path = search_path.get_path()
-    place = next((number for number, one in enumerate(path) if _folder(one) == CONF), None)
-    if place is None:
-        return
-    checked = [SearchPathElement(path[place].provider, f"{CheckedFiles.scheme()}://{CONF}")]
-    if folder is not None:
-        own = Path(folder).absolute()
-        checked.insert(0, SearchPathElement("command-line", f"{CheckedFiles.scheme()}://{own}"))
-    path[place : place + 1] = checked
-
-
-def read_option(words: Sequence[str], name: str) -> str | None:
-    """Return the value of an option on a command line, the last one; None if it is not given.
-
-    >>> read_option(["train.py", "--config-dir", "mine", "seed=1"], "--config-dir")
-    'mine'
-    >>> read_option(["train.py", "--config-dir=mine"], "--config-dir")
-    'mine'
-    """
-    value = None
-    for word, following in itertools.zip_longest(words, words[1:]):
-        if word == name:
-            value = following
-        elif word.startswith(f"{name}="):
-            value = word.removeprefix(f"{name}=")
-    return value
-
-
-def _folder(one: SearchPathElement) -> Path:
-    return Path(str(one.path).rpartition("://")[2]).resolve()
 
 
 def _read_header(text: str) -> dict[str, str | None]:

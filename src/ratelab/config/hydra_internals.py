@@ -7,26 +7,32 @@ both from above, and tests/unit/test_hydra_internals.py says which part has move
 import copy
 import functools
 import math
+import os
 import pickle
 from collections.abc import Sequence
 from typing import Any, Self
 
+from hydra._internal import defaults_list
 from hydra._internal import hydra as program
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.defaults_list import Overrides
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import GroupDefault, ResultDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig, base, grammar_parser
+from omegaconf import DictConfig, OmegaConf, base, grammar_parser
 
 from ratelab.config.hydra_part import refuse_actions
+from ratelab.config.search_path import SCHEME, search_first
 from ratelab.validation import UserError
 
 MOST_RUNS = 10_000  # to plan them takes a minute, and a gigabyte
@@ -41,6 +47,7 @@ __all__ = [
     "get_overrides_dirname",
     "guard_composition",
     "put_options_first",
+    "refuse_missing_folder",
     "refuse_number",
     "remember_interpolations",
     "split_overrides",
@@ -67,22 +74,68 @@ class _FilesReadOnce(ConfigRepository):
         return copy.copy(self)
 
 
+class _Overrides(Overrides):
+    """Lets an option of the command line, such as an experiment, choose others before any file does.
+
+    To Hydra the outer file comes first: in a primary one that extends ours, experiments are inside of ours.
+    """
+
+    def add_override(self, parent_config_path: str, default: GroupDefault) -> None:
+        """Note an `override` of a file's list of defaults; Hydra passes over all but the first of a group."""
+        key = default.get_override_key()
+        earlier = self.override_metadata.get(key)
+        if earlier and self._rank(earlier.containing_config_path) < self._rank(parent_config_path):
+            del self.override_choices[key]
+        super().add_override(parent_config_path, default)
+
+    def _rank(self, path: str | None) -> int:
+        """Say how much the choice of a file counts; of files that count the same it is the outer one's."""
+        given = [key for key, one in self.override_metadata.items() if one.external_override]
+        added = [one.group for one in self.append_group_defaults]
+        if path is None:
+            return 3  # the command line itself
+        if any(path.startswith(f"{group}/") for group in given + added):
+            return 2
+        return 0 if path == "config" else 1  # ours is what others extend
+
+
+def _is_experiment(path: str | None) -> bool:
+    return path is not None and path.startswith("experiment/")
+
+
+def _is_of_experiment(default: ResultDefault) -> bool:
+    """Say whether a file is an experiment, or one that an experiment includes."""
+    return _is_experiment(default.config_path) or _is_experiment(default.parent)
+
+
 class _GuardedLoader(ConfigLoaderImpl):
     """Refuses a configuration before anybody has seen it."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        search_first(config_search_path)
         super().__init__(config_search_path)
+        self._primary: str | None = None
+        self._puts_experiments_last = False
         self.repository = _FilesReadOnce(config_search_path)
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+    ) -> DictConfig:
         """Compose as Hydra does; raise UserError for what `refuse_actions` does not let pass.
 
         Hydra has messages for most mistakes in a list of defaults, and bare errors for the others.
         """
+        self._primary = config_name
+        self._puts_experiments_last = any(word.startswith("experiment=") for word in overrides)
         try:
-            config = super().load_configuration(*args, **kwargs)
+            config = super().load_configuration(config_name, overrides, *args, **kwargs)
+        except MissingConfigException as error:
+            raise self._explain_missing(error) from None
         except ConfigCompositionException as error:
-            raise error from error.__cause__ or self._find_missing(*args, **kwargs)
+            cause = error.__cause__ or self._find_missing(config_name, overrides, *args, **kwargs)
+            if isinstance(cause, UserError):  # of the primary configuration: overrides are not what is wrong
+                raise cause from None
+            raise error from cause
         except HydraException:
             raise
         except RecursionError:
@@ -94,6 +147,36 @@ class _GuardedLoader(ConfigLoaderImpl):
             ) from None
         refuse_actions(config, BasicSweeper.__module__.rpartition(".")[0])
         return config
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:
+        """Merge the files; raise UserError for a primary one that does not extend the project's.
+
+        An experiment of the command line comes after the keys of a primary one, see `_Overrides`. Overrides
+        come after all: they may be about keys that only ours has.
+        """
+        if self._puts_experiments_last:
+            defaults = sorted(defaults, key=_is_of_experiment)
+        config: DictConfig = super()._compose_config_from_defaults_list(defaults, repo)
+        is_ours = any(source.scheme() == SCHEME for source in self.get_sources())
+        if is_ours and self._primary and not OmegaConf.select(config, "hydra.callbacks.preflight"):
+            raise UserError(
+                f"{self._primary}: the configuration lacks most of its keys; one of your own begins with "
+                "`defaults: [config, _self_]`."
+            )
+        return config
+
+    def _explain_missing(self, error: MissingConfigException) -> HydraException | UserError:
+        """Return the error for a file that there is not; the options beside it are known afterwards."""
+        missing = error.missing_cfg_file or ""
+        error.options = self.repository.get_group_options(missing.rpartition("/")[0])
+        if missing != self._primary:
+            return error
+        ours = [source for source in self.get_sources() if source.scheme() == SCHEME]
+        names = {name for source in ours for name in source.list("", ObjectType.CONFIG)}
+        folders = " or ".join(str(source.path) for source in ours)
+        return UserError(
+            f"--config-name: there is no {missing!r} in {folders}; there are {', '.join(sorted(names))}."
+        )
 
     def _find_missing(
         self, config_name: str | None, overrides: Sequence[str], *args: Any, **kwargs: Any
@@ -116,6 +199,7 @@ def guard_composition() -> None:
     Hydra's callbacks come too late for that: by then all of them are made, and logging is set.
     """
     program.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined] # where Hydra looks
+    defaults_list.Overrides = _Overrides  # type: ignore[misc]
 
 
 def remember_interpolations() -> None:
@@ -136,6 +220,18 @@ def put_options_first(words: Sequence[str]) -> list[str]:
     """
     overrides = get_args_parser().parse_intermixed_args(list(words)).overrides
     return [*(word for word in words if word not in overrides), *overrides]
+
+
+def refuse_missing_folder(words: Sequence[str]) -> None:
+    """Raise UserError if `--config-dir` of a command line names no folder; Hydra does not name the option.
+
+    >>> refuse_missing_folder(["--config-dir=nowhere"])
+    Traceback (most recent call last):
+    ratelab.validation.UserError: --config-dir: there is no folder 'nowhere'.
+    """
+    folder = get_args_parser().parse_intermixed_args(list(words)).config_dir
+    if folder == "" or (folder is not None and not os.path.isdir(folder)):  # noqa: PTH112 - Path raises for long names
+        raise UserError(f"--config-dir: there is no folder {folder!r}.")
 
 
 def asks_only(words: Sequence[str]) -> bool:

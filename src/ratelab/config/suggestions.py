@@ -11,7 +11,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ratelab.config.files import CONF
+from ratelab.config.search_path import CONF
 
 OF_HYDRA = ("hydra/launcher", "hydra/sweeper")
 

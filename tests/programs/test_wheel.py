@@ -67,6 +67,17 @@ def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):
     assert (tmp_path / "curves.svg").exists()
 
 
+def test_a_sweep_is_called_from_python(call, tmp_path):
+    code = (
+        "import ratelab; study = ratelab.sweep(['experiment=quick', 'epochs=1'], schedule=['fixed', 'cosine'], "
+        "seed=[0, 1]); print(study.report.exists(), 'table' in study._repr_html_(), study.verdicts)"
+    )
+    done = call("python", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True True ['cosine and fixed: no conclusion is possible from 2 seeds")
+    assert (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(call, command):
     done = call("ratelab", command, "--help")

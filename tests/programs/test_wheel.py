@@ -69,8 +69,9 @@ def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):
 
 def test_a_sweep_is_called_from_python(call, tmp_path):
     code = (
-        "import ratelab; study = ratelab.sweep(['experiment=quick', 'epochs=1'], schedule=['fixed', 'cosine'], "
-        "seed=[0, 1]); print(study.report.exists(), 'table' in study._repr_html_(), study.verdicts)"
+        "import ratelab; words = ['experiment=quick', 'epochs=1'];"
+        "study = ratelab.sweep(words, schedule=['fixed', 'cosine'], seed=[0, 1]);"
+        "print(study.report.exists(), 'table' in study._repr_html_(), study.verdicts)"
     )
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ratelab.comparison import Result, write_value
 from ratelab.runs.planned import PlannedRun, prepare_run
-from ratelab.runs.record import RunRecord, check_kept, describe_look
+from ratelab.runs.record import RunRecord, describe_look
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.progress import for_terminal
@@ -30,8 +30,7 @@ def run_single(cfg: DictConfig) -> Result:
             seen, the run is not planned again.
 
     Raises:
-        UserError: for a mistake in the configuration, for a run that diverged, and for one that is no job of
-            a sweep and whose metrics could not be stored.
+        UserError: for a mistake in the configuration, and for a run that diverged.
     """
     planned = handover.take()
     if not isinstance(planned, PlannedRun) or not planned.is_of(cfg):
@@ -53,8 +52,6 @@ def run_single(cfg: DictConfig) -> Result:
         )
     value = f"{result.outcome.metric} {write_value(result.outcome, result.value)}"
     console.print(f"{result.judged_on} {value}, {result.seconds:.2f} s", highlight=False, markup=False)
-    if planned.labels.sweep_id is None:  # else it is told at the end of the sweep, which has a use for it
-        check_kept([result])
     return result
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ratelab.comparison import Result
 from ratelab.report import print_results
+from ratelab.runtime import lost_metrics
 from ratelab.runtime.passwords import without_password
 from ratelab.sweeps.jobs import HydraProgram, Jobs
 from ratelab.tracking import find_runs
@@ -38,6 +39,8 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
         returns = launch()
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
+    for result in results:
+        lost_metrics.note_run(result.run_id, result.lacks_metrics)
     if results:
         print_results(console, results)
     if results and uri:

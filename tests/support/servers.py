@@ -139,3 +139,35 @@ class Proxy:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+class Line:
+    """Hands bytes on, both ways, between any server and who connects to `port`; it can go dead.
+
+    Attributes:
+        port: to be used instead of the server's.
+        left: how many more pieces from those who connect are handed on; None: all. After that nothing is,
+            and no connection ends, as behind a cable that was pulled out.
+    """
+
+    def __init__(self, host, port):
+        self._target, self.left = (host, port), None
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            here = self._server.accept()[0]
+            there = socket.create_connection(self._target)
+            for ends in ((here, there), (there, here)):
+                threading.Thread(target=self._hand_on, args=(*ends, ends[0] is here), daemon=True).start()
+
+    def _hand_on(self, source, target, counts):
+        while data := source.recv(65536):
+            if counts and self.left:
+                self.left -= 1
+            if self.left == 0:
+                threading.Event().wait()
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)

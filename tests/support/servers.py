@@ -165,9 +165,9 @@ class Line:
 
     def _hand_on(self, source, target, counts):
         while data := source.recv(65536):
-            if counts and self.left:
-                self.left -= 1
             if self.left == 0:
                 threading.Event().wait()
+            if counts and self.left:
+                self.left -= 1
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)

@@ -123,17 +123,20 @@ class Patience:
         """
         over = threading.Event()
         limit = max(_SECONDS if seconds is None else seconds, _BRIEF_SECONDS)
+        steps: list[tuple[float, Callable[[], None]]] = [
+            (_SILENT_SECONDS, self._tell),
+            (limit, break_connections),
+        ]
 
         def watch() -> None:
-            early = min(_SILENT_SECONDS, limit)
-            if over.wait(early):
-                return
-            if early < limit:
-                self._tell()
-                over.wait(limit - early)
-            while not over.is_set():
+            passed = 0.0
+            for after, step in sorted(steps, key=lambda one: one[0]):
+                if over.wait(after - passed):
+                    return
+                step()
+                passed = after
+            while not over.wait(_BRIEF_SECONDS):
                 break_connections()
-                over.wait(_BRIEF_SECONDS)
 
         # a thread, for drivers and MLflow's client wait for answers by themselves and say nothing meanwhile
         threading.Thread(target=watch, daemon=True, name="patience").start()

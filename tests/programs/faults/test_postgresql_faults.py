@@ -185,12 +185,12 @@ def line(make_database):
     from sqlalchemy import make_url
 
     url = make_url(make_database())
-    line = Line(url.host, url.port or 5432)
-    return line, url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    with Line(url.host, url.port or 5432) as line:
+        yield line, url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("pieces", [3, 14, 33])
+@pytest.mark.parametrize("pieces", [5, 20, 33])
 def test_a_database_that_goes_silent_while_it_is_read_is_waited_for_with_a_word(line, tmp_path, pieces):
     line, uri = line
     assert programs.train(tmp_path, "experiment=quick", f"tracking.uri={uri}").status == 0
@@ -207,6 +207,7 @@ def test_a_database_that_goes_silent_while_it_is_read_is_waited_for_with_a_word(
 @pytest.mark.faults
 def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
     line, uri = line
+    prepare_store(uri, tmp_path)  # now, for who reads while the tables are made gets into their way
     words = ["experiment=quick", "schedule=fixed", "seed=0,1,2", "epochs=200", programs.ONE_WORKER]
     program = programs.begin(tmp_path, "-m", *words, f"tracking.uri={uri}")
 

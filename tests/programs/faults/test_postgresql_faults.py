@@ -225,4 +225,4 @@ def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
     assert done.status == 1
     assert "Traceback" not in done.err
     assert " does not answer. It is waited for, two minutes at most.\n" in done.err
-    assert "The store took nothing any more." in done.out
+    assert " RUNNING in the store.\n" in done.err

@@ -53,7 +53,7 @@ class RatelabSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan all jobs, then run them."""
-        from ratelab.sweeps.jobs import check_returns
+        from ratelab.sweeps.jobs import raise_failure
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_jobs(self.program.context.config_loader, words)
@@ -73,5 +73,5 @@ class RatelabSweeper(Sweeper):
             planned = plan_jobs(self.program, jobs)
             save_sweep_config(self.program)
             returns = run_elsewhere(self.program, planned, launch)
-        check_returns(returns)
+        raise_failure(returns)
         return [returns]

@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from support import ROOT
 from support.programs import HINT
+from support.searching import write_searching_sweeper
 
 PLAIN = """
 import json
@@ -241,45 +242,8 @@ def test_a_group_that_only_the_search_path_knows_is_a_group(tmp_path):
     assert "[('name', 'b')]" in done.stdout
 
 
-SEARCHING = """
-from dataclasses import dataclass
-
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.plugins.sweeper import Sweeper
-
-
-@dataclass
-class SearchingConf:
-    _target_: str = "hydra_plugins.searching_sweeper.SearchingSweeper"
-    direction: str = "maximize"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="searching", node=SearchingConf)
-
-
-class SearchingSweeper(Sweeper):
-    def __init__(self, direction):
-        self.values = {}
-
-    def setup(self, *, hydra_context, task_function, config):
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def sweep(self, arguments):
-        for number, rate in enumerate((0.001, 0.5)):
-            words = (*arguments, f"learning_rate={rate}")
-            [done] = self.launcher.launch([words], initial_job_idx=number)
-            self.values[rate] = float(done.return_value)
-        print("best", max(self.values, key=self.values.get))
-"""
-
-
 def test_a_sweeper_that_searches_gets_a_number_of_each_run_and_no_comparison_is_printed(train_py, tmp_path):
-    """As Optuna's does: it calls the launcher again and again, each time with what it chose by the last."""
-    (tmp_path / "hydra_plugins").mkdir()
-    (tmp_path / "hydra_plugins" / "searching_sweeper.py").write_text(SEARCHING)
+    write_searching_sweeper(tmp_path)
     words = ["experiment=quick", "tracking=none", "epochs=2", "schedule=fixed", "hydra.launcher.workers=1"]
     command = [*train_py, "-m", "hydra/sweeper=searching", "hydra.sweep.dir=jobs", *words]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -90,11 +90,23 @@ def test_preview_asks_as_well(tmp_path):
     assert (ended.status, ended.err.splitlines()[-1]) == (1, "Did you mean schedule.decay_steps?")
 
 
-@pytest.mark.parametrize("word", ["zzzzz=1", "~zzzzz", "~seed=77"])
-def test_a_key_like_no_other_is_answered_without_a_question(tmp_path, word):
-    ended = train(tmp_path, word)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["zzzzz=1"],
+        ["~zzzzz"],
+        ["~seed=77"],
+        ["learning_rate='${'"],
+        ["optimizer=lion", "~optimizer.decay_on=matrix"],
+        ["model=transformer", "model.layers='${'"],
+    ],
+    ids=" ".join,
+)
+def test_a_key_like_no_other_or_a_wrong_value_is_answered_without_a_question(tmp_path, words):
+    ended = train(tmp_path, *words)
     assert ended.status == 1
     assert "Did you mean" not in ended.err
+    assert " needs " not in ended.err
 
 
 def test_an_added_option_of_the_launcher_is_answered_with_the_nearest(tmp_path):

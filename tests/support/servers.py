@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -139,3 +139,49 @@ class Proxy:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+class Line:
+    """Hands bytes on, both ways, between any server and who connects to `port`; it can go dead.
+
+    Attributes:
+        port: to be used instead of the server's.
+        left: how many more pieces from those who connect are handed on; None: all. After that nothing is,
+            and no connection ends, as behind a cable that was pulled out.
+    """
+
+    def __init__(self, host, port):
+        self._target, self.left = (host, port), None
+        self._over = threading.Event()
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.port = self._sockets[0].getsockname()[1]
+
+    def _accept(self):
+        with suppress(OSError):  # at the end
+            while True:
+                here = self._sockets[0].accept()[0]
+                there = socket.create_connection(self._target)
+                self._sockets += [here, there]
+                for ends in ((here, there), (there, here)):
+                    threading.Thread(target=self._hand_on, args=(*ends, ends[0] is here), daemon=True).start()
+
+    def _hand_on(self, source, target, counts):
+        with suppress(OSError):  # one of the two has gone
+            while data := source.recv(65536):
+                if self.left == 0:
+                    self._over.wait()
+                if counts and self.left:
+                    self.left -= 1
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for one in self._sockets:
+            with suppress(OSError):  # it has been shut down by the other end
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()

@@ -1,7 +1,6 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +9,11 @@ import pytest
 
 from ratelab.comparison import Measured
 from ratelab.runs import description, record
-from ratelab.runs.record import RunRecord, begun_result, check_kept
+from ratelab.runs.record import RunRecord, begun_result
+from ratelab.runtime import lost_metrics
 from ratelab.tasks import auto
 from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
-from ratelab.validation import UserError
 from support.configs import VALUES, planned_run
 from support.fakes import START, chunk, diverged_chunk, fake_tracker
 
@@ -28,6 +27,14 @@ GROWING = {
 @pytest.fixture
 def tracker():
     return fake_tracker()
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    """Of which runs it was noted whether the store lacks metrics."""
+    runs = {}
+    monkeypatch.setattr(lost_metrics, "note_run", runs.__setitem__)
+    return runs
 
 
 @pytest.fixture(autouse=True)
@@ -329,22 +336,25 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     assert opened.result.test["accuracy"] == 0.875
 
 
-def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracker):
+def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracker, noted):
     opened = RunRecord(planned_run(0), tracker)
     assert not opened.result.lacks_metrics
     run_of(tracker).lacks_metrics = True
+    assert noted == {}
     end_well(opened)
     result = opened.result
+    assert noted == {result.run_id: True}
     assert tracker.ended == {NAME: None}
     assert (result.status, result.lacks_metrics, result.value) == ("finished", True, 0.875)
     assert len(result.validation) == 1
 
 
-def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker):
+def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker, noted):
     with RunRecord(planned_run(0), tracker) as opened:
         run_of(tracker).lacks_metrics = True
         opened.add(diverged_chunk())
     assert (opened.result.status, opened.result.lacks_metrics) == ("diverged", True)
+    assert noted == {opened.result.run_id: True}
 
 
 def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
@@ -373,25 +383,6 @@ def test_what_is_wrong_with_metrics_but_not_of_the_stores_making_fails_the_run(t
     opened.close(raised.value)
     assert tracker.ended == {NAME: raised.value}
     assert opened.result.status == "failed"
-
-
-@pytest.mark.parametrize(
-    ("lacking", "told"),
-    [([True], "this run"), ([False, True, False, True], "2 of 4 runs"), ([True] * 3, "3 of 3 runs")],
-)
-def test_of_how_many_runs_metrics_are_lost_is_said_at_the_end(lacking, told):
-    results = [replace(begun_result(planned_run(0)), lacks_metrics=one) for one in lacking]
-    with pytest.raises(UserError) as raised:
-        check_kept(results)
-    assert str(raised.value) == (
-        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then train "
-        "anew; every step is in the artifact steps.parquet, where that could be kept."
-    )
-
-
-def test_where_all_metrics_are_kept_nothing_is_said():
-    check_kept([begun_result(planned_run(0))] * 3)
-    check_kept([])
 
 
 @pytest.mark.parametrize("folder", ["absent", "a file"])

@@ -2,12 +2,14 @@
 
 import io
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from ratelab.runs.display import Terminal
+from ratelab.runtime.lost_metrics import told_at_the_end
 from ratelab.sweeps import elsewhere
 from ratelab.sweeps.elsewhere import run_elsewhere
 from ratelab.sweeps.jobs import Jobs
@@ -50,6 +52,13 @@ def test_without_a_store_they_are_compared_all_the_same(capsys):
     said = capsys.readouterr().out
     assert "fixed" in said
     assert "ratelab report" not in said
+
+
+def test_it_is_noted_of_which_runs_another_process_has_lost_metrics():
+    lacking = [replace(result("fixed", seed), run_id=str(seed), lacks_metrics=seed > 0) for seed in range(3)]
+    returns = [*map(ended, lacking), failed()]
+    with pytest.raises(UserError, match="the store lacks metrics of 2 of 3 runs"), told_at_the_end():
+        run_elsewhere(PROGRAM, jobs_of(3, None), lambda: returns)
 
 
 @pytest.mark.parametrize("returns", [[], [failed()], [ended("of another program")]])

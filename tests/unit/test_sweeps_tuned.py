@@ -30,12 +30,12 @@ def program(tmp_path):
 class Trained:
     """Takes the place of the sweep: `accuracy` says how good a run is, None where it fails.
 
-    `diverged` has the schedule, the rate and the seed of runs that diverge, `lacking` the rates of runs whose
-    metrics are lost, `calls` has the runs of each call; `opened` what the sweep was opened with.
+    `diverged` has the schedule, the rate and the seed of runs that diverge, `calls` has the runs of each
+    call; `opened` what the sweep was opened with.
     """
 
     def __init__(self):
-        self.calls, self.opened, self.diverged, self.lacking = [], [], set(), set()
+        self.calls, self.opened, self.diverged = [], [], set()
         self.accuracy = lambda schedule, rate: 0.5
 
     def run(self, planned):
@@ -57,7 +57,6 @@ class Trained:
             validation=(look,),
             test={begun.outcome.metric: accuracy},
             final_rate=0.1,
-            lacks_metrics=run.config.learning_rate in self.lacking,
         )
         return JobReturn(status=JobStatus.COMPLETED, _return_value=result)
 
@@ -209,13 +208,6 @@ def test_a_run_that_fails_to_judge_is_raised_at_the_end(tune, trained, capsys):
     trained.accuracy = lambda schedule, rate: None if len(trained.calls) == 2 else 0.5
     with pytest.raises(RuntimeError):
         tune(widenings=0)
-
-
-def test_that_metrics_are_lost_is_said_when_all_have_run(tune, trained):
-    trained.accuracy, trained.lacking = peak(0.1, 0.1), {0.01}
-    with pytest.raises(UserError, match=r"the store lacks metrics of 2 of \d+ runs"):
-        tune()
-    assert len(trained.calls) == 2
 
 
 def test_the_sweep_is_opened_once_with_what_varies_and_an_unknown_number_of_runs(

@@ -260,6 +260,17 @@ def test_long_waiting_is_told_once(
     assert others == []
 
 
+def test_long_waiting_is_told_also_where_it_would_not_be_tried_again(monkeypatch, capfd) -> None:
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "_BRIEF_SECONDS", 0.01)
+    with_store = Patience("sqlite:////a/b.db")
+    lose(with_store, "metrics")
+    assert capfd.readouterr().err == ""
+    with_store.ask("metrics", lambda: time.sleep(0.2), 0)
+    assert capfd.readouterr().err.count("It is waited for, two minutes at most.") == 1
+
+
 @pytest.mark.parametrize(
     ("uri", "text", "expected"),
     [

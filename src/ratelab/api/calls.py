@@ -1,7 +1,7 @@
 """The functions that `import ratelab` offers; the numbers are those that the command line gives."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,9 @@ def run(
     >>> first.metric, first.value, first.learning_rate.dtype  # doctest: +SKIP
     ('accuracy', 0.9, dtype('float32'))
     """
-    display = Kept()
-    given = as_given(overrides, settings)
-    [result] = call_hydra(given, display, config_dir, config_name, many=False)
-    return Run(result, display.chunks)
+    display = _call(overrides, settings, config_dir, config_name, many=False)
+    assert display.result is not None  # noqa: S101 - else that it is not there was raised
+    return Run(display.result, display.chunks)
 
 
 def sweep(
@@ -78,15 +77,7 @@ def sweep(
     >>> study.verdicts  # doctest: +SKIP
     ['cosine is better than fixed: ...']
     """
-    display = Kept()
-    given = as_given(overrides, settings)
-    try:
-        call_hydra(given, display, config_dir, config_name, many=True)
-    except Exception as error:
-        # As the command line shows the comparison, and then says which run failed.
-        if display.study is None or not any(result.is_outcome for result in display.study.results):
-            raise
-        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+    display = _call(overrides, settings, config_dir, config_name, many=True)
     if display.study is None:
         raise UserError("no run gave a value that counts: there is nothing to compare.")
     return Study(display.study, display.places, display.report)
@@ -169,3 +160,25 @@ def schedule(name: str, /, *, learning_rate: float, steps: int, **arguments: Any
     if len(jobs) > 1:
         raise UserError(f"schedule: one at a time, got {name!r:.80}.")
     return make_schedule(read_composed(jobs[0]), steps)
+
+
+def _call(
+    overrides: Sequence[str],
+    settings: Mapping[str, Any],
+    config_dir: str | None,
+    config_name: str,
+    *,
+    many: bool,
+) -> Kept:
+    """Run what was given, and return what that gave.
+
+    What went wrong with some of it is a warning: as the command line shows the comparison, then says that.
+    """
+    display = Kept()
+    try:
+        call_hydra(as_given(overrides, settings), display, config_dir, config_name, many=many)
+    except Exception as error:
+        if not display.has_answer:
+            raise
+        warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+    return display

@@ -18,6 +18,7 @@ class Kept:
     """Shows a bar, prints only what must be known, keeps all else.
 
     Attributes:
+        result: of a single run that ended.
         study: the comparison of the runs; None before it, and where there is none.
         chunks: of a single run, every epoch.
         places: where it is recorded; None before that is known.
@@ -25,10 +26,17 @@ class Kept:
     """
 
     def __init__(self) -> None:
+        self.result: Result | None = None
         self.study: comparison.Study | None = None
         self.chunks: list[Chunk] = []
         self.places: Places | None = None
         self.report: Path | None = None
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a run gave a value."""
+        results = [self.result] if self.study is None else self.study.results
+        return any(result is not None and result.is_outcome for result in results)
 
     def begin(self) -> Reporter:
         """Return a bar, in a notebook as well; lines on standard error where there is no place for one."""

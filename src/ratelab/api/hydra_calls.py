@@ -14,20 +14,18 @@ from omegaconf import DictConfig
 
 from ratelab.api.display import Kept
 from ratelab.api.objects import Given
-from ratelab.comparison import Result
 from ratelab.config.command_line import read_words
 from ratelab.config.composing import start_hydra
 from ratelab.config.search_path import SCHEME
 from ratelab.runs.job_of import forget_earlier_calls
+from ratelab.runtime.lost_metrics import told_at_the_end
 from ratelab.runtime.provenance import called_from_python
 from ratelab.runtime.signals import interruptible
 from ratelab.validation import UserError
 
 
-def call_hydra(
-    given: Given, display: Kept, config_dir: str | None, config_name: str, *, many: bool
-) -> list[Result]:
-    """Run what was given; the results of a sweep are the display's.
+def call_hydra(given: Given, display: Kept, config_dir: str | None, config_name: str, *, many: bool) -> None:
+    """Run what was given; the display keeps what that gave.
 
     Args:
         given: overrides, and options that are no files.
@@ -37,7 +35,8 @@ def call_hydra(
         many: a sweep.
 
     Raises:
-        UserError: for a mistake, for a job that failed by one, and while another call goes on.
+        UserError: for a mistake, for a job that failed by one, where the store lacks metrics of a run, and
+            while another call goes on.
         KeyboardInterrupt: it was interrupted.
     """
     words = read_words(given.words)
@@ -45,6 +44,7 @@ def call_hydra(
     with (
         called_from_python(command),
         interruptible(),
+        told_at_the_end(),
         _kept_logging(),
         _extra_options(given.options),
         _exits_raised(),
@@ -61,8 +61,8 @@ def call_hydra(
         _check_words(loader, words, many=many)
         if many:
             hydra.multirun(config_name, task, words)
-            return []
-        return [hydra.run(config_name, task, words).return_value]
+        else:
+            hydra.run(config_name, task, words)
 
 
 def _check_words(loader: ConfigLoader, words: list[str], *, many: bool) -> None:
@@ -107,7 +107,10 @@ class _Task:
 
         if cfg.allow_targets:
             forget_programs()
-        return run_single(cfg, self.display)
+        result = run_single(cfg, self.display)
+        if self.display is not None:
+            self.display.result = result
+        return result
 
     def __reduce__(self) -> Any:
         """Show it in the terminal in another process, such as a job of Slurm's."""

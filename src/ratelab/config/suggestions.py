@@ -36,9 +36,9 @@ def _suggest_key(error: OmegaConfBaseException) -> str:
     """Return the question about a key that its mapping does not have."""
     key, mapping = str(error.full_key or ""), error.parent_node
     values: Any = OmegaConf.to_container(mapping, resolve=False) if isinstance(mapping, DictConfig) else None
-    if not isinstance(values, dict):
-        return ""
     above, dot, last = key.rpartition(".")
+    if not isinstance(values, dict) or last in values:  # the key is right, its value is not
+        return ""
     known = [] if above else [path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if path.is_dir()]
     if not above:
         values.pop("hydra", None)  # whose keys begin with its name

@@ -1,7 +1,7 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,12 +13,11 @@ from ratelab.comparison.outcomes import resolve_task
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
-from ratelab.runtime import provenance
+from ratelab.runtime import lost_metrics, provenance
 from ratelab.runtime.signals import held_back
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.tracking.names import safe_params
 from ratelab.training import Chunk
-from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     import keras
@@ -121,6 +120,7 @@ class RunRecord:
             final_rate=float(last.learning_rate[-1]),
         )
         self._stack.close()
+        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
 
     def _example(self) -> np.ndarray:
         """Return one example as the model sees it."""
@@ -135,6 +135,7 @@ class RunRecord:
         if isinstance(error, Diverged):
             self._ended = replace(self._ended, status="diverged", diverged_step=error.step)
         self._stack.__exit__(type(error), error, error.__traceback__)
+        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
 
     def __enter__(self) -> Self:
         return self
@@ -170,21 +171,6 @@ def begun_result(planned: PlannedRun) -> Result:
         origin=provenance.collect().tags,
         outcome=judging,
     )
-
-
-def check_kept(results: Sequence[Result]) -> None:
-    """Return if the store has the metrics of these runs; else status 0 would hide that data are lost.
-
-    Raises:
-        UserError: of how many it has not, and what to do.
-    """
-    number = sum(result.lacks_metrics for result in results)
-    if number:
-        runs = "this run" if len(results) == 1 else f"{number} of {len(results)} runs"
-        raise UserError(
-            f"the store lacks metrics of {runs}, which `ratelab compare` leaves out. Mend the store, then "
-            "train anew; every step is in the artifact steps.parquet, where that could be kept."
-        )
 
 
 def describe_look(planned: PlannedRun, chunk: Chunk) -> str:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ratelab.comparison import Result, write_value
 from ratelab.runs.display import Display, Places, Terminal
 from ratelab.runs.planned import PlannedRun, prepare_run
-from ratelab.runs.record import RunRecord, check_kept, describe_look
+from ratelab.runs.record import RunRecord, describe_look
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back, raise_if_told_to_stop
@@ -29,8 +29,7 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
         display: shows it; None: the terminal.
 
     Raises:
-        UserError: for a mistake in the configuration, for a run that diverged, and for one that is no job of
-            a sweep and whose metrics could not be stored.
+        UserError: for a mistake in the configuration, and for a run that diverged.
     """
     planned = handover.take()
     if not isinstance(planned, PlannedRun) or not planned.is_of(cfg):
@@ -51,8 +50,6 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
         )
     value = f"{result.outcome.metric} {write_value(result.outcome, result.value)}"
     display.show_result(f"{result.judged_on} {value}, {result.seconds:.2f} s")
-    if planned.labels.sweep_id is None:  # else it is told at the end of the sweep, which has a use for it
-        check_kept([result])
     return result
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
+from ratelab.runtime.lost_metrics import told_at_the_end
 from ratelab.validation import UserError
 
 # All that end a process by default: from a terminal, a service manager, a batch system, a limit on CPU time.
@@ -55,7 +56,8 @@ _state = _State()
 def plain_endings() -> Iterator[None]:
     """Turn signals into `Terminated`; end with one message and a status instead of a traceback.
 
-    The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's.
+    The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's, and
+    where the store lacks metrics of a run.
     What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once.
     """
     handlers = {**dict.fromkeys(STOPS, _terminate), signal.SIGQUIT: _leave_to_the_thread}
@@ -65,7 +67,8 @@ def plain_endings() -> Iterator[None]:
             # Inside of all: until here a signal ends the program as it ends any other one.
             for number in taken:
                 signal.signal(number, handlers[number])
-            yield
+            with told_at_the_end():
+                yield
             raise_if_told_to_stop()  # it may have been swallowed, and status 0 would be a lie
         except BaseException as error:
             if (status := _tell(error)) is None:

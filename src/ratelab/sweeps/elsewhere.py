@@ -9,6 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from ratelab.comparison import Result
 from ratelab.runs.display import Display, Places
+from ratelab.runtime import lost_metrics
 from ratelab.runtime.passwords import without_password
 from ratelab.sweeps.jobs import HydraProgram, Jobs
 from ratelab.tracking import find_runs
@@ -37,6 +38,8 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
         returns = launch()
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
+    for result in results:
+        lost_metrics.note_run(result.run_id, result.lacks_metrics)
     if results:
         display.compare(results)
     if results and uri:

@@ -13,7 +13,7 @@ from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.hydra_internals import refuse_number
 from ratelab.config.sweeping import override_key
 from ratelab.runs import description
-from ratelab.sweeps.jobs import HydraProgram, Overrides, check_returns, plan_jobs, prepare_jobs, varied_keys
+from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, raise_failure, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.sweep import Sweep, open_sweep
@@ -87,7 +87,7 @@ def sweep_tuned(
             base = float(_read_value(arm, "learning_rate", str(program.config.learning_rate)))
             final += _cross([_without(arm, "learning_rate")], _list_judges(base, chosen, seeds))
         returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
-    check_returns(itertools.chain(*returns))
+    raise_failure(itertools.chain(*returns))
     return returns
 
 

@@ -37,7 +37,8 @@ class Client:
         self.uri = uri
         self._patience = patience
         self._unended: dict[str, tuple[str, Mapping[str, str]]] = {}  # statuses that the store did not take
-        self.mlflow = open_client(uri)
+        with patience.watched():  # of a database it asks already now whether that is its own
+            self.mlflow = open_client(uri)
 
     @property
     def is_lost(self) -> bool:

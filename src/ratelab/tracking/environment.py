@@ -44,6 +44,7 @@ def silence_mlflow() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "5")  # else it would wait for a connection for ever
 
 
 def open_client(uri: str) -> "MlflowClient":

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from ratelab.runtime.connections import break_connections
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import brief_requests
 from ratelab.tracking.troubles import StoreError, explain_trouble, will_pass
@@ -16,6 +17,7 @@ R = TypeVar("R")
 
 _SECONDS = 120.0
 _LONGEST_PAUSE = 5.0
+_BRIEF_SECONDS = 5.0  # as `brief_requests` gives a server
 _LONG_CALL = 1.0  # what fails sooner costs a sweep nothing, however many runs it has
 _SILENT_SECONDS = 10.0  # what passes sooner is not worth a word
 
@@ -100,21 +102,48 @@ class Patience:
 
         if self.is_lost and begun < self._rests_until:
             raise StoreError(self._reason)
-        # a timer, for MLflow's client waits for answers by itself and says nothing meanwhile
-        timer = threading.Timer(_SILENT_SECONDS, self._tell)
-        timer.daemon = True
-        timer.start()
-        try:
-            with self._briefly() if is_brief else contextlib.nullcontext():
-                result = wait_patiently(try_once, self._will_pass, pause, seconds)
-        except (MlflowException, SQLAlchemyError) as error:
-            if will_pass(self._uri, error):
-                self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
-            raise StoreError(explain_trouble(self._uri, error)) from error
-        finally:
-            timer.cancel()
+        with self.watched(seconds):
+            try:
+                with self._briefly() if is_brief else contextlib.nullcontext():
+                    result = wait_patiently(try_once, self._will_pass, pause, seconds)
+            except (MlflowException, SQLAlchemyError) as error:
+                if will_pass(self._uri, error):
+                    self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
+                raise StoreError(explain_trouble(self._uri, error)) from error
         self._note_success(kind, is_read, has_waited=tries > 1)
         return result
+
+    @contextlib.contextmanager
+    def watched(self, seconds: float | None = None) -> Iterator[None]:
+        """Say that the block is waited for when it lasts; let nothing in it wait for a database any longer.
+
+        Args:
+            seconds: after which connections are ended, and 5 s after that those that were made since; None:
+                two minutes.
+        """
+        over = threading.Event()
+        limit = max(_SECONDS if seconds is None else seconds, _BRIEF_SECONDS)
+        steps: list[tuple[float, Callable[[], None]]] = [
+            (_SILENT_SECONDS, self._tell),
+            (limit, break_connections),
+        ]
+
+        def watch() -> None:
+            passed = 0.0
+            for after, step in sorted(steps, key=lambda one: one[0]):
+                if over.wait(after - passed):
+                    return
+                step()
+                passed = after
+            while not over.wait(_BRIEF_SECONDS):
+                break_connections()
+
+        # a thread, for drivers and MLflow's client wait for answers by themselves and say nothing meanwhile
+        threading.Thread(target=watch, daemon=True, name="patience").start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def _is_hasty(self, kind: str) -> bool:
         return self.is_lost or kind in self._failing or time.monotonic() < self._hasty_until

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ratelab.tracking.asking import open_postgresql
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
 from ratelab.tracking.mlflow_internals import check_schema, has_all_tables, known_tables, make_tables
 from ratelab.tracking.troubles import check_is_active, refuse_store
@@ -11,8 +12,7 @@ from ratelab.tracking.troubles import check_is_active, refuse_store
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-_CONNECT_SECONDS = 5
-_PATIENT_SECONDS = 120
+_PATIENT_SECONDS = 115  # a little less than an answer is waited for: the database can say what it waits for
 _TABLES = ("experiments", "latest_metrics", "metrics", "params", "runs", "tags")  # of those we write into
 _CREATION_LOCK = 0x7261_7465  # any number, the same in every process: "rate"
 
@@ -31,29 +31,23 @@ def prepare_postgresql(uri: str, artifacts: Path, experiment: str | None = None)
         UserError: no driver, no connection, no right to write, or the database is another program's.
     """
     silence_mlflow()
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     try:
-        # The encoding is told, so that also a database without one can be asked which it has.
-        told = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "UTF8"}
-        engine = create_engine(uri, connect_args=told)
-    except (ImportError, SQLAlchemyError) as error:
-        refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
-    try:
-        with engine.connect() as connection:
-            _check_encoding(uri, connection)
-            _fill_if_empty(uri, connection, artifacts)
-        _check_schema(uri, engine)
-        if experiment is not None:
+        with open_postgresql(uri) as engine:
             with engine.connect() as connection:
-                _check_permissions(uri, connection)
-                _check_experiment(connection, experiment)
+                _check_encoding(uri, connection)
+                _fill_if_empty(uri, connection, artifacts)
+            _check_schema(uri, engine)
+            if experiment is not None:
+                with engine.connect() as connection:
+                    _check_permissions(uri, connection)
+                    _check_experiment(connection, experiment)
+    except (ImportError, NoSuchModuleError) as error:
+        refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
     except SQLAlchemyError as error:
         reason = str(error).partition("\n(Background")[0].replace("\n", " ")
         refuse_store(uri, f"cannot be used: {reason}", "Check host, port, database, user and password.")
-    finally:
-        engine.dispose()
 
 
 def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
@@ -64,9 +58,7 @@ def _fill_if_empty(uri: str, connection: "Connection", artifacts: Path) -> None:
     # whoever comes second waits here, then finds the tables
     connection.execute(text(f"SET lock_timeout = '{_PATIENT_SECONDS}s'"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _CREATION_LOCK})
-    connection.commit()
     if _is_unfinished(connection):
-        connection.commit()  # nothing that was read may lock what is changed now
         with quiet_logs():
             make_tables(uri, artifacts)
     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _CREATION_LOCK})

@@ -11,19 +11,20 @@ import numpy as np
 
 from ratelab.runtime.checkout import name_training
 from ratelab.runtime.passwords import without_password
+from ratelab.tracking.asking import open_postgresql
 from ratelab.tracking.mlflow_internals import schema_revisions
 from ratelab.tracking.mlflow_schema import tables
 from ratelab.tracking.recorded import LARGEST_FINITE, History, Reader, RecordedRun
+from ratelab.tracking.troubles import find_reason
 from ratelab.tracking.uris import kind_of, sqlite_path
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine, Select, Table
+    from sqlalchemy import ColumnElement, Connection, Select, Table
 
 _RUNS_A_QUERY = 500
 _STEPS_A_QUERY = 10_000  # SQLite takes 32,766 values
 _LOCKED_SECONDS = 30
-_CONNECT_SECONDS = 5
 _ACTIVE = "active"
 
 
@@ -37,11 +38,10 @@ def open_sql(uri: str) -> Iterator["SqlReader"]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with _engine(uri).connect() as connection:
+        with _connect(uri) as connection:
             yield SqlReader(connection)
     except (ImportError, SQLAlchemyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{without_password(uri)} cannot be read: {without_password(reason, uri)}") from None
+        raise UserError(f"{without_password(uri)} cannot be read: {find_reason(uri, error)}.") from None
 
 
 def check_postgresql(uri: str) -> None:
@@ -63,19 +63,22 @@ def check_postgresql(uri: str) -> None:
         )
 
 
-def _engine(uri: str) -> "Engine":
+@contextmanager
+def _connect(uri: str) -> "Iterator[Connection]":
     from sqlalchemy import NullPool, create_engine
 
     if kind_of(uri) != "sqlite":
-        told = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "UTF8"}
-        return create_engine(uri, poolclass=NullPool, connect_args=told)
+        with open_postgresql(uri) as engine, engine.connect() as connection:
+            yield connection
+        return
     # rw: SQLite would make a file that is not there
     address = f"{sqlite_path(uri, Path.cwd()).as_uri()}?mode=rw"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(address, uri=True, timeout=_LOCKED_SECONDS)
 
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    with create_engine("sqlite://", creator=connect, poolclass=NullPool).connect() as connection:
+        yield connection
 
 
 class SqlReader(Reader):

@@ -22,6 +22,8 @@ _ADVICE = {
     "permission": "Get permission to write there.",
     "status 401": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
 }
+# what is said of a connection that has ended, also by ourselves, when nothing came for two minutes
+_ENDED = ("closed the connection", "connection has been closed", "EOF detected", "connection is lost")
 _PASSING = {
     "sqlite": ("locked", "busy", "disk is full", "disk I/O error", "unable to open database file"),
     "postgresql": ("OperationalError",),
@@ -89,6 +91,8 @@ def refuse_store(uri: str, reason: str, advice: str) -> NoReturn:
 def find_reason(uri: str, error: BaseException) -> str:
     """Return the first line of what the driver says: the rest is SQL, and rows by the thousand."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+    if any(part in lines[0] for part in _ENDED):
+        return "the server does not answer, or has closed the connection"
     reason = re.sub(r"^\((\w+\.)+\w+\) ", "", lines[0])  # SQLAlchemy puts the kind of the error in front
     return clip(without_password(_unwrap_request(reason), uri), _REASON_LENGTH).rstrip(".")
 

@@ -10,6 +10,7 @@ import pytest
 
 from ratelab.tracking import prepare_store
 from support.programs import ONE_WORKER, begin, finish, ratelab, train
+from support.searching import write_searching_sweeper
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -84,13 +85,18 @@ def test_runs_whose_metrics_a_server_refuses_are_finished_and_count(proxy, clien
     )
 
 
-def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
-    prepare_store("sqlite:///mlruns/mlflow.db", tmp_path)
-    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as connection, connection:
+def make_refusing_store(folder, condition):
+    """Make a store whose database refuses those rows of metrics for which the condition holds, for ever."""
+    prepare_store("sqlite:///mlruns/mlflow.db", folder)
+    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as connection, connection:
         connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON metrics WHEN NEW.step >= 100 "
+            f"CREATE TRIGGER full BEFORE INSERT ON metrics WHEN {condition} "
             "BEGIN SELECT RAISE(ABORT, 'no more metrics'); END"
         )
+
+
+def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
+    make_refusing_store(tmp_path, "NEW.step >= 100")
     done = train(tmp_path, "experiment=quick")
     assert done.status == 1
     assert "Traceback" not in done.err
@@ -101,6 +107,34 @@ def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
     [run] = done.runs.values()
     assert (run.info.status, run.data.tags["not_kept"]) == ("FINISHED", "metrics")
     assert len(done.steps(run)["train_loss"]) == 250
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra/sweeper=searching", ONE_WORKER],
+        ["hydra/sweeper=basic", "hydra/launcher=basic", "learning_rate=0.001,0.5"],
+    ],
+    ids=["searching", "basic"],
+)
+def test_that_metrics_are_lost_is_told_at_the_end_whichever_sweeper_and_launcher_ran_the_jobs(
+    tmp_path, words
+):
+    """Of the first of two: those who choose the second by it have its result."""
+    write_searching_sweeper(tmp_path)
+    rate = "SELECT value FROM params WHERE run_uuid = NEW.run_uuid AND key = 'learning_rate'"
+    make_refusing_store(tmp_path, f"({rate}) = '0.001'")
+    command = ["-m", "experiment=quick", "schedule=fixed", *words]
+    done = finish(begin(tmp_path, *command, path=tmp_path), tmp_path)
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert done.err.splitlines()[-1].startswith(LACKS.format("1 of 2 runs"))
+    if "hydra/sweeper=searching" in words:
+        assert done.out.endswith("best 0.5\n")
+    runs = [run for run in done.everything if "schedule" in run.data.tags]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    kept = {run.data.params["learning_rate"]: run.data.tags.get("not_kept") for run in runs}
+    assert kept == {"0.001": "metrics", "0.5": None}
 
 
 @pytest.mark.faults

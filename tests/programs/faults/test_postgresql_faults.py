@@ -1,15 +1,18 @@
-"""A PostgreSQL database whose first start is killed, that may not be written, whose experiment is deleted."""
+"""A PostgreSQL database whose first start is killed, that may not be written, that goes silent."""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
 
-from ratelab.tracking import open_tracker, prepare_store
+from ratelab.tracking import find_runs, open_tracker, prepare_store
 from ratelab.validation import UserError
+from support import programs
+from support.servers import Line
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -174,3 +177,52 @@ def test_a_database_without_an_encoding_is_refused(make_database, tmp_path):
         UserError, match=r"is encoded in SQL_ASCII, .* CREATE DATABASE \.\.\. ENCODING 'UTF8'"
     ):
         prepare_store(uri, tmp_path, "ratelab")
+
+
+@pytest.fixture
+def line(make_database):
+    """A line to a server, and the URI of an empty database behind it."""
+    from sqlalchemy import make_url
+
+    url = make_url(make_database())
+    with Line(url.host, url.port or 5432) as line:
+        yield line, url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("pieces", [5, 20, 33])
+def test_a_database_that_goes_silent_while_it_is_read_is_waited_for_with_a_word(line, tmp_path, pieces):
+    line, uri = line
+    assert programs.train(tmp_path, "experiment=quick", f"tracking.uri={uri}").status == 0
+    line.left = pieces
+    begun = time.monotonic()
+    done = programs.ratelab(tmp_path, "compare", "--uri", uri)
+    assert 115 < time.monotonic() - begun < 200
+    assert done.status == 1
+    first, last = done.err.splitlines()
+    assert first.endswith(" does not answer. It is waited for, two minutes at most.")
+    assert last.endswith(" cannot be read: the server does not answer, or has closed the connection.")
+
+
+@pytest.mark.faults
+def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
+    line, uri = line
+    prepare_store(uri, tmp_path)  # now, for who reads while the tables are made gets into their way
+    words = ["experiment=quick", "schedule=fixed", "seed=0,1,2", "epochs=200", programs.ONE_WORKER]
+    program = programs.begin(tmp_path, "-m", *words, f"tracking.uri={uri}")
+
+    def is_recorded():
+        try:
+            return any("val_loss" in run.metrics for run in find_runs(uri).runs)
+        except UserError:  # there is none yet
+            return False
+
+    programs.wait_until(is_recorded, program)
+    line.left = 0
+    begun = time.monotonic()
+    done = programs.finish(program, tmp_path, 400)
+    assert time.monotonic() - begun < 300
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    assert " does not answer. It is waited for, two minutes at most.\n" in done.err
+    assert " RUNNING in the store.\n" in done.err

@@ -1,0 +1,64 @@
+"""Of how many runs the store lacks metrics: one message when the program ends, whoever ran them."""
+
+import pytest
+
+from ratelab.runtime.lost_metrics import note_run, told_at_the_end
+from ratelab.runtime.signals import plain_endings
+from ratelab.validation import UserError
+
+
+def end_runs(*lacking):
+    """Note of runs, one by one, whether the store lacks metrics of them, and end."""
+    with told_at_the_end():
+        for number, one in enumerate(lacking):
+            note_run(f"run {number}", one)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [([True], "this run"), ([False, True, False, True], "2 of 4 runs"), ([True] * 3, "3 of 3 runs")],
+)
+def test_of_how_many_runs_metrics_are_lost_is_said(lacking, told):
+    with pytest.raises(UserError) as raised:
+        end_runs(*lacking)
+    assert str(raised.value) == (
+        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then train "
+        "anew; every step is in the artifact steps.parquet, where that could be kept."
+    )
+
+
+def test_where_all_metrics_are_kept_nothing_is_said():
+    end_runs()
+    end_runs(False, False, False)
+
+
+def test_a_run_that_is_noted_where_it_was_recorded_and_where_its_result_arrives_counts_once():
+    def note_twice():
+        with told_at_the_end():
+            for run_id in ("a", "b", "a"):
+                note_run(run_id, is_lacking=run_id == "a")
+
+    with pytest.raises(UserError, match="of 1 of 2 runs, which"):
+        note_twice()
+
+
+def test_what_was_noted_before_does_not_count():
+    note_run("a", is_lacking=True)
+    end_runs(False)
+
+
+def test_why_a_program_failed_is_told_instead():
+    def fail():
+        with told_at_the_end():
+            note_run("a", is_lacking=True)
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
+
+
+def test_a_program_ends_with_the_message_and_status_1(capsys):
+    with pytest.raises(SystemExit) as end, plain_endings():
+        note_run("a", is_lacking=True)
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("the store lacks metrics of this run, which ")

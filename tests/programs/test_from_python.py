@@ -173,6 +173,7 @@ MISTAKES = {
     "a store that is not there": ("ratelab.compare()", "there is no store at"),
     "two ways to name runs": ("ratelab.compare(['a'], sweep='b')", "give one of them"),
     "a schedule that there is not": ("ratelab.schedule('cosin', learning_rate=1, steps=9)", "Did you mean"),
+    "several schedules": ("ratelab.schedule('cosine,wsd', learning_rate=1, steps=9)", "one at a time"),
     "no steps": ("ratelab.schedule('cosine', learning_rate=1, steps=0)", "steps must be"),
     "a configuration that there is not": ("ratelab.run(config_name='nowhere')", "nowhere"),
     "a folder that there is not": ("ratelab.run(config_dir='nowhere')", "nowhere"),

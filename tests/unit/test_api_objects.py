@@ -48,6 +48,7 @@ def mine(monkeypatch, tmp_path):
         ({"learning_rate": np.float64(0.1)}, ["learning_rate=0.1"]),
         ({"epochs": np.int64(2)}, ["epochs=2"]),
         ({"test": False, "validation_size": None}, ["test=false", "validation_size=null"]),
+        ({"model.hidden": [[64], [32, 16]]}, ["model.hidden=[64],[32,16]"]),
         ({"schedule.decay_steps": 0.25}, ["schedule.decay_steps=0.25"]),
         ({"schedule": [schedules.fixed, schedules.cosine]}, ["schedule=fixed,cosine"]),
     ],

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ratelab.api.display import Kept
 from ratelab.api.hydra_calls import call_hydra
-from ratelab.api.objects import Given, as_given
+from ratelab.api.objects import as_given
 from ratelab.api.results import Run, Study
 from ratelab.config.composing import compose_jobs, read_composed
 from ratelab.runs.display import Places
@@ -79,7 +81,7 @@ def sweep(
     """
     display = _call(overrides, settings, config_dir, config_name, many=True)
     if display.study is None:
-        raise UserError("no run gave a value that counts: there is nothing to compare.")
+        raise display.lack
     return Study(display.study, display.places, display.report)
 
 
@@ -152,14 +154,15 @@ def schedule(name: str, /, *, learning_rate: float, steps: int, **arguments: Any
     >>> ratelab.schedule("linear_to_zero", learning_rate=0.5, steps=4)(np.arange(4))
     array([0.5  , 0.375, 0.25 , 0.125])
     """
-    if not isinstance(steps, int) or steps < 1:
+    if not isinstance(steps, int | np.integer) or steps < 1:
         raise UserError(f"steps must be a whole number above 0, got {steps!r}.")
-    own = {f"schedule.{key}": value for key, value in arguments.items()}
-    given: Given = as_given([], {"schedule": name, "learning_rate": learning_rate, **own})
-    jobs = compose_jobs(given.words)
+    # a list stands for the values to compare, of which there is one
+    settings = {"schedule": [name], "learning_rate": [learning_rate]}
+    settings |= {f"schedule.{key}": [value] for key, value in arguments.items()}
+    jobs = compose_jobs(as_given([], settings).words)
     if len(jobs) > 1:
         raise UserError(f"schedule: one at a time, got {name!r:.80}.")
-    return make_schedule(read_composed(jobs[0]), steps)
+    return make_schedule(read_composed(jobs[0]), int(steps))
 
 
 def _call(
@@ -174,7 +177,7 @@ def _call(
 
     What went wrong with some of it is a warning: as the command line shows the comparison, then says that.
     """
-    display = Kept()
+    display = Kept(many=many)
     try:
         call_hydra(as_given(overrides, settings), display, config_dir, config_name, many=many)
     except Exception as error:

@@ -12,22 +12,29 @@ from ratelab.runs.display import Places
 from ratelab.runtime.notebook_bar import NotebookBar, is_notebook
 from ratelab.runtime.progress import Reporter, for_terminal
 from ratelab.training import Chunk
+from ratelab.validation import UserError
 
 
 class Kept:
     """Shows a bar, prints only what must be known, keeps all else.
 
+    Args:
+        many: whether it is a sweep.
+
     Attributes:
         result: of a single run that ended.
         study: the comparison of the runs; None before it, and where there is none.
+        lack: why there is none.
         chunks: of a single run, every epoch.
         places: where it is recorded; None before that is known.
         report: of a sweep, the file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, many: bool) -> None:
+        self._many = many
         self.result: Result | None = None
         self.study: comparison.Study | None = None
+        self.lack = UserError("no run gave a value that counts: there is nothing to compare.")
         self.chunks: list[Chunk] = []
         self.places: Places | None = None
         self.report: Path | None = None
@@ -43,12 +50,16 @@ class Kept:
         return NotebookBar() if is_notebook() else for_terminal(Console(stderr=True))
 
     def keep_chunk(self, chunk: Chunk) -> None:
-        """Keep it."""
-        self.chunks.append(chunk)
+        """Keep it, but for those of a sweep, which are too many."""
+        if not self._many:
+            self.chunks.append(chunk)
 
     def compare(self, results: Sequence[Result]) -> comparison.Study | None:
         """Compare, and keep what was found."""
-        self.study = comparison.study(results)
+        try:
+            self.study = comparison.study(results)
+        except UserError as error:  # that the runs were made is no mistake
+            self.lack = error
         return self.study
 
     def show_result(self, line: str) -> None:

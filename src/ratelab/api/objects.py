@@ -33,8 +33,8 @@ def as_given(overrides: Sequence[str], settings: Mapping[str, Any]) -> Given:
 
     Args:
         overrides: words of the command line.
-        settings: by key: a value, a function, or a list, range or array of them to compare; of "data" also
-            arrays and data frames, which are written to files.
+        settings: by key: a value, a function, or a list, range or array of them to compare, where a list
+            inside is a value; of "data" also arrays and data frames, which are written to files.
 
     Raises:
         UserError: for an object that no word can stand for; nothing has been written.
@@ -82,6 +82,8 @@ def _write(key: str, value: Any, given: Given, packages: list[str]) -> str:
         return repr(value)
     if isinstance(value, str):
         return value
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_write(key, one, given, packages) for one in value)}]"
     if callable(value) and key in GROUPS:
         return _name_option(key, value, given, packages)
     kinds = f"a text, a number, None, or for {', '.join(GROUPS)} a function"

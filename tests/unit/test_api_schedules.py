@@ -1,4 +1,4 @@
-"""`ratelab.schedule` gives what a configuration would: a schedule by its name, with the arguments of its file."""
+"""`ratelab.schedule` gives what a configuration would: a schedule by name, with the arguments of its file."""
 
 import numpy as np
 import pytest

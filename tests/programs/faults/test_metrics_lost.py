@@ -3,12 +3,14 @@
 import json
 import re
 import sqlite3
+import sys
 import time
 from contextlib import closing
 
 import pytest
 
 from ratelab.tracking import prepare_store
+from support import SRC
 from support.programs import ONE_WORKER, begin, finish, ratelab, train
 from support.searching import write_searching_sweeper
 
@@ -107,6 +109,20 @@ def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
     [run] = done.runs.values()
     assert (run.info.status, run.data.tags["not_kept"]) == ("FINISHED", "metrics")
     assert len(done.steps(run)["train_loss"]) == 250
+
+
+def test_a_call_from_python_warns_of_it_and_returns_what_it_has(tmp_path):
+    make_refusing_store(tmp_path, "NEW.step >= 100")
+    script = (
+        "import ratelab; print(ratelab.run(experiment='quick').value);"
+        "print(ratelab.sweep(experiment='quick', seed=[0, 1]).groups.n.tolist())"
+    )
+    program = [sys.executable, "-W", "always", "-c", script]
+    done = finish(begin(tmp_path, program=program, path=SRC), tmp_path)
+    assert done.status == 0
+    assert done.out.splitlines()[-1] == "[2]"
+    assert f"RuntimeWarning: {LACKS.format('this run')}" in done.err
+    assert f"RuntimeWarning: {LACKS.format('2 of 2 runs')}" in done.err
 
 
 @pytest.mark.parametrize(

@@ -183,12 +183,13 @@ class _GuardedLoader(ConfigLoaderImpl):
     ) -> BaseException | None:
         """Return the error that names the key of a deletion that there is not, and what there is beside it.
 
-        Hydra has it for a key that is set, so what is to be deleted is set here, among the other words.
+        Hydra has it for a key that is set, so what is to be deleted is set here, among the other words. Where
+        nothing is deleted, the files alone are composed: it may be them that are wrong.
         """
         as_set = [word[1:] if "=" in word else f"{word[1:]}=null" for word in overrides if word[0] == "~"]
         others = [word for word in overrides if word[0] not in "~+"]
         try:
-            super().load_configuration(config_name, [*others, *as_set], *args, **kwargs)
+            super().load_configuration(config_name, [*others, *as_set] if as_set else [], *args, **kwargs)
         except HydraException as error:
             return error.__cause__ or error
         return None

@@ -152,7 +152,7 @@ MISTAKES = {
     ),
     "an override that Hydra refuses": ("ratelab.run(['schedule=[cosine'])", "schedule="),
     "a key that there is not": ("ratelab.sweep(epoch=3)", "Did you mean epochs?"),
-    "a value out of bounds": ("ratelab.run(epochs=0)", "epochs"),
+    "a value out of bounds": ("ratelab.run(epochs=0)", "epochs must be greater than 0, got 0"),
     "several values for one run": ("ratelab.run(schedule=['fixed', 'cosine'])", "ratelab.sweep"),
     "what searches": ("ratelab.sweep(['hydra/sweeper=optuna'], seed=[0, 1])", "for the command line"),
     "more runs than there can be": ("ratelab.sweep(seed=range(10**9))", "a sweep has at most 10,000 runs"),
@@ -164,11 +164,11 @@ MISTAKES = {
     "a lambda": ("ratelab.sweep(schedule=['fixed', lambda learning_rate: None])", "write it with `def`"),
     "arrays of different lengths": (
         "ratelab.sweep(data=([[1.0], [2.0]], [0]), schedule=['fixed', 'cosine'])",
-        "y",
+        "x and y must be equally many, got 2 and 1.",
     ),
     "arrays that do not fit the model": (
         "ratelab.sweep(data=(numpy.ones((40, 3)), [0, 1] * 20), model='cnn', schedule=['fixed', 'cosine'])",
-        "cnn",
+        "model: cnn: filters must be at most 1 for examples of (3,)",
     ),
     "a store that is not there": ("ratelab.compare()", "there is no store at"),
     "two ways to name runs": ("ratelab.compare(['a'], sweep='b')", "give one of them"),
@@ -176,7 +176,10 @@ MISTAKES = {
     "several schedules": ("ratelab.schedule('cosine,wsd', learning_rate=1, steps=9)", "one at a time"),
     "no steps": ("ratelab.schedule('cosine', learning_rate=1, steps=0)", "steps must be"),
     "a configuration that there is not": ("ratelab.run(config_name='nowhere')", "nowhere"),
-    "a folder that there is not": ("ratelab.run(config_dir='nowhere')", "nowhere"),
+    "a folder that there is not": (
+        "ratelab.run(config_dir='nowhere')",
+        "config_dir must be a folder, got 'nowhere'",
+    ),
     "what lies in no package of the user's": (
         "ratelab.sweep(['schedule._target_=os.system'], seed=[0, 1])",
         "must start with one of",

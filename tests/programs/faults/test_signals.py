@@ -324,8 +324,8 @@ def tell(name, *others):
 with plain_endings():
     builtins.__import__ = tell
     import sklearn.datasets
-    while True:
-        pass
+    while True:  # the signal ends it: a program that lost it would hang
+        sum(range(1000))
 """
 
 

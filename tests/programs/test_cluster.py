@@ -1,5 +1,6 @@
 """Sweeps on a Ray cluster of two nodes on this machine, one of which dies."""
 
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,10 @@ pytestmark = [
 RAY = ["-m", "hydra/launcher=ray", "data=digits"]
 JOBS = ["experiment=quick", "tracking=none", "schedule=fixed,exponential"]
 EPOCHS = 1500
+# Ray itself says this when the node held steps (an item of over 100 kB) that the sweep had not yet fetched.
+LOST_WITH_THE_NODE = re.compile(
+    r"\[.* E .*\] core_worker\.cc:\d+: .*: Attempting to recover \d+ lost objects .*\n"
+)
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster):
         done = finish(process, tmp_path)
     finally:
         process.kill()
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, LOST_WITH_THE_NODE.sub("", done.err)) == (0, "")
     runs = done.children.values()
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
     assert len({(run.data.tags["schedule"], run.data.tags["seed"]) for run in runs}) == 8

@@ -78,7 +78,7 @@ def fake_workers(stacks):
             for run in stack.runs:
                 steps = run.steps // run.config.epochs
                 for epoch in range(run.config.epochs):
-                    yield Epoch(0, run.number, chunk(epoch, steps))
+                    yield Epoch(0, run.number, chunk(epoch, steps), stack.numbers)
                 test = {"loss": 0.25, "accuracy": 0.5 + run.number / 64} if run.config.test else None
                 yield Ended(0, run.number, test, None)
 

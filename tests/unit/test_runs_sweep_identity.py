@@ -22,7 +22,8 @@ FOLDERS = [".", "a b", "it's", 'a "quote"', "größe ü", "a=b,c", "x\\y", "a\\'
 def config(tmp_path, monkeypatch):
     """The configuration of a sweep, in the default folder; Hydra has begun."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(GlobalHydra, "config_loader", lambda _: composer()._loader)
+    loader = composer()._loader
+    monkeypatch.setattr(GlobalHydra, "config_loader", lambda _: loader)
     return fresh()
 
 

@@ -152,7 +152,7 @@ def test_signals_of_the_terminal_are_blocked_only_while_a_process_starts(context
 
 def test_events_come_as_they_are_sent_until_every_stack_is_done(context):
     with Processes(stacks_of(2, 1), 1, 0) as workers:
-        context.send(0, Epoch(0, 0, chunk()), ended(0), ended(1), None, ended(2), None)
+        context.send(0, Epoch(0, 0, chunk(), (0, 1, 2)), ended(0), ended(1), None, ended(2), None)
         assert kinds(workers) == "* 0 0. 1. * 2."
     assert len(context.made) == 1  # one process for both
 
@@ -172,7 +172,7 @@ def test_a_stack_for_another_device_gets_another_process(context):
 def train_with_a_death(context):
     """Train two stacks; the only process dies when it has ended the first of their runs."""
     with Processes(stacks_of(2), 1, 0) as workers:
-        context.die(0, Epoch(0, 0, chunk()), ended(0))
+        context.die(0, Epoch(0, 0, chunk(), (0, 1, 2)), ended(0))
         events = iter(workers)
         assert kinds([next(events) for _ in range(4)]) == "* 0 0. *"
         context.send(1, ended(1), None)
@@ -187,7 +187,7 @@ def test_a_stack_whose_process_died_is_trained_once_more_in_a_new_one(context):
 
 def test_after_the_second_time_those_that_have_not_ended_are_broken(context):
     with Processes(stacks_of(4, 1), 1, 0) as workers:
-        context.die(0, ended(0), Epoch(0, 1, diverged_chunk()), Epoch(0, 2, chunk()))
+        context.die(0, ended(0), Epoch(0, 1, diverged_chunk(), (0, 1, 2)), Epoch(0, 2, chunk(), (0, 1, 2)))
         events = iter(workers)
         assert kinds([next(events) for _ in range(5)]) == "* 0. 1 2 *"
         context.die(1, Broke(0, 3, "no memory left", ""))
@@ -208,8 +208,8 @@ def test_a_worker_without_a_stack_has_no_process(context):
 
 def test_when_stopped_each_process_sends_what_it_has_and_no_stack_begins(context):
     with Processes(stacks_of(1, 1, 1), 2, 0) as workers:
-        context.die(0, Epoch(0, 0, chunk()), ended(0))
-        context.die(1, Epoch(1, 1, chunk()), None)
+        context.die(0, Epoch(0, 0, chunk(), (0, 1, 2)), ended(0))
+        context.die(1, Epoch(1, 1, chunk(), (0, 1, 2)), None)
         assert kinds(workers.stop()) == "0 0. 1"
         assert kinds(workers) == ""
 
@@ -227,7 +227,7 @@ def test_a_process_that_does_not_answer_is_not_waited_for(context, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 0.05)
     monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
     with Processes(stacks_of(1), 1, 0) as workers:
-        context.send(0, Epoch(0, 0, chunk()))
+        context.send(0, Epoch(0, 0, chunk(), (0, 1, 2)))
         assert kinds(workers.stop()) == "0"
     context.made[0].kill.assert_called_once()
 
@@ -272,7 +272,7 @@ def test_half_a_message_is_not_waited_for_at_the_end(context, monkeypatch, is_st
     monkeypatch.setattr(processes, "LOOK_AROUND", 0.01)
     monkeypatch.setattr(processes, "is_stopped", lambda _: is_stopped)
     with Processes(stacks_of(1), 1, 0) as workers:
-        context.send(0, Epoch(0, 0, chunk()))
+        context.send(0, Epoch(0, 0, chunk(), (0, 1, 2)))
         context.send_half(0, ended(0))
         assert kinds(workers.stop()) == "0"
 

@@ -177,7 +177,7 @@ def test_a_stack_begins_with_the_first_word_of_its_task_and_its_worker_has_a_num
     events = events_of(
         ray,
         stacks,
-        [item(process="b"), item(Epoch(0, 0, chunk()), ended(0), process="b")],
+        [item(process="b"), item(Epoch(0, 0, chunk(), (0, 1, 2)), ended(0), process="b")],
         [item(process="a"), item(ended(1), process="a")],
     )
     assert kinds(events) == "* 0 0. * 1."
@@ -190,8 +190,8 @@ def test_a_stack_that_was_lost_begins_again_and_its_events_come_again(ray):
     events = events_of(
         ray,
         [one],
-        [item(), item(Epoch(0, 0, chunk())), RayError(LOST)],
-        [item(process="b"), item(Epoch(0, 0, chunk()), ended(0), process="b")],
+        [item(), item(Epoch(0, 0, chunk(), (0, 1, 2))), RayError(LOST)],
+        [item(process="b"), item(Epoch(0, 0, chunk(), (0, 1, 2)), ended(0), process="b")],
     )
     assert kinds(events) == "* 0 * 0 0."
     assert len(ray.tasks) == 2
@@ -256,7 +256,7 @@ def test_a_signal_that_ray_has_swallowed_ends_the_sweep_at_the_next_look(ray, mo
 
 def test_a_task_says_where_it_is_and_then_sends_what_happened_twice_a_second(ray, monkeypatch):
     ticks = itertools.count(0.0, 0.2)  # each look at the clock, one before the first event, then one for each
-    trainer = SimpleNamespace(train=lambda _: [Epoch(0, 0, chunk(epoch)) for epoch in range(7)])
+    trainer = SimpleNamespace(train=lambda _: [Epoch(0, 0, chunk(epoch), (0, 1, 2)) for epoch in range(7)])
     monkeypatch.setattr(worker, "trainer_of_process", lambda memory: trainer)
     monkeypatch.setattr(on_ray, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     ray.get_runtime_context = lambda: SimpleNamespace(get_worker_id=lambda: "a", get_node_id=lambda: "here")

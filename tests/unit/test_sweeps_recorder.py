@@ -37,8 +37,8 @@ def name(number):
     return f"group{number} seed=0"
 
 
-def epoch(number, of=0, make=chunk):
-    return Epoch(WORKER, number, make(of))
+def epoch(number, of=0, make=chunk, members=(0, 1, 2)):
+    return Epoch(WORKER, number, make(of), members)
 
 
 def ended(number, weights=None):

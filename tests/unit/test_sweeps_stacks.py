@@ -31,7 +31,7 @@ def test_stacks_of_one_device_and_one_environment_share_a_process():
     "event",
     [
         Started(0, STACK),
-        Epoch(0, 2, chunk()),
+        Epoch(0, 2, chunk(), (0, 1, 2)),
         Ended(0, 2, {"loss": 0.5, "accuracy": 0.5}, None),
         Broke(0, 2, "why", "where"),
     ],

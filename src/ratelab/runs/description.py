@@ -1,6 +1,7 @@
 """What a run says about itself in the store: parameters, tags, and files about where it comes from."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ def params(planned: PlannedRun) -> dict[str, Any]:
     return provenance.flatten(_public(planned))
 
 
-def tags(planned: PlannedRun) -> dict[str, str]:
+def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
     """Return what runs are found, grouped and judged by, and where this one comes from.
 
     That is options, seed, digests, the sweep, and the metrics with their directions.
+
+    Args:
+        planned: the run.
+        members: the numbers of the runs of a sweep that train as one program, on which its bits depend.
     """
     config, labels = planned.config, planned.labels
     described = _public(planned)
@@ -41,8 +46,18 @@ def tags(planned: PlannedRun) -> dict[str, str]:
         "data_digest": planned.job.data.digest,
         "outcomes": outcomes_of(planned).write(),
         **swept,
+        **({"stack": write_members(members)} if members else {}),
         **provenance.collect().tags,
     }
+
+
+def write_members(members: Sequence[int]) -> str:
+    """Return the numbers of the runs of a stack as its tag has them.
+
+    >>> write_members([0, 2, 4])
+    '0,2,4'
+    """
+    return ",".join(map(str, members))
 
 
 def outcomes_of(planned: PlannedRun) -> Outcomes:

@@ -1,7 +1,7 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -32,6 +32,7 @@ class RunRecord:
         planned: the run.
         tracker: where it is recorded.
         parent_id: the run of the sweep that it belongs to.
+        members: the numbers of the runs that it is to train with, itself among them; none for a single run.
 
     Attributes:
         epochs: how many chunks it took.
@@ -41,13 +42,20 @@ class RunRecord:
         Exception: whatever the store raises; the run, if it was made, is then FAILED.
     """
 
-    def __init__(self, planned: PlannedRun, tracker: Tracker, parent_id: str | None = None) -> None:
+    def __init__(
+        self,
+        planned: PlannedRun,
+        tracker: Tracker,
+        parent_id: str | None = None,
+        members: Sequence[int] = (),
+    ) -> None:
         self.epochs = 0
         self.steps = 0
         self._planned, self._seconds, self._examples = planned, 0.0, 0
         self._file, self._looks = StepsFile(), list[Measured]()
         self._last: Chunk | None = None
-        params, tags = description.params(planned), description.tags(planned)
+        self._members = tuple(members)
+        params, tags = description.params(planned), description.tags(planned, self._members)
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
@@ -62,6 +70,12 @@ class RunRecord:
     def result(self) -> Result:
         """How the run ended; "failed" until it is known better."""
         return replace(self._ended, validation=tuple(self._looks), lacks_metrics=self._run.lacks_metrics)
+
+    def note_members(self, members: Sequence[int]) -> None:
+        """Record with which runs it is trained, if these are others than was planned."""
+        if tuple(members) != self._members:
+            self._members = tuple(members)
+            self._run.tag("stack", description.write_members(members))
 
     def add(self, chunk: Chunk) -> None:
         """Record an epoch: every rate, some losses, the validation at the step where it was measured.

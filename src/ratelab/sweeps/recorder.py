@@ -140,6 +140,7 @@ class Recorder:
         if event.chunk.epoch == record.epochs:
             look = describe_look(self._runs[event.number], event.chunk)
             self._progress.advance(event.worker, event.chunk, look)
+            record.note_members(event.members)
             record.add(event.chunk)
 
     def _open(self, event: Started) -> None:
@@ -156,11 +157,13 @@ class Recorder:
             if run.number in self._records:
                 continue
             try:
-                self._records[run.number] = RunRecord(run, self._tracker, self._parent_id)
+                record = RunRecord(run, self._tracker, self._parent_id, event.stack.numbers)
             except Exception as error:
                 self._results[run.number] = begun_result(run)
                 self._progress.end(event.worker, run.steps)
                 self._fail(run.number, error)
+            else:
+                self._records[run.number] = record
 
     def _end(self, event: Epoch | Ended | Broke, record: RunRecord) -> None:
         # Gone from here, it takes nothing any more of a stack that is trained once more.

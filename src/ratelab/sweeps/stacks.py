@@ -40,11 +40,20 @@ class Started:
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch of a run; the last one if it diverged."""
+    """An epoch of a run; the last one if it diverged.
+
+    Attributes:
+        worker: where.
+        number: of the job.
+        chunk: what the epoch gave.
+        members: the numbers of the jobs that train as one program, this one among them, in their order there.
+            That is its stack, or the part of it that could be compiled and allocated.
+    """
 
     worker: int
     number: int
     chunk: Chunk
+    members: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,12 @@ class StackTrainer:
         numbers: Sequence[int],
         models: set[int],
     ) -> Iterator[Event]:
-        left = dict(enumerate(numbers))
+        left, members = dict(enumerate(numbers)), tuple(numbers)
         try:
             for chunks in epochs:
                 for place, chunk in enumerate(chunks):
                     if chunk is not None:
-                        yield Epoch(self._worker, numbers[place], chunk)
+                        yield Epoch(self._worker, numbers[place], chunk, members)
                         if chunk.diverged_step is not None:
                             del left[place]
             results = training.test() if left else []

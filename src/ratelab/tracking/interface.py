@@ -56,6 +56,9 @@ class Run(Protocol):
     def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Keep the model as "model", with the signature that `example` (first axis: batch) gives it."""
 
+    def tag(self, key: str, text: str) -> None:
+        """Set a tag; one that cannot be set is a warning."""
+
     def warn(self, what: str, error: Exception) -> None:
         """Say that `what` could not be kept, and why; the run goes on and may end as FINISHED."""
 

@@ -102,6 +102,11 @@ class MlflowRun(Run):
 
         log_keras_model(self._client, self.id, model, example)
 
+    def tag(self, key: str, text: str) -> None:
+        """Set a tag; one that cannot be set is a warning."""
+        with warn_of_loss(self, f"the tag {key}"):
+            self._set_tag(key, text)
+
     def warn(self, what: str, error: Exception) -> None:
         """Tell the user, and in the tag `not_kept` whoever reads the run, what could not be kept."""
         self._losses.add(what, self.name, error)

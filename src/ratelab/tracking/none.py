@@ -39,6 +39,9 @@ class NullRun(Run):
     def log_keras_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Do nothing."""
 
+    def tag(self, key: str, text: str) -> None:
+        """Do nothing."""
+
     def warn(self, what: str, error: Exception) -> None:
         """Do nothing: nothing else is kept either."""
 

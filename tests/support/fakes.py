@@ -6,6 +6,8 @@ from unittest.mock import create_autospec
 import numpy as np
 from rich.text import Text
 
+from ratelab.runs.journal import Journal, RunJournal
+from ratelab.runs.past import Past
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Ended, Epoch, Started
 from ratelab.tracking import Run, Tracker
@@ -41,6 +43,24 @@ def fake_tracker():
 
     tracker.run.side_effect = open_run
     return tracker
+
+
+def fake_journal(number=0):
+    """The part of a journal that is about one run and holds nothing; the mock keeps what is noted."""
+    journal = create_autospec(RunJournal, instance=True)
+    journal.key, journal.past, journal.steps = f"key of {number}", None, 0
+    journal.chunks.side_effect = lambda: iter([])
+    journal.note_tested.side_effect = lambda now: now
+    return journal
+
+
+def fake_journals():
+    """A journal that holds nothing; `parts` has those of the runs by their numbers, fakes as well."""
+    journal = create_autospec(Journal, instance=True)
+    journal.past, journal.is_resumed, journal.parts = Past(), False, {}
+    journal.of.side_effect = lambda number: journal.parts.setdefault(number, fake_journal(number))
+    journal.key.side_effect = lambda number=None: f"key of {'sweep' if number is None else number}"
+    return journal
 
 
 def chunk(epoch=0, steps=50, **changes):

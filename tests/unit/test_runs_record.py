@@ -9,13 +9,14 @@ import pytest
 
 from ratelab.comparison import Measured
 from ratelab.runs import description, record
-from ratelab.runs.record import RunRecord, begun_result
+from ratelab.runs.course import begun_result
+from ratelab.runs.record import RunRecord
 from ratelab.runtime import lost_metrics
 from ratelab.tasks import auto
 from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
-from support.fakes import START, chunk, diverged_chunk, fake_tracker
+from support.fakes import START, chunk, diverged_chunk, fake_journal, fake_tracker
 
 NAME = "fixed seed=0"
 GROWING = {
@@ -40,6 +41,10 @@ def noted(monkeypatch):
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch):
     monkeypatch.setattr(record, "now_ms", lambda: START + 99_999)
+
+
+def recorded(planned, tracker, **others):
+    return RunRecord(planned, tracker, fake_journal(), **others)
 
 
 def run_of(tracker):
@@ -79,16 +84,18 @@ def end_well(opened):
 
 def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
     planned = planned_run(2)
-    opened = RunRecord(planned, tracker, parent_id="the sweep")
+    opened = recorded(planned, tracker, parent_id="the sweep")
     tracker.run.assert_called_once_with(
         NAME,
         params=description.params(planned),
         tags=description.tags(planned),
         parent_id="the sweep",
+        key="key of 0",
+        is_resumed=False,
     )
     run_of(tracker).artifact.assert_called_once()  # the folder of files
     assert tracker.ended == {}
-    assert (opened.epochs, opened.steps) == (0, 0)
+    assert opened.steps == 0
     assert opened.result.run_id == f"id of {NAME}"
     opened.close(RuntimeError())
 
@@ -105,7 +112,7 @@ def test_a_result_has_failed_until_it_is_known_better():
 
 
 def test_every_step_of_an_epoch_is_handed_over(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk(0, 3))
     opened.add(chunk(1, 3, noise_scale=2.0))
     rate = float(np.float32(0.1))
@@ -117,13 +124,13 @@ def test_every_step_of_an_epoch_is_handed_over(tracker):
         "train_seconds": [(2, 0.5, 2), (5, 1.0, 5)],
         "noise_scale": [(5, 2.0, 5)],
     }
-    assert (opened.epochs, opened.steps) == (2, 6)
+    assert opened.steps == 6
     assert opened.result.validation == (Measured(2, 0.5, 0.5, 72), Measured(5, 0.625, 1.0, 144))
     opened.close(RuntimeError())
 
 
 def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker):
-    opened = RunRecord(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}), tracker)
+    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}), tracker)
     opened.add(chunk(0, 5))
     opened.add(chunk(1, 5))
     assert points(run_of(tracker))["train_loss"] == [(0, 0.0, 0), (4, 0.5, 4), (8, 1.0, 8)]
@@ -131,7 +138,7 @@ def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker):
 
 
 def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_momentum(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk(0, 4, **GROWING, momentum=np.float32([0.5, 0.5, 0.25, 0.25])))
     found = points(run_of(tracker))
     assert found["batch_size"] == [(0, 24, 0), (1, 24, 1), (2, 48, 2), (3, 48, 3)]
@@ -142,7 +149,7 @@ def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_
 
 
 def test_what_was_applied_is_float64_which_rounds_no_float32(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk(0, 4, **GROWING))
     dtypes = {call.args[0]: call.args[2].dtype for call in run_of(tracker).metrics.call_args_list}
     assert dtypes["learning_rate"] == dtypes["batch_size"] == dtypes["examples_seen"] == np.float64
@@ -150,7 +157,7 @@ def test_what_was_applied_is_float64_which_rounds_no_float32(tracker):
 
 
 def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     end_well(opened)
     found = points(run_of(tracker))
     assert found["test_loss"] == [(49, 0.5, 99_999)]
@@ -163,7 +170,7 @@ def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
 
 
 def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk())
     opened.finish(None)
     assert points(run_of(tracker)).keys().isdisjoint({"test_loss", "test_accuracy"})
@@ -172,7 +179,7 @@ def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker):
 
 def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
     planned, model = planned_run(0), object()
-    opened = RunRecord(planned, tracker)
+    opened = recorded(planned, tracker)
     opened.add(chunk())
     opened.finish({"loss": 0.5, "accuracy": 0.875}, lambda: model)
     given, example = run_of(tracker).log_keras_model.call_args.args
@@ -182,7 +189,7 @@ def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
 
 
 def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk(0, 5))
     with pytest.raises(Diverged, match="not finite at step 9") as raised:
         opened.add(diverged_chunk(1, 5))
@@ -190,14 +197,14 @@ def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracke
     assert [step for step, *_ in found["learning_rate"]] == list(range(10))
     assert found["train_loss"][-1] == (9, np.inf, 9)
     assert [step for step, *_ in found["val_loss"]] == [4]  # none of a model that is lost
-    assert (opened.epochs, opened.steps, len(opened.result.validation)) == (2, 10, 1)
+    assert (opened.steps, len(opened.result.validation)) == (10, 1)
     opened.close(raised.value)
     assert tracker.ended == {NAME: raised.value}
     assert (opened.result.status, opened.result.diverged_step) == ("diverged", 9)
 
 
 def test_in_a_block_a_divergence_is_a_result(tracker):
-    with RunRecord(planned_run(0), tracker) as opened:
+    with recorded(planned_run(0), tracker) as opened:
         opened.add(diverged_chunk())
     assert isinstance(tracker.ended[NAME], Diverged)
     assert (opened.result.status, opened.result.diverged_step) == ("diverged", 49)
@@ -205,7 +212,7 @@ def test_in_a_block_a_divergence_is_a_result(tracker):
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=repr)
 def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, error):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk())
     with pytest.raises(type(error)) as raised, opened:
         raise error
@@ -216,21 +223,21 @@ def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, error):
 
 
 def test_in_a_block_that_ends_well_the_run_has_been_ended_by_its_result(tracker):
-    with RunRecord(planned_run(0), tracker) as opened:
+    with recorded(planned_run(0), tracker) as opened:
         end_well(opened)
     assert tracker.ended == {NAME: None}
 
 
 def test_a_record_is_closed_once_and_its_first_end_counts(tracker):
     first = RuntimeError("first")
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.close(first)
     opened.close(RuntimeError("second"))
     assert tracker.ended == {NAME: first}
 
 
 def test_what_is_wrong_after_a_run_has_finished_changes_nothing_in_the_store(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     end_well(opened)
     opened.close(RuntimeError("too late"))
     assert tracker.ended == {NAME: None}
@@ -244,7 +251,7 @@ def test_a_run_that_was_made_goes_on_without_the_files_that_describe_it(tracker,
         raise error
 
     monkeypatch.setattr(description, "log_files", fail)
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     run_of(tracker).warn.assert_called_once_with("the description of the run (config.yaml and others)", error)
     end_well(opened)
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
@@ -256,7 +263,7 @@ def test_a_run_that_was_made_is_ended_by_a_signal_while_it_is_described(tracker,
 
     monkeypatch.setattr(description, "log_files", stop)
     with pytest.raises(KeyboardInterrupt) as raised:
-        RunRecord(planned_run(0), tracker)
+        recorded(planned_run(0), tracker)
     assert tracker.ended == {NAME: raised.value}
 
 
@@ -264,12 +271,12 @@ def test_a_run_that_cannot_be_made_leaves_nothing_to_end():
     tracker = fake_tracker()
     tracker.run.side_effect = OSError("the store is gone")
     with pytest.raises(OSError, match="the store is gone"):
-        RunRecord(planned_run(0), tracker)
+        recorded(planned_run(0), tracker)
 
 
 @pytest.mark.parametrize("end", ["finish", "error"])
 def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, end):
-    opened = RunRecord(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 10}), tracker)
+    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 10}), tracker)
     files = keep_files(run_of(tracker))
     opened.add(chunk(0, 3))
     opened.add(chunk(1, 3))
@@ -289,7 +296,7 @@ def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, end):
 
 
 def test_the_table_has_the_momentum_where_it_changes(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     files = keep_files(run_of(tracker))
     opened.add(chunk(0, 2, momentum=np.float32([0.5, 0.25])))
     opened.finish(None)
@@ -297,14 +304,14 @@ def test_the_table_has_the_momentum_where_it_changes(tracker):
 
 
 def test_a_run_without_an_epoch_has_no_table(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     files = keep_files(run_of(tracker))
     opened.close(RuntimeError())
     assert files == {}
 
 
 def test_a_table_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker):
-    opened, error = RunRecord(planned_run(0), tracker), OSError("no space left")
+    opened, error = recorded(planned_run(0), tracker), OSError("no space left")
     run_of(tracker).artifact.side_effect = error
     end_well(opened)
     run_of(tracker).warn.assert_called_once_with("steps.parquet", error)
@@ -312,7 +319,7 @@ def test_a_table_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
 
 
 def test_a_table_that_cannot_be_kept_hides_no_signal(tracker):
-    opened, stop = RunRecord(planned_run(0), tracker), KeyboardInterrupt()
+    opened, stop = recorded(planned_run(0), tracker), KeyboardInterrupt()
     run_of(tracker).artifact.side_effect = OSError("no space left")
     opened.add(chunk())
     opened.close(stop)
@@ -327,7 +334,7 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
         if place == "build":
             raise error
 
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     run_of(tracker).log_keras_model.side_effect = error
     opened.add(chunk())
     opened.finish({"loss": 0.5, "accuracy": 0.875}, build)
@@ -337,7 +344,7 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
 
 
 def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracker, noted):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     assert not opened.result.lacks_metrics
     run_of(tracker).lacks_metrics = True
     assert noted == {}
@@ -350,7 +357,7 @@ def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracke
 
 
 def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker, noted):
-    with RunRecord(planned_run(0), tracker) as opened:
+    with recorded(planned_run(0), tracker) as opened:
         run_of(tracker).lacks_metrics = True
         opened.add(diverged_chunk())
     assert (opened.result.status, opened.result.lacks_metrics) == ("diverged", True)
@@ -367,7 +374,7 @@ def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
         raise refusal
 
     tracker.run.side_effect = refuse_the_end
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     with pytest.raises(StoreError) as raised:
         end_well(opened)
     opened.close(raised.value)
@@ -375,7 +382,7 @@ def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
 
 
 def test_what_is_wrong_with_metrics_but_not_of_the_stores_making_fails_the_run(tracker):
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     opened.add(chunk())
     run_of(tracker).metrics.side_effect = ValueError("no such name")
     with pytest.raises(ValueError, match="no such name") as raised:
@@ -391,7 +398,7 @@ def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatc
     if folder == "a file":
         place.write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    opened = RunRecord(planned_run(0), tracker)
+    opened = recorded(planned_run(0), tracker)
     end_well(opened)
     warned = [call.args[0] for call in run_of(tracker).warn.call_args_list]
     assert warned == ["the description of the run (config.yaml and others)", "steps.parquet"]
@@ -399,7 +406,7 @@ def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatc
 
 
 def test_a_run_says_what_judges_it_and_keeps_the_looks_at_that(tracker, judged_by_loss):
-    with RunRecord(planned_run(0), tracker) as opened:
+    with recorded(planned_run(0), tracker) as opened:
         opened.add(chunk(0, validation={"loss": 0.75, "accuracy": 0.5}))
         opened.finish({"loss": 0.5, "accuracy": 0.875})
     result = opened.result

@@ -31,13 +31,14 @@ def own_part(config):
 
 
 @pytest.fixture
-def begin(monkeypatch):
+def begin(monkeypatch, tmp_path):
     """Compose a single run on the digits and let Hydra know of it, as it does before the body of a job."""
 
     def compose_run(*overrides, number="???"):
         config = composed("data=digits", "tracking=none", "epochs=2", "schedule=fixed", *overrides)
         with open_dict(config):
             config.hydra.job.num = number
+            config.hydra.runtime.output_dir = str(tmp_path)
         monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.masked_copy(config, ["hydra"]))
         return config
 

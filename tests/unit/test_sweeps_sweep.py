@@ -14,6 +14,7 @@ from rich.console import Console
 from ratelab import report
 from ratelab.comparison import Outcomes
 from ratelab.runs import description, display
+from ratelab.runs.past import read_past
 from ratelab.runtime import provenance
 from ratelab.sweeps import sweep
 from ratelab.sweeps.jobs import plan_jobs
@@ -104,6 +105,8 @@ def test_the_sweep_has_a_run_of_its_own(program, resources, jobs, tracker, lines
     assert described == {
         "params": {"varied": "schedule", "jobs": 2},
         "tags": {"sweep_id": SWEEP_ID, "kind": "sweep", **provenance.collect().tags},
+        "key": f"{read_past(program.folder).program['id']}-sweep",
+        "is_resumed": False,
     }
     parents = [call.kwargs["parent_id"] for call in tracker.run.call_args_list[1:]]
     assert parents == [f"id of {PARENT}"] * 2
@@ -207,7 +210,7 @@ def test_the_jobs_run_in_the_order_of_their_stacks_and_return_in_that_of_their_n
     assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
     assert [one.return_value.choices["schedule"] for one in returns] == ["fixed", "staircase"]
     kept = sorted(path.name for path in program.folder.iterdir())
-    assert kept == ["0", "1", "multirun.yaml"]
+    assert kept == ["0", "1", "journal", "multirun.yaml"]
     assert (program.folder / "1" / ".hydra" / "overrides.yaml").exists()
 
 

@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from ratelab.comparison import Measured, Outcomes
 from ratelab.runs import description
-from ratelab.runs.record import begun_result
+from ratelab.runs.course import begun_result
 from ratelab.sweeps import jobs, tuned
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.sweep import Sweep

@@ -93,6 +93,8 @@ class Config(_Strict):
     validation_size: Size | None
     test: bool
     print_schedule: bool
+    resume: bool | str | None = None
+    resume_anyway: bool = False
     allow_targets: list[str]
     schedule: Target
     warmup: Warmup

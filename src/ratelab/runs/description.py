@@ -15,6 +15,8 @@ from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
+_RESUMING: dict[str, Any] = {"resume": True, "resume_anyway": True}  # how it was trained, not what
+
 
 def params(planned: PlannedRun) -> dict[str, Any]:
     """Return every key of the configuration and its value, flat."""
@@ -85,7 +87,9 @@ def log_files(run: Run, planned: PlannedRun) -> None:
 
 def _public(planned: PlannedRun) -> dict[str, Any]:
     """Return the configuration without the URI of the store, and without values that are secret."""
-    values: dict[str, Any] = planned.config.model_dump(by_alias=True, exclude={"tracking": {"uri"}})
+    values: dict[str, Any] = planned.config.model_dump(
+        by_alias=True, exclude={"tracking": {"uri"}, **_RESUMING}
+    )
     if planned.composed is not None:
         values = with_sources_of_secrets(values, OmegaConf.to_container(planned.composed))
     return values

@@ -205,7 +205,8 @@ def _make_labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
     # A schedule that a primary configuration writes out is no option; its function names it.
     chosen.setdefault("schedule", config.schedule.target.rpartition(".")[2])
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
-    overrides = tuple(map(without_password, overrides_of(hydra)))
+    words = [word for word in overrides_of(hydra) if override_key(word) not in ("resume", "resume_anyway")]
+    overrides = tuple(map(without_password, words))
     telling = [text for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
     others = [clip_apart(text.lstrip("+"), _LONGEST_WORD) for text in telling]
     in_sweep = not OmegaConf.is_missing(hydra.job, "num")  # whichever the launcher

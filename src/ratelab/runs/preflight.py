@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config.secrets import hide_passwords_in
 from ratelab.config.sweeping import refuse_empty, refuse_repeated, refuse_without_sweep
 from ratelab.runs.planned import prepare_run
+from ratelab.runs.resuming import find_folder
 from ratelab.runs.sweep_identity import identify_sweep
 from ratelab.runtime import handover
 from ratelab.tracking.environment import tell_what_is_not_read
@@ -36,6 +37,8 @@ class Preflight(Callback):
         with _end_plainly():
             _check_words(config)
             refuse_without_sweep(config.hydra.overrides.hydra)
+            if (folder := find_folder(config, "run")) is not None:
+                config.hydra.run.dir = str(folder)
             handover.keep(prepare_run(config, config.hydra))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -46,7 +49,7 @@ class Preflight(Callback):
         with _end_plainly():
             _check_words(config)
             refuse_empty(GlobalHydra.instance().config_loader(), list(config.hydra.overrides.task))
-            message = identify_sweep(config)
+            message = identify_sweep(config, find_folder(config, "sweep"))
         if message:
             sys.stdout.write(f"{message}\n")
 

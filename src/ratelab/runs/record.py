@@ -1,6 +1,7 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -8,15 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ratelab.comparison import Measured, Result, write_value
-from ratelab.comparison.outcomes import resolve_task
+from ratelab.comparison import Result, write_value
 from ratelab.runs import description
+from ratelab.runs.course import Course
+from ratelab.runs.journal import RunJournal
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
-from ratelab.runtime import lost_metrics, provenance
+from ratelab.runtime import lost_metrics
 from ratelab.runtime.signals import held_back
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
-from ratelab.tracking.names import safe_params
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -26,17 +27,17 @@ if TYPE_CHECKING:
 class RunRecord:
     """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.
 
+    Each chunk is in the journal before the store sees it. What the journal has of the run from before, it
+    takes first: the store gets all of it once more, for it may lack some, and training goes on from there.
+
     As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
 
     Args:
         planned: the run.
         tracker: where it is recorded.
+        journal: its part of the program's.
         parent_id: the run of the sweep that it belongs to.
         members: the numbers of the runs that it is to train with, itself among them; none for a single run.
-
-    Attributes:
-        epochs: how many chunks it took.
-        steps: how many updates it has recorded.
 
     Raises:
         Exception: whatever the store raises; the run, if it was made, is then FAILED.
@@ -46,30 +47,57 @@ class RunRecord:
         self,
         planned: PlannedRun,
         tracker: Tracker,
+        journal: RunJournal,
         parent_id: str | None = None,
         members: Sequence[int] = (),
     ) -> None:
-        self.epochs = 0
-        self.steps = 0
-        self._planned, self._seconds, self._examples = planned, 0.0, 0
-        self._file, self._looks = StepsFile(), list[Measured]()
-        self._last: Chunk | None = None
-        self._members = tuple(members)
-        params, tags = description.params(planned), description.tags(planned, self._members)
+        self._planned, self._journal, self._members = planned, journal, tuple(members)
+        self._file, self._course = StepsFile(), Course(planned)
+        self._differs = False
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
-            opened = tracker.run(planned.name, params=params, tags=tags, parent_id=parent_id)
+            opened = tracker.run(
+                planned.name,
+                params=description.params(planned),
+                tags=description.tags(planned, self._members),
+                parent_id=parent_id,
+                key=journal.key,
+                is_resumed=journal.past is not None,
+            )
             self._run = stack.enter_context(opened)
+            journal.note_opened(self._run.id)
             stack.enter_context(_keep_steps(self._run, self._file))
             with warn_of_loss(self._run, "the description of the run (config.yaml and others)"):
                 description.log_files(self._run, planned)
+            for chunk in journal.chunks():
+                self._store(chunk)
             self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
-        self._ended = replace(begun_result(planned), run_id=self._run.id)
 
     @property
     def result(self) -> Result:
         """How the run ended; "failed" until it is known better."""
-        return replace(self._ended, validation=tuple(self._looks), lacks_metrics=self._run.lacks_metrics)
+        run = self._run
+        return replace(self._course.result, run_id=run.id, lacks_metrics=run.lacks_metrics)
+
+    @property
+    def steps(self) -> int:
+        """How many updates it has recorded."""
+        return self._course.steps
+
+    def is_new(self, chunk: Chunk) -> bool:
+        """Say whether an epoch comes for the first time; one that comes again is compared with the first.
+
+        It comes again where a stack is trained once more, after a death of its worker or of the program.
+        """
+        if chunk.epoch >= self._course.epochs:
+            return True
+        if not self._differs and not self._journal.is_repeated(chunk):
+            self._differs = True
+            sys.stderr.write(
+                f"warning: {self._planned.name}: epoch {chunk.epoch + 1} came out otherwise when it was "
+                "trained again; kept is what was recorded first. docs/reliability.md says why.\n"
+            )
+        return False
 
     def note_members(self, members: Sequence[int]) -> None:
         """Record with which runs it is trained, if these are others than was planned."""
@@ -86,23 +114,24 @@ class RunRecord:
         Raises:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
         """
-        self.epochs += 1
+        self._journal.note_chunk(chunk, self._members)
+        self._store(chunk)
+        if chunk.diverged_step is not None:
+            raise Diverged(chunk.diverged_step)
+
+    def _store(self, chunk: Chunk) -> None:
+        """Hand over to the store what an epoch gave."""
+        self._course.add(chunk)
         self._file.add(chunk)
-        self._last, self.steps = chunk, self.steps + len(chunk.train_loss)
-        self._seconds += chunk.seconds
         shown = chunk.steps % self._planned.config.tracking.train_loss_every == 0
         metrics = self._run.metrics
         for key, values in chunk.applied.items():
             metrics(key, chunk.steps, values, chunk.timestamps)
         metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
-        if chunk.diverged_step is not None:
-            raise Diverged(chunk.diverged_step)
-        look = {**chunk.measured, "train_seconds": self._seconds}
-        for key, value in look.items():
-            metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
-        self._examples += int(chunk.batch_size.sum())
-        value = chunk.validation[self._ended.outcome.metric]
-        self._looks.append(Measured(int(chunk.steps[-1]), value, self._seconds, self._examples))
+        if chunk.diverged_step is None:
+            look = {**chunk.measured, "train_seconds": self._course.seconds}
+            for key, value in look.items():
+                metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
 
     def finish(
         self,
@@ -116,25 +145,21 @@ class RunRecord:
         Raises:
             StoreError: the store does not take that the run has finished; its result is known all the same.
         """
-        last = self._last
+        last = self._course.last
         assert last is not None  # noqa: S101 - a run has at least one epoch
-        if test is not None:
-            for name, value in test.items():
-                self._run.metrics(f"test_{name}", last.steps[-1:], np.array([value]), np.array([now_ms()]))
+        now = np.array([self._journal.note_tested(now_ms())])
+        for name, value in (test or {}).items():
+            self._run.metrics(f"test_{name}", last.steps[-1:], np.array([value]), now)
         if build_model is not None:
             with warn_of_loss(self._run, "the model"):
                 with held_back():  # see `single`
                     model = build_model()
                 self._run.log_keras_model(model, self._example())
         # before the store is told, which may not take it: the run has trained all the same
-        self._ended = replace(
-            self._ended,
-            status="finished",
-            test={} if test is None else dict(test),
-            final_rate=float(last.learning_rate[-1]),
-        )
+        self._course.finish(test)
+        self._journal.note_ended(status="finished", test=test)
         self._stack.close()
-        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
+        self._note_stored()
 
     def _example(self) -> np.ndarray:
         """Return one example as the model sees it."""
@@ -147,9 +172,16 @@ class RunRecord:
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
         if isinstance(error, Diverged):
-            self._ended = replace(self._ended, status="diverged", diverged_step=error.step)
+            self._journal.note_ended(status="diverged", step=error.step)
         self._stack.__exit__(type(error), error, error.__traceback__)
+        if isinstance(error, Diverged):
+            self._note_stored()
         lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
+
+    def _note_stored(self) -> None:
+        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
+        if not self._run.lacks_metrics:
+            self._journal.note_stored()
 
     def __enter__(self) -> Self:
         return self
@@ -174,17 +206,32 @@ def _keep_steps(run: Run, steps: StepsFile) -> Iterator[None]:
                     run.artifact(path)
 
 
-def begun_result(planned: PlannedRun) -> Result:
-    """Return the result of a run that has just begun: "failed" until it is known better."""
-    judging = description.outcomes_of(planned).judging
-    return Result(
-        seed=planned.config.seed,
-        choices=resolve_task(planned.labels.choices, judging.metric),
-        settings=safe_params(description.params(planned))[0],  # as the store has them
-        data_digest=planned.job.data.digest,
-        origin=provenance.collect().tags,
-        outcome=judging,
-    )
+def restore(
+    planned: PlannedRun, tracker: Tracker, journal: RunJournal, parent_id: str | None = None
+) -> Result:
+    """Return the result of a run that had ended before; give the store all of it, if it may lack some.
+
+    Args:
+        planned: the run, as it was planned then.
+        tracker: where it is recorded.
+        journal: its part, which says how it ended.
+        parent_id: the run of the sweep that it belongs to.
+    """
+    past = journal.past
+    assert past is not None  # noqa: S101 - it has ended
+    assert past.ended is not None  # noqa: S101 - the same
+    if past.is_stored:
+        course = Course(planned)
+        for chunk in journal.chunks():
+            course.add(chunk)
+        if past.ended["status"] == "finished":
+            course.finish(past.ended["test"])
+        return replace(course.result, run_id=past.run_id)
+    with RunRecord(planned, tracker, journal, parent_id, past.members or ()) as record:
+        if past.ended["status"] == "diverged":
+            raise Diverged(int(past.ended["step"]))
+        record.finish(past.ended["test"])
+    return record.result
 
 
 def describe_look(planned: PlannedRun, chunk: Chunk) -> str:

@@ -2,14 +2,17 @@
 
 import contextlib
 import functools
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ratelab.comparison import Result, write_value
 from ratelab.runs.display import Display, Places, Terminal
+from ratelab.runs.journal import Journal, RunJournal
 from ratelab.runs.planned import PlannedRun, prepare_run
-from ratelab.runs.record import RunRecord, describe_look
+from ratelab.runs.record import RunRecord, describe_look, restore
+from ratelab.runs.resuming import check_runs, open_journal, plan_runs
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back, raise_if_told_to_stop
@@ -41,7 +44,13 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
         from ratelab.report import schedule_lines
 
         display.say(*schedule_lines(planned.job.rates.table))
-    result, places = _train(planned, display)
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    opened = open_journal(folder, hydra, cfg, "run", planned.labels.sweep_id)
+    with contextlib.closing(opened) as journal:
+        result, places = _train(planned, journal, display)
+        if not result.lacks_metrics:
+            journal.finish()
     display.show_places(places)
     if result.status == "diverged":
         raise UserError(
@@ -53,42 +62,54 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     return result
 
 
-def _train(planned: PlannedRun, display: Display) -> tuple[Result, Places]:
+def _train(planned: PlannedRun, journal: Journal, display: Display) -> tuple[Result, Places]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
     Returns:
         The result, and where it can be seen.
     """
+    if not check_runs(journal, [planned]):
+        plan_runs(journal, [planned], [[planned.number]])
+    own = journal.of(planned.number)
+    if own.past is not None and own.past.ended is not None:
+        with _open_store(planned) as tracker:
+            return restore(planned, tracker, own), _places(planned, tracker, own.past.run_id)
     job = planned.job
     try:
         with held_back():  # here and below: C++ of TensorFlow's prints, or loses, what is raised inside of it
             training = Training([job], _programs_of_process().get(job))
     except Exception as error:  # a run that cannot begin is recorded as FAILED like one that broke
-        attempt(error, functools.partial(_record_failure, planned, error))
+        attempt(error, functools.partial(_record_failure, planned, own, error))
         raise
     with contextlib.ExitStack() as stack:
         # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
         # alone, this thread imports MLflow and opens the run.
         epochs = stack.enter_context(prefetch(training, EPOCHS_AHEAD))
         tracker = stack.enter_context(_open_store(planned))
-        record = stack.enter_context(RunRecord(planned, tracker))
+        record = stack.enter_context(RunRecord(planned, tracker, own))
         progress = stack.enter_context(contextlib.closing(display.begin()))
-        progress.begin([(planned.pace, planned.steps)])
-        progress.start(0, planned.name, planned.pace, planned.steps)
+        left = planned.steps - own.steps
+        progress.begin([(planned.pace, left)])
+        progress.start(0, planned.name, planned.pace, left)
         for (chunk,) in epochs:
             assert chunk is not None  # noqa: S101 - the only run of its stack
             display.keep_chunk(chunk)
-            record.add(chunk)
-            progress.advance(0, chunk, describe_look(planned, chunk))
+            if record.is_new(chunk):
+                record.add(chunk)
+                progress.advance(0, chunk, describe_look(planned, chunk))
         with held_back():
             [test] = training.test()
         record.finish(test, training.model if _wants_model(planned) else None)
+    return record.result, _places(planned, tracker, record.result.run_id)
+
+
+def _places(planned: PlannedRun, tracker: Tracker, run_id: str) -> Places:
     sweep_id = planned.labels.sweep_id
-    return record.result, Places(tracker.uri, sweep_id, tracker.links([record.result.run_id], sweep_id))
+    return Places(tracker.uri, sweep_id, tracker.links([run_id], sweep_id))
 
 
-def _record_failure(planned: PlannedRun, error: Exception) -> None:
-    with _open_store(planned) as tracker, RunRecord(planned, tracker):
+def _record_failure(planned: PlannedRun, journal: RunJournal, error: Exception) -> None:
+    with _open_store(planned) as tracker, RunRecord(planned, tracker, journal):
         raise error
 
 

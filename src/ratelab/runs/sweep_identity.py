@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.runs.past import read_past
 from ratelab.validation import UserError
 
 _PLACE = "callbacks.preflight.sweep_id"
@@ -16,13 +17,14 @@ _ID = "${now:%Y-%m-%d}-${now:%H-%M-%S}-${ratelab.unique:}"
 _LEFT_BY_A_SWEEP = ("multirun.yaml", "report.html")
 
 
-def identify_sweep(config: DictConfig) -> str:
+def identify_sweep(config: DictConfig, resumed: Path | None = None) -> str:
     """Give a sweep its id, and a folder within its own where that holds a sweep already; nothing is written.
 
     Both become overrides of Hydra's: of these every job is composed, whoever launches it, on any machine.
 
     Args:
         config: of the sweep, before Hydra makes its sweeper; it is changed.
+        resumed: the folder of the sweep that is to go on, whose id it keeps; None for a new one.
 
     Returns:
         What to tell the user; empty if there is nothing to tell.
@@ -31,6 +33,12 @@ def identify_sweep(config: DictConfig) -> str:
         UserError: the folder that was given cannot be resolved.
     """
     with open_dict(config.hydra):
+        if resumed is not None:
+            past = read_past(resumed)
+            assert past is not None  # noqa: S101 - it was found by its journal
+            _override(config, _PLACE, str(past.program["sweep_id"]))
+            _override(config, "sweep.dir", str(resumed))
+            return ""
         OmegaConf.update(config.hydra, _PLACE, _ID)
         sweep_id = str(OmegaConf.select(config.hydra, _PLACE))
         _override(config, _PLACE, sweep_id)

@@ -33,18 +33,22 @@ class Entry:
         kind: what it says.
         fields: what JSON can hold; also NaN and infinities.
         arrays: by their names, of any shape; numbers or truth values.
+        place: where the record begins.
+        end: where it ends.
     """
 
     kind: str
     fields: Mapping[str, Any]
     arrays: Arrays
+    place: int
+    end: int
 
 
 class Entries:
     """The records of a journal, from its beginning to its end or to the first that is not whole.
 
     Args:
-        file: opened for reading in binary; its position moves.
+        file: opened for reading in binary; its position stays.
 
     Attributes:
         end: where the last record that is whole ends; 0 before it is read, and where there is no journal.
@@ -52,27 +56,34 @@ class Entries:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+        self._number = file.fileno()
         self.end, self.trouble = 0, ""
 
     def __iter__(self) -> Iterator[Entry]:
-        self._file.seek(0)
-        begin = self._file.read(len(MAGIC))
+        begin = os.pread(self._number, len(MAGIC), 0)
         if begin != MAGIC:
             self.trouble = "" if not begin else "does not begin as a journal of this version of ratelab does"
             return
         self.end = len(MAGIC)
-        while head := self._file.read(_HEAD.size):
-            length, digest = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
-            payload = self._file.read(length)
-            if len(head) < _HEAD.size or len(payload) < length:
-                self.trouble = f"its last record is not whole ({len(head) + len(payload)} bytes)"
-                return
-            if digest != _digest(payload):
-                self.trouble = f"the record at byte {self.end} is damaged"
-                return
-            self.end += len(head) + length
-            yield _unpack(payload)
+        while entry := self._read():
+            yield entry
+            self.end = entry.end
+
+    def _read(self) -> Entry | None:
+        """Return the record at the end of those that were read; None, and say why, if it is not whole."""
+        left = os.fstat(self._number).st_size - self.end
+        if left == 0:
+            return None
+        head = os.pread(self._number, _HEAD.size, self.end)
+        length, digest = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
+        if left < _HEAD.size + length:  # of a damaged length no memory is asked for
+            self.trouble = f"its last record is not whole ({left} bytes)"
+            return None
+        payload = os.pread(self._number, length, self.end + _HEAD.size)
+        if digest != _digest(payload):
+            self.trouble = f"the record at byte {self.end} is damaged"
+            return None
+        return _unpack(payload, self.end)
 
 
 class JournalFile:
@@ -85,7 +96,7 @@ class JournalFile:
 
     Attributes:
         path: as given.
-        entries: those that it had when it was opened; to be read before the first `append`.
+        entries: those that it had when it was opened; they can be read at any time.
 
     Raises:
         JournalHeldError: another program holds it.
@@ -138,6 +149,11 @@ class JournalFile:
             self._cut(end)
             raise
         self._end = end + len(data)
+
+    def read_at(self, place: int) -> Entry:
+        """Return the record that was found, whole, at a place."""
+        length, _ = _HEAD.unpack(os.pread(self._file.fileno(), _HEAD.size, place))
+        return _unpack(os.pread(self._file.fileno(), length, place + _HEAD.size), place)
 
     def sync(self) -> None:
         """Return when what was appended survives also the death of the machine.
@@ -198,7 +214,7 @@ def _pack(kind: str, fields: Mapping[str, Any], arrays: Arrays) -> bytes:
     return _HEAD.pack(len(payload), _digest(payload)) + payload
 
 
-def _unpack(payload: bytes) -> Entry:
+def _unpack(payload: bytes, begin: int) -> Entry:
     (length,) = _LENGTH.unpack_from(payload)
     place = _LENGTH.size + length
     kind, fields, forms = json.loads(payload[_LENGTH.size : place])
@@ -208,4 +224,4 @@ def _unpack(payload: bytes) -> Entry:
         count = int(np.prod(shape, dtype=np.int64))
         arrays[name] = np.frombuffer(payload, form, count, place).reshape(shape)
         place += count * form.itemsize
-    return Entry(kind, fields, arrays)
+    return Entry(kind, fields, arrays, begin, begin + _HEAD.size + len(payload))

@@ -1,6 +1,6 @@
 """The runs of a sweep on their way from the workers that train them into their records."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Self
 from omegaconf import DictConfig
 
 from ratelab.comparison import Result
+from ratelab.runs.course import begun_result
+from ratelab.runs.journal import Journal
 from ratelab.runs.planned import PlannedRun
-from ratelab.runs.record import RunRecord, begun_result, describe_look
+from ratelab.runs.record import RunRecord, describe_look
 from ratelab.runtime import devices
 from ratelab.runtime.endings import clean_up
 from ratelab.runtime.progress import Reporter
@@ -34,6 +36,8 @@ class Recorder:
         runs: of the sweep.
         workers: who train them; already started.
         tracker: where they are recorded.
+        journal: where they are noted before.
+        ended: the results of runs that need no training, by their numbers.
         parent_id: of the sweep's own run.
         progress: is told how far they are.
         fail: is told of every run that failed.
@@ -44,6 +48,8 @@ class Recorder:
         runs: Sequence[PlannedRun],
         workers: Workers,
         tracker: Tracker,
+        journal: Journal,
+        ended: Mapping[int, Result],
         parent_id: str,
         progress: Reporter,
         fail: Callable[[Exception], None],
@@ -57,7 +63,7 @@ class Recorder:
             fail,
         )
         self._records: dict[int, RunRecord] = {}
-        self._results: dict[int, Result] = {}
+        self._journal, self._results = journal, dict(ended)
         self._errors: dict[int, Exception] = {}
 
     @property
@@ -137,7 +143,7 @@ class Recorder:
 
     def _add(self, event: Epoch, record: RunRecord) -> None:
         """Record an epoch, unless it comes again from a stack that is trained once more."""
-        if event.chunk.epoch == record.epochs:
+        if record.is_new(event.chunk):
             look = describe_look(self._runs[event.number], event.chunk)
             self._progress.advance(event.worker, event.chunk, look)
             record.note_members(event.members)
@@ -151,19 +157,24 @@ class Recorder:
         name = runs[0].name
         if len(runs) > 1:  # the seed stands first, for a terminal cuts a long name at its end
             name = f"seed={runs[0].config.seed}: {', '.join(run.labels.group for run in runs)}"
-        done = sum(self._records[run.number].steps for run in runs if run.number in self._records)
-        self._progress.start(event.worker, name, runs[0].pace, sum(run.steps for run in runs) - done)
+        self._progress.start(event.worker, name, runs[0].pace, sum(map(self._count_left, runs)))
         for run in runs:
             if run.number in self._records:
                 continue
             try:
-                record = RunRecord(run, self._tracker, self._parent_id, event.stack.numbers)
+                own = self._journal.of(run.number)
+                record = RunRecord(run, self._tracker, own, self._parent_id, event.stack.numbers)
             except Exception as error:
                 self._results[run.number] = begun_result(run)
-                self._progress.end(event.worker, run.steps)
+                self._progress.end(event.worker, self._count_left(run))
                 self._fail(run.number, error)
             else:
                 self._records[run.number] = record
+
+    def _count_left(self, run: PlannedRun) -> int:
+        """Return how many updates of a run have not been recorded."""
+        record = self._records.get(run.number)
+        return run.steps - (self._journal.of(run.number).steps if record is None else record.steps)
 
     def _end(self, event: Epoch | Ended | Broke, record: RunRecord) -> None:
         # Gone from here, it takes nothing any more of a stack that is trained once more.

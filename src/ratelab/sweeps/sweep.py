@@ -14,12 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.comparison import Result, Study, write_value
 from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
+from ratelab.runs.resuming import open_journal
 from ratelab.runtime import provenance
 from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
+from ratelab.sweeps.resumed import cut_left, restore_ended
 from ratelab.tasks import Outcome
 from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
 from ratelab.validation import UserError
@@ -95,6 +97,10 @@ class Sweep:
         self._name, self._params, self._id = name, params, program.sweep_id
         self._display = program.display
         self._store: tuple[Tracker, Run] | None = None
+        opened = open_journal(
+            program.folder.absolute(), program.config.hydra, program.config, "sweep", self._id
+        )
+        self._journal = stack.enter_context(contextlib.closing(opened))
 
     def run(self, jobs: Jobs) -> list[JobReturn]:
         """Train and record the runs of `jobs`; a run that fails does not keep the others from running.
@@ -102,17 +108,27 @@ class Sweep:
         The workers are started first: while they import TensorFlow, this process imports MLflow and opens
         the store. What cannot be opened ends the sweep here, before anything has been trained.
         """
-        stacks = self._resources.cut(jobs.runs)
+        stacks = cut_left(jobs.runs, self._resources, self._journal)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(self._display.begin()))
-            progress.begin([(run.pace, run.steps) for run in jobs.runs])
+            progress.begin(self._list_left(jobs.runs))
             tracker, parent = self._open_store(jobs.runs[0])
+            ended = restore_ended(jobs.runs, tracker, self._journal, parent.id)
             # From here on a signal is raised between two events, where the workers look, and not within one.
             stack.enter_context(held_back())
             recorder = stack.enter_context(
-                Recorder(jobs.runs, workers, tracker, parent.id, progress, partial(_fail, parent))
+                Recorder(
+                    jobs.runs,
+                    workers,
+                    tracker,
+                    self._journal,
+                    ended,
+                    parent.id,
+                    progress,
+                    partial(_fail, parent),
+                )
             )
             bodies = {run.number: partial(recorder.await_run, run) for run in jobs.runs}
             # In the order of the stacks, so that no job waits for one that is trained after it.
@@ -123,6 +139,8 @@ class Sweep:
 
     def finish(self) -> None:
         """Print what the results say and where MLflow shows them; keep the report."""
+        if all(result.is_outcome and not result.lacks_metrics for result in self.results):
+            self._journal.finish()
         found = self._display.compare(self.results) if self.results else None
         if self._store is None:
             return
@@ -146,10 +164,22 @@ class Sweep:
                 open_tracker(tracking.uri, tracking.experiment, first.directory)
             )
             tags = {"sweep_id": self._id, "kind": "sweep", **provenance.collect().tags}
-            opened = tracker.run(self._name, params=self._params, tags=tags)
+            opened = tracker.run(
+                self._name,
+                params=self._params,
+                tags=tags,
+                key=self._journal.key(),
+                is_resumed=self._journal.is_resumed,
+            )
             with held_back():
                 self._store = tracker, self._stack.enter_context(opened)
         return self._store
+
+    def _list_left(self, runs: Sequence[PlannedRun]) -> list[tuple[object, int]]:
+        """Return the pace of each run that has not ended and how many updates it lacks."""
+        own = [(run, self._journal.of(run.number)) for run in runs]
+        going = [(run, part) for run, part in own if part.past is None or part.past.ended is None]
+        return [(run.pace, run.steps - part.steps) for run, part in going]
 
     def _print_schedules(self, runs: Sequence[PlannedRun]) -> None:
         for run in runs:

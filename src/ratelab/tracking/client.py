@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RUN_KEY = "ratelab.run_key"
+_OF_AN_END = {"error", "not_kept", "diverged_step", "ended_by"}  # tags that say how a run ended before
 _TEXTS_A_CALL = 100  # MLflow's own limit
 _PAUSE_SECONDS = 0.2
 
@@ -75,7 +75,18 @@ class Client:
                 raise
         return self.open_experiment(name, artifacts)  # another process was faster: this finds what it made
 
-    def create_run(self, experiment_id: str, name: str, parent_id: str | None) -> str:
+    def reopen_run(self, experiment_id: str, key: str) -> str | None:
+        """Let the run with this key go on and return its id; None if the store has none."""
+        found = self._find_runs(experiment_id, key)
+        if not found:
+            return None
+        run_id: str = found[0].info.run_id
+        for tag in _OF_AN_END & found[0].data.tags.keys():
+            self.ask(self.mlflow.delete_tag, run_id, tag)
+        self.ask(self.mlflow.update_run, run_id, status="RUNNING")
+        return run_id
+
+    def create_run(self, experiment_id: str, name: str, key: str, parent_id: str | None) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind.
 
         It has the tags that `mlflow.start_run` would set, and none of ours: with those comes what it is.
@@ -83,9 +94,9 @@ class Client:
         Args:
             experiment_id: what `open_experiment` returned.
             name: what people see.
+            key: no other run has it: by it a run is found whose id never arrived.
             parent_id: the run that it is a child of.
         """
-        key = uuid.uuid4().hex  # by which a run is found whose id never arrived
         tags = {**source_tags(), RUN_KEY: key}
         if parent_id is not None:
             tags["mlflow.parentRunId"] = parent_id
@@ -114,9 +125,11 @@ class Client:
                 self.ask(self.mlflow.delete_run, run_id)
 
     def _runs_with(self, experiment_id: str, key: str) -> list[str]:
+        return [run.info.run_id for run in self._find_runs(experiment_id, key)]
+
+    def _find_runs(self, experiment_id: str, key: str) -> list[Any]:
         wanted = f"tags.`{RUN_KEY}` = '{key}'"
-        found = self.read(self.mlflow.search_runs, [experiment_id], filter_string=wanted)
-        return [run.info.run_id for run in found]
+        return list(self.read(self.mlflow.search_runs, [experiment_id], filter_string=wanted))
 
     def log_texts(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Log params, then tags, a hundred a call: a program killed between leaves no tags without params."""

@@ -86,6 +86,8 @@ class Tracker(Protocol):
         *,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        key: str | None = None,
+        is_resumed: bool = False,
         parent_id: str | None = None,
     ) -> AbstractContextManager[Run]:
         """Open a run for a `with` block; when the block has ended, everything is stored, then the status.
@@ -95,6 +97,8 @@ class Tracker(Protocol):
             params: logged at once; what the store would cut or refuse is also kept in full, in the artifact
                 `params_full.json`.
             tags: set in the same step; kept in full as `tags_full.json`.
+            key: by it this run is found again, for no other has it; None: nobody will ask.
+            is_resumed: a run that the store has under this key goes on; else a new one begins.
             parent_id: the run that this one is a child of.
 
         Raises:

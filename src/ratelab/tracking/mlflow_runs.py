@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -215,14 +216,19 @@ class MlflowTracker(Tracker):
         *,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
+        key: str | None = None,
+        is_resumed: bool = False,
         parent_id: str | None = None,
     ) -> Iterator[MlflowRun]:
         """Open a run for a `with` block, as the interface says; MLflow adds tags of its own."""
         run, name = None, safe_run_name(name)
+        key = key or uuid.uuid4().hex
         with ExitStack() as stack:
             try:
                 with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
-                    run_id = self._client.create_run(self.experiment_id, name, parent_id)
+                    run_id = self._client.reopen_run(self.experiment_id, key) if is_resumed else None
+                    if run_id is None:
+                        run_id = self._client.create_run(self.experiment_id, name, key, parent_id)
                     run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
                     stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED", {})))
                 run._log(params, tags)

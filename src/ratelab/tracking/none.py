@@ -62,6 +62,8 @@ class NullTracker(Tracker):
         *,
         params: Mapping[str, Any],  # noqa: ARG002 - the interface
         tags: Mapping[str, str],  # noqa: ARG002 - the same
+        key: str | None = None,  # noqa: ARG002 - the same
+        is_resumed: bool = False,  # noqa: ARG002 - the same
         parent_id: str | None = None,  # noqa: ARG002 - the same
     ) -> Iterator[Run]:
         """Let the block run; its exceptions pass."""

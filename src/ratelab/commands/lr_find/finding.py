@@ -23,7 +23,7 @@ from ratelab.training import Chunk
 from ratelab.validation import UserError
 
 SEEDS = "seed=0,1,2,3,4"
-NOT_USED = {"schedule", "warmup", "learning_rate", "epochs", "batch", "test", "print_schedule"}
+NOT_USED = {"schedule", "warmup", "learning_rate", "epochs", "batch", "test", "print_schedule", "resume"}
 
 
 @dataclass(frozen=True)

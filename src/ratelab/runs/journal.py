@@ -1,0 +1,212 @@
+"""The journal of a program: what its runs have given, on disk before the store sees it, to go on from."""
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ratelab.runs.past import ARRAYS, NAME, NUMBERS, Past, chunk_of, digest_of
+from ratelab.runtime.journal_file import Arrays, JournalFile, JournalHeldError
+from ratelab.runtime.passwords import without_password
+from ratelab.runtime.signals import raise_if_told_to_stop
+from ratelab.training import Chunk
+from ratelab.validation import UserError
+
+_PATIENCE = 120.0  # seconds that a full disk is waited for, as a store is
+_PAUSE = 0.5
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Journal:
+    """The journal of the runs of this program, which holds it until it is closed.
+
+    A disk that is full is waited for, two minutes at most. What cannot be written then is said, once, and
+    nothing more is written: the runs go on, and those after that place could not be resumed.
+
+    Args:
+        folder: of the sweep, or of the single run; there is one.
+        identity: what the first record says of run or sweep; of a sweep its id is in it.
+        is_resumed: go on with the journal that is there. Else one of another run or sweep makes room.
+
+    Attributes:
+        past: what it held when it was opened.
+        is_resumed: as given.
+
+    Raises:
+        UserError: another program, which is alive, holds what is to go on.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], is_resumed: bool) -> None:
+        self._path, self._identity, self.is_resumed = folder / NAME, identity, is_resumed
+        self._file: JournalFile | None = None
+        self.past = Past()
+        try:
+            self._open()
+        except JournalHeldError:
+            if is_resumed:
+                message = f"resume: {folder} is still being written, by a program that is alive."
+                raise UserError(message) from None
+            _say(f"{self._path}: another program writes it, so this run could not be resumed after a death.")
+        except OSError as error:
+            self._give_up(error)
+        self._id = str(self.past.program.get("id") or uuid.uuid4().hex)
+
+    def _open(self) -> None:
+        self._file = JournalFile(self._path)
+        self.past = Past(self._file.entries)
+        sweep_id = self._identity["sweep_id"]
+        # a sweeper that searches launches again and again, into one folder, and what comes then goes on here
+        goes_on = self.is_resumed or (sweep_id and self.past.program.get("sweep_id") == sweep_id)
+        if self.past.program and not goes_on:
+            self.close()
+            self._path.replace(self._path.with_name(f"{NAME}.before"))
+            self._file, self.past = JournalFile(self._path), Past()
+
+    def begin(self, origin: Mapping[str, Any]) -> None:
+        """Note that this program begins, or goes on: what made it, and what starts it again."""
+        self.append("program", {"id": self._id, **self._identity, **origin, **_describe_process()})
+
+    def plan(self, settings: Mapping[int, Mapping[str, Any]], stacks: Sequence[Sequence[int]]) -> None:
+        """Note what is to be trained: the settings of each run by its number, and who trains together."""
+        self.append("plan", {"runs": [*settings.items()], "stacks": [list(stack) for stack in stacks]})
+
+    def key(self, number: int | None = None) -> str:
+        """Return what finds in the store the run of a job, or, for None, that of the sweep."""
+        return f"{self._id}-{'sweep' if number is None else number}"
+
+    def of(self, number: int) -> "RunJournal":
+        """Return the part of one run."""
+        return RunJournal(self, number)
+
+    def finish(self) -> None:
+        """Note that nothing is left to train or to store."""
+        self.append("finished", {})
+        self.sync()
+
+    def append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:
+        """Append a record, as `JournalFile.append` does; wait where there is no room."""
+        until, is_told = time.monotonic() + _PATIENCE, False
+        while self._file is not None:
+            try:
+                self._file.append(kind, fields, arrays)
+                return
+            except OSError as error:
+                if error.errno not in _FULL or time.monotonic() > until:
+                    self._give_up(error)
+                elif not is_told:
+                    is_told = True
+                    _say(f"{self._path}: the disk is full. It is waited for, two minutes at most.")
+            raise_if_told_to_stop()
+            time.sleep(_PAUSE)
+
+    def sync(self) -> None:
+        """Return when what was appended survives the death of the machine as well."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # such as a file system that knows of no such thing
+                self._file.sync()
+
+    def read_at(self, place: int) -> Chunk:
+        """Return an epoch that was recorded."""
+        assert self._file is not None  # noqa: S101 - it was read there
+        return chunk_of(self._file.read_at(place))
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _give_up(self, error: OSError) -> None:
+        _say(f"{self._path}: {error.strerror}. What is trained from here on cannot be resumed after a death.")
+        self.close()
+
+
+class RunJournal:
+    """The part of a journal that is about one run.
+
+    Args:
+        journal: the whole.
+        number: of the run.
+
+    Attributes:
+        past: what it held of the run when it was opened; None if there was nothing.
+    """
+
+    def __init__(self, journal: Journal, number: int) -> None:
+        self._journal, self._number = journal, number
+        self.past = journal.past.runs.get(number)
+        self._digests = list(self.past.digests) if self.past else []
+
+    @property
+    def key(self) -> str:
+        """What finds the run in the store."""
+        return self._journal.key(self._number)
+
+    @property
+    def steps(self) -> int:
+        """How many updates were recorded before."""
+        return self.past.steps if self.past else 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the epochs that were recorded before, in their order."""
+        for place in self.past.places if self.past else []:
+            yield self._journal.read_at(place)
+
+    def note_opened(self, run_id: str) -> None:
+        """Note that the store has begun the run."""
+        self._append("opened", {"id": run_id})
+
+    def note_chunk(self, chunk: Chunk, members: Sequence[int]) -> None:
+        """Note an epoch, and which runs were trained together; it is on disk before the store sees it."""
+        numbers = {name: getattr(chunk, name) for name in NUMBERS}
+        arrays = {name: getattr(chunk, name) for name in ARRAYS if getattr(chunk, name) is not None}
+        fields = {**numbers, "validation": dict(chunk.validation), "members": list(members)}
+        self._append("chunk", fields, arrays)
+        self._digests.append(digest_of(chunk))
+
+    def is_repeated(self, chunk: Chunk) -> bool:
+        """Say whether an epoch that was trained again gave what it gave before."""
+        return self._digests[chunk.epoch] == digest_of(chunk)
+
+    def note_tested(self, now: int) -> int:
+        """Note when the test split was looked at, in milliseconds since 1970; return the first such time."""
+        if self.past is not None and self.past.tested_at is not None:
+            return self.past.tested_at
+        self._append("tested", {"at": now})
+        return now
+
+    def note_ended(self, **how: Any) -> None:
+        """Note how the run ended: "status", and "test" or "step"; it then survives the machine's death."""
+        self._append("ended", how)
+        self._journal.sync()
+
+    def note_stored(self) -> None:
+        """Note that the store has all of the run."""
+        self._append("stored", {})
+
+    def _append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:
+        self._journal.append(kind, {"run": self._number, **fields}, arrays)
+
+
+def _describe_process() -> dict[str, Any]:
+    """Return what starts this program once more, and what tells it from all others."""
+    started = psutil.Process().create_time()
+    return {
+        "command": [without_password(word) for word in sys.orig_argv],
+        "directory": str(Path.cwd()),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": started,
+    }
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")

@@ -1,0 +1,124 @@
+"""What a journal holds of the runs of a program, read back after its death, or while it goes on."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ratelab.runtime.journal_file import Entries, Entry
+from ratelab.training import Chunk
+
+NAME = "journal"
+NUMBERS = ("epoch", "first_step", "seconds", "noise_scale")
+ARRAYS = ("learning_rate", "train_loss", "timestamps", "batch_size", "examples_seen", "momentum")
+_REPEATED = ("learning_rate", "train_loss", "batch_size", "momentum")  # the same bits whenever it is trained
+
+
+@dataclass
+class PastRun:
+    """What a journal holds of one run.
+
+    Attributes:
+        settings: what it was to do, flat, and the digest of its data.
+        stack: the numbers of the runs that it was planned to train with, itself among them.
+        run_id: the store's, if it was opened there.
+        members: the numbers of the runs that it was trained with; None before its first epoch.
+        steps: how many updates its epochs have.
+        places: of its epochs in the file.
+        digests: of what comes again when they are trained again.
+        tested_at: when the test split was looked at, in milliseconds since 1970.
+        ended: its "status", finished or diverged, and what was measured on the "test" split, or the "step"
+            where it diverged; None where something is left to train.
+        is_stored: whether the store had all of it.
+    """
+
+    settings: Mapping[str, Any]
+    stack: tuple[int, ...]
+    run_id: str = ""
+    members: tuple[int, ...] | None = None
+    steps: int = 0
+    places: list[int] = field(default_factory=list)
+    digests: list[int] = field(default_factory=list)
+    tested_at: int | None = None
+    ended: Mapping[str, Any] | None = None
+    is_stored: bool = False
+
+
+class Past:
+    """What a journal holds, as far as it is whole.
+
+    Args:
+        entries: of the file.
+
+    Attributes:
+        program: that began it: its id, command, folder and so on; empty if there is none.
+        runs: by their numbers.
+        has_finished: whether the program came to its end.
+        trouble: why the rest of the file was not read; "" if it was read whole.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.program: Mapping[str, Any] = {}
+        self.runs: dict[int, PastRun] = {}
+        self.has_finished = False
+        for entry in entries:
+            self._take(entry)
+        self.trouble = getattr(entries, "trouble", "")
+
+    def _take(self, entry: Entry) -> None:
+        fields = entry.fields
+        if entry.kind == "program":
+            self.program, self.has_finished = self.program or fields, False
+        elif entry.kind == "finished":
+            self.has_finished = True
+        elif entry.kind == "plan":
+            stacks = {number: tuple(stack) for stack in fields["stacks"] for number in stack}
+            for number, settings in fields["runs"]:
+                self.runs.setdefault(number, PastRun(settings, stacks[number]))
+        else:
+            self._take_of_run(entry, self.runs[fields["run"]])
+
+    def _take_of_run(self, entry: Entry, run: PastRun) -> None:
+        fields = entry.fields
+        if entry.kind == "opened":
+            run.run_id, run.is_stored = fields["id"], False
+        elif entry.kind == "chunk":
+            chunk = chunk_of(entry)
+            run.members = tuple(fields["members"])
+            run.steps += len(chunk.train_loss)
+            run.places.append(entry.place)
+            run.digests.append(digest_of(chunk))
+            if chunk.diverged_step is not None:
+                run.ended = {"status": "diverged", "step": chunk.diverged_step}
+        elif entry.kind == "tested":
+            run.tested_at = fields["at"]
+        elif entry.kind == "ended":
+            run.ended = fields
+        elif entry.kind == "stored":
+            run.is_stored = True
+
+
+def read_past(folder: Path) -> Past | None:
+    """Return what the journal in a folder holds, also while a program writes it; None where there is none."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            return Past(Entries(file))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def digest_of(chunk: Chunk) -> int:
+    """Return a number of what an epoch gives again, to the bit, when it is trained again."""
+    arrays = [getattr(chunk, name) for name in _REPEATED]
+    parts = [b"" if array is None else array.tobytes() for array in arrays]
+    text = json.dumps([chunk.first_step, *sorted(chunk.validation.items())]).encode()
+    return zlib.crc32(b"".join([text, *parts]))
+
+
+def chunk_of(entry: Entry) -> Chunk:
+    """Return the epoch that a record holds."""
+    numbers = {name: entry.fields[name] for name in NUMBERS}
+    arrays: dict[str, Any] = {name: entry.arrays.get(name) for name in ARRAYS}
+    return Chunk(**numbers, **arrays, validation=entry.fields["validation"])

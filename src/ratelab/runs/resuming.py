@@ -1,0 +1,153 @@
+"""Going on with what a journal holds: which folder is meant, and whether it is still the same program."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ratelab.config.sweeping import override_key
+from ratelab.runs import description
+from ratelab.runs.journal import Journal
+from ratelab.runs.past import NAME, read_past
+from ratelab.runs.planned import PlannedRun
+from ratelab.runtime import provenance
+from ratelab.runtime.home import expand_home
+from ratelab.validation import UserError
+
+KEYS = ("resume", "resume_anyway")
+_MOST_SHOWN = 5
+_DEEPEST = 3  # folders between what Hydra's pattern begins with and a sweep's
+
+
+def find_folder(config: DictConfig, mode: str) -> Path | None:
+    """Return the folder of the run or sweep that is to go on; None if this is to be a new one.
+
+    Args:
+        config: as Hydra composed it, with its own part.
+        mode: "run" or "sweep": which of Hydra's folders is meant.
+
+    Raises:
+        UserError: there is none, or nothing is left to do in it.
+    """
+    wanted = _option(config, "resume")
+    if wanted is None or wanted is False:
+        return None
+    folder = _newest(config, mode) if wanted is True else expand_home(str(wanted), "resume")
+    past = read_past(Path(folder)) if folder else None
+    if past is None or not past.program:
+        where = f"{folder} holds no journal" if folder else f"no {mode} of these words has a journal"
+        raise UserError(f"resume: {where}; begin anew without resume, or name the folder: resume=FOLDER.")
+    if past.has_finished:
+        raise UserError(f"resume: nothing is left to do in {folder}; begin anew without resume.")
+    return Path(str(folder)).absolute()
+
+
+def open_journal(folder: Path, hydra: Any, options: Any, mode: str, sweep_id: str | None) -> Journal:
+    """Open the journal of a run or sweep, to go on or anew.
+
+    Args:
+        folder: that Hydra has made.
+        hydra: Hydra's own part of the configuration.
+        options: the rest of it, of which `resume` and `resume_anyway` are read.
+        mode: "run" or "sweep".
+        sweep_id: that it is, or that the run belongs to; None for a run by itself.
+
+    Raises:
+        UserError: another program holds it; or, to go on, what made it is not what would go on now.
+    """
+    is_resumed = _option(options, "resume") not in (None, False)
+    identity = {"mode": mode, "sweep_id": sweep_id, "words": _words_of(hydra)}
+    journal = Journal(folder, identity, is_resumed)
+    now = _describe_origin()
+    if is_resumed:
+        before = {key: journal.past.program.get(key) for key in now}
+        try:
+            check_same(folder, before, now, bool(_option(options, "resume_anyway")))
+        except UserError:
+            journal.close()
+            raise
+    journal.begin(now)
+    return journal
+
+
+def plan_runs(journal: Journal, runs: Sequence[PlannedRun], stacks: Sequence[Sequence[int]]) -> None:
+    """Note what runs are to do, and which train together, before anything is trained."""
+    journal.plan({run.number: settings_of(run) for run in runs}, stacks)
+
+
+def check_runs(journal: Journal, runs: Sequence[PlannedRun]) -> bool:
+    """Say whether the journal has planned these runs; if so, that they are to do what they were to do.
+
+    Raises:
+        UserError: they are to do something else.
+    """
+    past = journal.past.runs
+    if not any(run.number in past for run in runs):
+        return False
+    for run in runs:
+        before = past[run.number].settings if run.number in past else {}
+        check_same(run.name, before, settings_of(run), run.config.resume_anyway)
+    return True
+
+
+def settings_of(planned: PlannedRun) -> dict[str, Any]:
+    """Return what a run is to do, flat, as it is after a way through JSON; with the digest of its data."""
+    values = {**description.params(planned), "data_digest": planned.job.data.digest}
+    found: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return found
+
+
+def check_same(what: Path | str, before: Mapping[str, Any], now: Mapping[str, Any], is_told: bool) -> None:
+    """Raise UserError if something differs, unless the user has said that it may.
+
+    Args:
+        what: the folder, or the run.
+        before: what the journal says.
+        now: what would go on.
+        is_told: the user has been told before.
+    """
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if not keys or is_told:
+        return
+    lines = [f"  {key}: {before.get(key)} -> {now.get(key)}" for key in keys[:_MOST_SHOWN]]
+    more = [f"  and {len(keys) - _MOST_SHOWN} more"] if len(keys) > _MOST_SHOWN else []
+    advice = "Go on as it was begun, or, if the results may differ: resume_anyway=true."
+    raise UserError("\n".join([f"resume: {what} was begun otherwise:", *lines, *more, advice]))
+
+
+def _describe_origin() -> dict[str, str]:
+    origin = provenance.collect()
+    changes = provenance.digest(origin.diff) if origin.diff else ""
+    return {"commit": origin.commit, "local changes": changes, "versions": origin.versions}
+
+
+def _option(config: Any, key: str) -> Any:
+    return OmegaConf.select(config, key, throw_on_missing=False)
+
+
+def _words_of(hydra: Any) -> list[str]:
+    """Return the words of the command line but for those that ask to go on."""
+    overrides = hydra.overrides
+    own = ("hydra.callbacks.preflight.sweep_id", "hydra.sweep.dir", "hydra.run.dir")
+    words = [word for word in overrides.hydra if override_key(word) not in own]
+    return sorted([*words, *(word for word in overrides.task if override_key(word) not in KEYS)])
+
+
+def _newest(config: DictConfig, mode: str) -> Path | None:
+    """Return the newest folder in which a program with the same words has written a journal."""
+    pattern = OmegaConf.to_container(config.hydra[mode], resolve=False)
+    assert isinstance(pattern, dict)  # noqa: S101 - by Hydra's schema
+    words = _words_of(config.hydra)
+    for path in _journals(Path(str(pattern["dir"]).partition("${")[0] or ".")):
+        past = read_past(path.parent)
+        if past is not None and (past.program.get("mode"), past.program.get("words")) == (mode, words):
+            return path.parent
+    return None
+
+
+def _journals(root: Path) -> Iterator[Path]:
+    patterns: Sequence[str] = ["/".join(["*"] * depth + [NAME]) for depth in range(_DEEPEST)]
+    found = [path for pattern in patterns for path in root.glob(pattern)]
+    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)

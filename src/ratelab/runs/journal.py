@@ -101,7 +101,8 @@ class Journal:
             except OSError as error:
                 if error.errno not in _FULL or time.monotonic() > until:
                     self._give_up(error)
-                elif not is_told:
+                    return
+                if not is_told:
                     is_told = True
                     _say(f"{self._path}: the disk is full. It is waited for, two minutes at most.")
             raise_if_told_to_stop()

@@ -1,0 +1,173 @@
+"""What of a sweep is left to train, and with whom."""
+
+from dataclasses import replace
+
+import pytest
+
+from ratelab.runs import resuming
+from ratelab.runs.journal import Journal
+from ratelab.runs.resuming import check_runs, plan_runs, settings_of
+from ratelab.sweeps.resources import Resources
+from ratelab.sweeps.resumed import cut_left, restore_ended
+from ratelab.validation import UserError
+from support.configs import planned_run
+from support.fakes import chunk, diverged_chunk, fake_tracker
+
+SWEEP = {"mode": "sweep", "sweep_id": "a-sweep"}
+RUNS = [planned_run(number, learning_rate=0.1 / (number + 1)) for number in range(4)]
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Open the journal of a sweep, as a program does that begins it or goes on; close it at the end."""
+    opened = []
+
+    def open_it(is_resumed=True):
+        for before in opened:
+            before.close()
+        journal = Journal(tmp_path, SWEEP, is_resumed)
+        journal.begin({})
+        opened.append(journal)
+        return journal
+
+    yield open_it
+    for journal in opened:
+        journal.close()
+
+
+@pytest.fixture
+def cut(begin):
+    """Cut what is left, after `note` has written into the journal of the sweep; at first it is two stacks."""
+
+    def cut_after(note=lambda journal: None, runs=RUNS, workers=2):
+        resources = Resources(workers=workers)
+        journal = begin(is_resumed=False)
+        cut_left(RUNS, resources, journal)
+        note(journal)
+        return [stack.numbers for stack in cut_left(runs, resources, begin())]
+
+    return cut_after
+
+
+def trained(*numbers, members, ends=(), make=chunk):
+    def note(journal):
+        for number in numbers:
+            journal.of(number).note_chunk(make(), members)
+        for number in ends:
+            journal.of(number).note_ended(status="finished", test=None)
+
+    return note
+
+
+def both(*notes):
+    def note(journal):
+        for one in notes:
+            one(journal)
+
+    return note
+
+
+def test_a_new_sweep_is_cut_by_the_resources_and_noted(begin):
+    journal = begin(is_resumed=False)
+    assert [stack.numbers for stack in cut_left(RUNS, Resources(workers=2), journal)] == [(0, 1), (2, 3)]
+    past = begin().past.runs
+    assert {number: run.stack for number, run in past.items()} == {0: (0, 1), 1: (0, 1), 2: (2, 3), 3: (2, 3)}
+    assert past[2].settings == settings_of(RUNS[2])
+
+
+def test_a_sweep_of_which_nothing_was_trained_is_cut_as_it_was(cut):
+    assert cut() == [(0, 1), (2, 3)]
+
+
+def test_the_cut_is_that_of_before_whatever_the_resources_are_now(cut, begin):
+    cut()
+    assert [one.numbers for one in cut_left(RUNS, Resources(workers=4), begin())] == [(0, 1), (2, 3)]
+
+
+def test_a_stack_of_which_all_have_ended_is_not_trained(cut):
+    assert cut(trained(0, 1, members=(0, 1), ends=(0, 1))) == [(2, 3)]
+
+
+def test_a_run_that_has_ended_is_trained_with_those_of_its_stack_that_have_not(cut):
+    assert cut(trained(0, 1, members=(0, 1), ends=(1,))) == [(0, 1), (2, 3)]
+
+
+def test_a_run_that_diverged_has_ended(cut):
+    diverged = trained(0, members=(0, 1), make=diverged_chunk)
+    assert cut(both(diverged, trained(1, members=(0, 1), ends=(1,)))) == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("note", "left"),
+    [
+        (trained(0, members=(0,), ends=(0,)), [(1,), (2, 3)]),
+        (trained(0, members=(0,)), [(0,), (1,), (2, 3)]),
+        (trained(0, 1, members=(1, 0)), [(1, 0), (2, 3)]),
+    ],
+)
+def test_a_stack_that_had_to_be_halved_stays_so_and_what_had_not_begun_is_another(cut, note, left):
+    assert cut(note) == left
+
+
+def test_nothing_is_left_when_all_have_ended(cut):
+    numbers = (0, 1, 2, 3)
+    assert cut(trained(*numbers, members=numbers, ends=numbers)) == []
+
+
+def test_runs_of_a_later_phase_are_cut_anew(cut, begin):
+    cut()
+    later = [replace(run, number=run.number + 4) for run in RUNS]
+    assert [one.numbers for one in cut_left(later, Resources(workers=2), begin())] == [(4, 5), (6, 7)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"learning_rate": 0.5}, "learning_rate: 0.05 -> 0.5"),
+        ({"epochs": 4}, "epochs: 3 -> 4"),
+        ({"seed": 9}, "seed: 0 -> 9"),
+    ],
+)
+def test_runs_that_are_to_do_something_else_are_refused_with_the_difference(cut, change, told):
+    values = {"learning_rate": 0.1 / 2, **change}
+    other = [RUNS[0], planned_run(1, **values), *RUNS[2:]]
+    with pytest.raises(UserError) as error:
+        cut(runs=other)
+    assert f"resume: {other[1].name} was begun otherwise:" in str(error.value)
+    assert f"  {told}" in str(error.value)
+    assert "resume_anyway=true" in str(error.value)
+    allowed = [RUNS[0], planned_run(1, **values, resume_anyway=True), *RUNS[2:]]
+    assert cut(runs=allowed) == [(0, 1), (2, 3)]
+
+
+def test_other_data_are_refused(cut, monkeypatch):
+    settings, digest = resuming.settings_of, RUNS[0].job.data.digest
+    monkeypatch.setattr(resuming, "settings_of", lambda run: {**settings(run), "data_digest": "sha256:0"})
+
+    def then_they_change(_):
+        monkeypatch.setattr(resuming, "settings_of", settings)
+
+    with pytest.raises(UserError, match=f"data_digest: sha256:0 -> {digest}"):
+        cut(then_they_change)
+
+
+def test_a_run_that_was_not_planned_then_is_refused(begin):
+    journal = begin(is_resumed=False)
+    plan_runs(journal, RUNS[:2], [(0, 1)])
+    with pytest.raises(UserError, match="was begun otherwise"):
+        check_runs(begin(), RUNS)
+
+
+def test_the_results_of_those_that_ended_come_from_the_journal_alone_if_the_store_has_them(begin):
+    journal, tracker = begin(is_resumed=False), fake_tracker()
+    plan_runs(journal, RUNS, [(0, 1), (2, 3)])
+    for number in (0, 1, 2):
+        journal.of(number).note_opened(f"id {number}")
+        journal.of(number).note_chunk(chunk(), (number,))
+    for number in (0, 1):
+        journal.of(number).note_ended(status="finished", test={"loss": 1.0, "accuracy": 0.5 + number / 8})
+        journal.of(number).note_stored()
+    found = restore_ended(RUNS, tracker, begin(), "the sweep")
+    assert {number: result.value for number, result in found.items()} == {0: 0.5, 1: 0.625}
+    assert [result.run_id for result in found.values()] == ["id 0", "id 1"]
+    tracker.run.assert_not_called()

@@ -6,6 +6,7 @@ from unittest.mock import create_autospec
 import numpy as np
 from rich.text import Text
 
+from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.journal import Journal, RunJournal
 from ratelab.runs.past import Past
 from ratelab.sweeps.resources import Workers
@@ -63,6 +64,13 @@ def fake_journals():
     return journal
 
 
+def fake_checkpoints():
+    """Checkpoints that keep nothing."""
+    checkpoints = create_autospec(Checkpoints, instance=True)
+    checkpoints.load.return_value = None
+    return checkpoints
+
+
 def chunk(epoch=0, steps=50, **changes):
     """An epoch of `steps` updates with batches of 24, half a second of training, and round numbers."""
     first = epoch * steps
@@ -114,6 +122,7 @@ def fake_training(*epochs):
     """A training that gives these chunks of its only run."""
     training = create_autospec(Training, instance=True)
     training.__iter__.side_effect = lambda: iter([[one] for one in epochs])
+    training.passed = None
     training.test.return_value = [{"loss": 0.25, "accuracy": 0.875}]
     training.model.return_value = "the model"
     return training

@@ -17,7 +17,7 @@ from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
 from ratelab.tracking import Diverged, StoreError
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import chunk, diverged_chunk, fake_journals, fake_tracker
+from support.fakes import chunk, diverged_chunk, fake_checkpoints, fake_journals, fake_tracker
 
 WORKER = 1
 CFG = OmegaConf.create({"seed": 0})
@@ -87,7 +87,17 @@ def failures():
 def recording(workers, tracker, progress, failures):
     def make(*events, left=(), runs=RUNS):
         workers.give(events, left)
-        return Recorder(runs, workers, tracker, fake_journals(), {}, "the sweep", progress, failures.append)
+        return Recorder(
+            runs,
+            workers,
+            tracker,
+            fake_journals(),
+            fake_checkpoints(),
+            {},
+            "the sweep",
+            progress,
+            failures.append,
+        )
 
     return make
 

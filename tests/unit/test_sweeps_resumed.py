@@ -11,7 +11,7 @@ from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, restore_ended
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import chunk, diverged_chunk, fake_tracker
+from support.fakes import chunk, diverged_chunk, fake_checkpoints, fake_tracker
 
 SWEEP = {"mode": "sweep", "sweep_id": "a-sweep"}
 RUNS = [planned_run(number, learning_rate=0.1 / (number + 1)) for number in range(4)]
@@ -42,9 +42,9 @@ def cut(begin):
     def cut_after(note=lambda journal: None, runs=RUNS, workers=2):
         resources = Resources(workers=workers)
         journal = begin(is_resumed=False)
-        cut_left(RUNS, resources, journal)
+        cut_left(RUNS, resources, journal, fake_checkpoints())
         note(journal)
-        return [stack.numbers for stack in cut_left(runs, resources, begin())]
+        return [stack.numbers for stack in cut_left(runs, resources, begin(), fake_checkpoints())]
 
     return cut_after
 
@@ -69,7 +69,10 @@ def both(*notes):
 
 def test_a_new_sweep_is_cut_by_the_resources_and_noted(begin):
     journal = begin(is_resumed=False)
-    assert [stack.numbers for stack in cut_left(RUNS, Resources(workers=2), journal)] == [(0, 1), (2, 3)]
+    assert [stack.numbers for stack in cut_left(RUNS, Resources(workers=2), journal, fake_checkpoints())] == [
+        (0, 1),
+        (2, 3),
+    ]
     past = begin().past.runs
     assert {number: run.stack for number, run in past.items()} == {0: (0, 1), 1: (0, 1), 2: (2, 3), 3: (2, 3)}
     assert past[2].settings == settings_of(RUNS[2])
@@ -81,7 +84,10 @@ def test_a_sweep_of_which_nothing_was_trained_is_cut_as_it_was(cut):
 
 def test_the_cut_is_that_of_before_whatever_the_resources_are_now(cut, begin):
     cut()
-    assert [one.numbers for one in cut_left(RUNS, Resources(workers=4), begin())] == [(0, 1), (2, 3)]
+    assert [one.numbers for one in cut_left(RUNS, Resources(workers=4), begin(), fake_checkpoints())] == [
+        (0, 1),
+        (2, 3),
+    ]
 
 
 def test_a_stack_of_which_all_have_ended_is_not_trained(cut):
@@ -117,7 +123,10 @@ def test_nothing_is_left_when_all_have_ended(cut):
 def test_runs_of_a_later_phase_are_cut_anew(cut, begin):
     cut()
     later = [replace(run, number=run.number + 4) for run in RUNS]
-    assert [one.numbers for one in cut_left(later, Resources(workers=2), begin())] == [(4, 5), (6, 7)]
+    assert [one.numbers for one in cut_left(later, Resources(workers=2), begin(), fake_checkpoints())] == [
+        (4, 5),
+        (6, 7),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,14 @@ EPOCHS = 2
 @pytest.fixture
 def trained(monkeypatch):
     """Train stacks: `begin` is called with the seeds of the jobs and may raise or return the epochs."""
-    fake = SimpleNamespace(sizes=[], configured=[], bytes=10, begin=lambda _: None, test=lambda size: None)
+    fake = SimpleNamespace(
+        sizes=[], starts=[], configured=[], bytes=10, begin=lambda _: None, test=lambda size: None
+    )
 
     fake.models = Mock(side_effect=lambda place: SimpleNamespace(get_weights=lambda: [np.array([place])]))
 
-    def make(jobs, program):
+    def make(jobs, program, start):
+        fake.starts.append(start)
         fake.sizes.append(len(jobs))
         assert program == f"a program for {len(jobs)}"
         given = fake.begin(jobs)

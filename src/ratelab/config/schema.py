@@ -76,6 +76,12 @@ class Tracking(_Strict):
     log_model: bool | None
 
 
+class Checkpointing(_Strict):
+    """How often a run keeps what it needs to go on from; null: never."""
+
+    every: Positive | None = 60.0
+
+
 class Warmup(_Strict):
     """How the rate climbs to the schedule's first one; see conf/warmup."""
 
@@ -95,6 +101,7 @@ class Config(_Strict):
     print_schedule: bool
     resume: bool | str | None = None
     resume_anyway: bool = False
+    checkpoint: Checkpointing = Checkpointing()
     allow_targets: list[str]
     schedule: Target
     warmup: Warmup

@@ -15,7 +15,11 @@ from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.tracking import Run
 
-_RESUMING: dict[str, Any] = {"resume": True, "resume_anyway": True}  # how it was trained, not what
+_RESUMING: dict[str, Any] = {
+    "resume": True,
+    "resume_anyway": True,
+    "checkpoint": True,
+}  # how it was trained, not what
 
 
 def params(planned: PlannedRun) -> dict[str, Any]:

@@ -80,6 +80,16 @@ class RunRecord:
         return replace(self._course.result, run_id=run.id, lacks_metrics=run.lacks_metrics)
 
     @property
+    def epochs(self) -> int:
+        """How many epochs it has recorded."""
+        return self._course.epochs
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The numbers of the runs that it is trained with, itself among them; none for a single run."""
+        return self._members
+
+    @property
     def steps(self) -> int:
         """How many updates it has recorded."""
         return self._course.steps

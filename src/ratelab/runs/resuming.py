@@ -1,7 +1,7 @@
 """Going on with what a journal holds: which folder is meant, and whether it is still the same program."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +140,15 @@ def _newest(config: DictConfig, mode: str) -> Path | None:
     pattern = OmegaConf.to_container(config.hydra[mode], resolve=False)
     assert isinstance(pattern, dict)  # noqa: S101 - by Hydra's schema
     words = _words_of(config.hydra)
-    for path in _journals(Path(str(pattern["dir"]).partition("${")[0] or ".")):
-        past = read_past(path.parent)
+    for folder in journals_below(Path(str(pattern["dir"]).partition("${")[0] or ".")):
+        past = read_past(folder)
         if past is not None and (past.program.get("mode"), past.program.get("words")) == (mode, words):
-            return path.parent
+            return folder
     return None
 
 
-def _journals(root: Path) -> Iterator[Path]:
-    patterns: Sequence[str] = ["/".join(["*"] * depth + [NAME]) for depth in range(_DEEPEST)]
+def journals_below(root: Path) -> list[Path]:
+    """Return the folders of runs and sweeps that hold a journal, the newest first."""
+    patterns = ["/".join(["*"] * depth + [NAME]) for depth in range(_DEEPEST)]
     found = [path for pattern in patterns for path in root.glob(pattern)]
-    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]

@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ratelab.comparison import Result, write_value
+from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Display, Places, Terminal
 from ratelab.runs.journal import Journal, RunJournal
 from ratelab.runs.planned import PlannedRun, prepare_run
@@ -17,7 +19,7 @@ from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back, raise_if_told_to_stop
 from ratelab.tracking import Tracker, open_tracker
-from ratelab.training import ProgramCache, Training, prefetch
+from ratelab.training import ProgramCache, Training, prefetch, with_checkpoints
 from ratelab.validation import UserError
 
 EPOCHS_AHEAD = 100  # that recording may lag behind training: memory for a few hundred bytes a step
@@ -48,9 +50,11 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     folder = Path(hydra.runtime.output_dir)
     opened = open_journal(folder, hydra, cfg, "run", planned.labels.sweep_id)
     with contextlib.closing(opened) as journal:
-        result, places = _train(planned, journal, display)
+        checkpoints = Checkpoints(folder, journal)
+        result, places = _train(planned, journal, checkpoints, display)
         if not result.lacks_metrics:
             journal.finish()
+            checkpoints.clear()
     display.show_places(places)
     if result.status == "diverged":
         raise UserError(
@@ -62,7 +66,9 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     return result
 
 
-def _train(planned: PlannedRun, journal: Journal, display: Display) -> tuple[Result, Places]:
+def _train(
+    planned: PlannedRun, journal: Journal, checkpoints: Checkpoints, display: Display
+) -> tuple[Result, Places]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
     Returns:
@@ -71,36 +77,55 @@ def _train(planned: PlannedRun, journal: Journal, display: Display) -> tuple[Res
     if not check_runs(journal, [planned]):
         plan_runs(journal, [planned], [[planned.number]])
     own = journal.of(planned.number)
+    for before in own.chunks():
+        display.keep_chunk(before)
     if own.past is not None and own.past.ended is not None:
         with _open_store(planned) as tracker:
             return restore(planned, tracker, own), _places(planned, tracker, own.past.run_id)
     job = planned.job
     try:
         with held_back():  # here and below: C++ of TensorFlow's prints, or loses, what is raised inside of it
-            training = Training([job], _programs_of_process().get(job))
+            start = checkpoints.load((), len(own.past.places) if own.past else 0)
+            training = Training([job], _programs_of_process().get(job), start)
     except Exception as error:  # a run that cannot begin is recorded as FAILED like one that broke
         attempt(error, functools.partial(_record_failure, planned, own, error))
         raise
     with contextlib.ExitStack() as stack:
         # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
         # alone, this thread imports MLflow and opens the run.
-        epochs = stack.enter_context(prefetch(training, EPOCHS_AHEAD))
+        every = planned.config.checkpoint.every
+        epochs = stack.enter_context(prefetch(with_checkpoints(training, every), EPOCHS_AHEAD))
         tracker = stack.enter_context(_open_store(planned))
         record = stack.enter_context(RunRecord(planned, tracker, own))
         progress = stack.enter_context(contextlib.closing(display.begin()))
         left = planned.steps - own.steps
         progress.begin([(planned.pace, left)])
         progress.start(0, planned.name, planned.pace, left)
-        for (chunk,) in epochs:
+        stack.enter_context(_save_at_the_end(checkpoints, training, record))
+        for (chunk,), checkpoint in epochs:
             assert chunk is not None  # noqa: S101 - the only run of its stack
-            display.keep_chunk(chunk)
             if record.is_new(chunk):
+                display.keep_chunk(chunk)
                 record.add(chunk)
                 progress.advance(0, chunk, describe_look(planned, chunk))
+            if checkpoint is not None:
+                checkpoints.save((), checkpoint)
         with held_back():
             [test] = training.test()
         record.finish(test, training.model if _wants_model(planned) else None)
     return record.result, _places(planned, tracker, record.result.run_id)
+
+
+@contextlib.contextmanager
+def _save_at_the_end(checkpoints: Checkpoints, training: Training, record: RunRecord) -> Iterator[None]:
+    """Keep what the run needs to go on if the block is told to stop, or breaks."""
+    try:
+        yield
+    except BaseException:
+        last = training.passed
+        if last is not None and last.epochs <= record.epochs:  # else training was ahead of the record
+            checkpoints.save((), last)
+        raise
 
 
 def _places(planned: PlannedRun, tracker: Tracker, run_id: str) -> Places:

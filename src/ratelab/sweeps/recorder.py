@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from omegaconf import DictConfig
 
 from ratelab.comparison import Result
+from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.course import begun_result
 from ratelab.runs.journal import Journal
 from ratelab.runs.planned import PlannedRun
@@ -17,7 +18,7 @@ from ratelab.runtime.endings import clean_up
 from ratelab.runtime.progress import Reporter
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.sweeps.resources import Workers
-from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Started
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Saved, Started
 from ratelab.tracking import Diverged, Tracker
 from ratelab.validation import UserError
 
@@ -37,6 +38,7 @@ class Recorder:
         workers: who train them; already started.
         tracker: where they are recorded.
         journal: where they are noted before.
+        checkpoints: of the sweep.
         ended: the results of runs that need no training, by their numbers.
         parent_id: of the sweep's own run.
         progress: is told how far they are.
@@ -49,6 +51,7 @@ class Recorder:
         workers: Workers,
         tracker: Tracker,
         journal: Journal,
+        checkpoints: Checkpoints,
         ended: Mapping[int, Result],
         parent_id: str,
         progress: Reporter,
@@ -63,7 +66,7 @@ class Recorder:
             fail,
         )
         self._records: dict[int, RunRecord] = {}
-        self._journal, self._results = journal, dict(ended)
+        self._journal, self._checkpoints, self._results = journal, checkpoints, dict(ended)
         self._errors: dict[int, Exception] = {}
 
     @property
@@ -123,6 +126,9 @@ class Recorder:
         if isinstance(event, Started):
             self._open(event)
             return
+        if isinstance(event, Saved):
+            self._save(event)
+            return
         record = self._records.get(event.number)
         if record is None:  # comes again from a stack that is trained once more
             return
@@ -148,6 +154,12 @@ class Recorder:
             self._progress.advance(event.worker, event.chunk, look)
             record.note_members(event.members)
             record.add(event.chunk)
+
+    def _save(self, event: Saved) -> None:
+        """Keep a checkpoint, if all that it goes on behind has been noted."""
+        going = [self._records[number] for number in event.members if number in self._records]
+        if going and all(record.epochs >= event.checkpoint.epochs for record in going):
+            self._checkpoints.save(event.members, event.checkpoint)
 
     def _open(self, event: Started) -> None:
         """Open the runs of a stack that has begun."""
@@ -180,6 +192,8 @@ class Recorder:
         # Gone from here, it takes nothing any more of a stack that is trained once more.
         del self._records[event.number]
         self._results[event.number] = record.result
+        if all(number in self._results for number in record.members):
+            self._checkpoints.drop(record.members)
         missing = self._runs[event.number].steps - record.steps
         self._progress.end(event.worker, missing)
 

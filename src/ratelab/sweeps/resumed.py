@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ratelab.comparison import Result
+from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.journal import Journal
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.record import restore
@@ -12,7 +13,9 @@ from ratelab.sweeps.stacks import Stack
 from ratelab.tracking import Tracker
 
 
-def cut_left(runs: Sequence[PlannedRun], resources: Resources, journal: Journal) -> list[Stack]:
+def cut_left(
+    runs: Sequence[PlannedRun], resources: Resources, journal: Journal, checkpoints: Checkpoints
+) -> list[Stack]:
     """Return the stacks that are left to train.
 
     What was begun is cut as it was, with the runs that have ended since: another cut would give other bits.
@@ -21,6 +24,7 @@ def cut_left(runs: Sequence[PlannedRun], resources: Resources, journal: Journal)
         runs: that the sweep is to have now, all new to the journal or none.
         resources: cut what is new, which is noted.
         journal: of the sweep.
+        checkpoints: of the sweep, from which they go on.
 
     Raises:
         UserError: the runs are to do something else than what was noted.
@@ -32,8 +36,13 @@ def cut_left(runs: Sequence[PlannedRun], resources: Resources, journal: Journal)
     by_number = {run.number: run for run in runs}
     past = journal.past.runs
     groups = dict.fromkeys(past[run.number].members or _untouched(journal, run.number) for run in runs)
-    left = [group for group in groups if any(past[number].ended is None for number in group)]
-    return [Stack(tuple(by_number[number] for number in group)) for group in left]
+    stacks = []
+    for group in groups:
+        going = [past[number] for number in group if past[number].ended is None]
+        if going:
+            start = checkpoints.load(group, min(len(run.places) for run in going))
+            stacks.append(Stack(tuple(by_number[number] for number in group), start))
+    return stacks
 
 
 def restore_ended(

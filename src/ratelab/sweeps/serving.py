@@ -4,6 +4,7 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from ratelab.runtime.outlets import outlive_readers
@@ -35,6 +36,7 @@ def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: i
     from ratelab.sweeps.worker import StackTrainer  # which a spawned process imports only now
 
     trainer = StackTrainer(worker, memory)
+    outbox.save = trainer.save
     while True:
         stack = stacks.get()
         os.environ.update(stack.runs[0].environment)
@@ -44,11 +46,16 @@ def serve(pipe: "Connection[Event | None, Stack | None]", worker: int, memory: i
 
 
 class _Outbox:
-    """Sends from a thread, so that training does not wait while the parent is busy."""
+    """Sends from a thread, so that training does not wait while the parent is busy.
+
+    Attributes:
+        save: what is asked for the last event.
+    """
 
     def __init__(self, pipe: "Connection[Event | None, Stack | None]") -> None:
         self._pipe, self._closed = pipe, threading.Event()
         self._events: queue.Queue[Event | None] = queue.Queue(EVENTS_AHEAD)
+        self.save: Callable[[], Event | None] = lambda: None
 
     def put(self, event: Event | None) -> None:
         """Hand over an event; those that come after the closing are dropped."""
@@ -65,8 +72,10 @@ class _Outbox:
             os._exit(1)
 
     def close(self) -> None:
-        """Return when all has been sent."""
+        """Return when all has been sent, and at last what the runs in training need to go on."""
         self._closed.set()
+        if (saved := self.save()) is not None:
+            self._events.put(saved)
         self._events.join()
 
 

@@ -3,20 +3,26 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ratelab.runs.planned import PlannedRun
-from ratelab.training import Chunk
+from ratelab.training import Checkpoint, Chunk
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Runs of one kind and one seed: they see the same batches, so one program trains them together."""
+    """Runs of one kind and one seed: they see the same batches, so one program trains them together.
+
+    Attributes:
+        runs: in the order of the stack.
+        start: where they go on; None: at the beginning.
+    """
 
     runs: tuple[PlannedRun, ...]
+    start: Checkpoint | None = field(default=None, compare=False, repr=False)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -57,6 +63,21 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """What some runs need to go on behind the last epoch that was told of them.
+
+    Attributes:
+        worker: where.
+        members: the numbers of the jobs that train as one program, in their order there.
+        checkpoint: of all of them.
+    """
+
+    worker: int
+    members: tuple[int, ...]
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
 class Ended:
     """A run is done: what the test split gave, and the weights in Keras' order, if asked for."""
 
@@ -85,7 +106,7 @@ class Broke:
     is_blamed: bool = False
 
 
-Event = Started | Epoch | Ended | Broke
+Event = Started | Epoch | Saved | Ended | Broke
 
 
 def seen_as(event: Event, worker: int) -> Event:

@@ -12,6 +12,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.comparison import Result, Study, write_value
+from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.resuming import open_journal
@@ -101,6 +102,7 @@ class Sweep:
             program.folder.absolute(), program.config.hydra, program.config, "sweep", self._id
         )
         self._journal = stack.enter_context(contextlib.closing(opened))
+        self._checkpoints = Checkpoints(program.folder.absolute(), self._journal)
 
     def run(self, jobs: Jobs) -> list[JobReturn]:
         """Train and record the runs of `jobs`; a run that fails does not keep the others from running.
@@ -108,7 +110,7 @@ class Sweep:
         The workers are started first: while they import TensorFlow, this process imports MLflow and opens
         the store. What cannot be opened ends the sweep here, before anything has been trained.
         """
-        stacks = cut_left(jobs.runs, self._resources, self._journal)
+        stacks = cut_left(jobs.runs, self._resources, self._journal, self._checkpoints)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
             self._print_schedules(jobs.runs)
@@ -124,6 +126,7 @@ class Sweep:
                     workers,
                     tracker,
                     self._journal,
+                    self._checkpoints,
                     ended,
                     parent.id,
                     progress,
@@ -141,6 +144,7 @@ class Sweep:
         """Print what the results say and where MLflow shows them; keep the report."""
         if all(result.is_outcome and not result.lacks_metrics for result in self.results):
             self._journal.finish()
+            self._checkpoints.clear()
         found = self._display.compare(self.results) if self.results else None
         if self._store is None:
             return

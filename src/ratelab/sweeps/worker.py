@@ -7,11 +7,21 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 
 from ratelab.runtime import devices
-from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Stack
-from ratelab.training import CannotStack, Chunk, Job, ProgramCache, Training, bytes_of_job
+from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Saved, Stack
+from ratelab.training import (
+    CannotStack,
+    Checkpoint,
+    Chunk,
+    Job,
+    ProgramCache,
+    Training,
+    bytes_of_job,
+    with_checkpoints,
+)
 from ratelab.validation import UserError
 
 Jobs = Mapping[int, Job]
+Epochs = Iterator[tuple[list[Chunk | None], Checkpoint | None]]
 
 
 @functools.cache
@@ -32,6 +42,8 @@ class StackTrainer:
         self._worker, self._memory = worker, memory
         self._programs = ProgramCache()
         self._bytes: dict[str, int] = {}
+        self._every: float | None = None
+        self._training: tuple[Training, tuple[int, ...]] | None = None
 
     def train(self, stack: Stack) -> Iterator[Event]:
         """Yield an event for every epoch and every end of a run.
@@ -45,11 +57,19 @@ class StackTrainer:
             yield from (self._report_broken(number, error) for number in stack.numbers)
             return
         models = {run.number for run in stack.runs if run.config.tracking.log_model}
-        yield from self._train(jobs, models)
+        self._every = stack.runs[0].config.checkpoint.every
+        yield from self._train(jobs, models, stack.start)
+        self._training = None
 
-    def _train(self, jobs: Jobs, models: set[int]) -> Iterator[Event]:
+    def save(self) -> Saved | None:
+        """Return what the runs in training need to go on behind what was told of them; for any thread."""
+        training, members = self._training or (None, ())
+        checkpoint = None if training is None else training.passed
+        return None if checkpoint is None else Saved(self._worker, members, checkpoint)
+
+    def _train(self, jobs: Jobs, models: set[int], start: Checkpoint | None = None) -> Iterator[Event]:
         try:
-            training, epochs = self._begin(list(jobs.values()))
+            training, epochs = self._begin(list(jobs.values()), start)
         except Exception as error:
             if len(jobs) == 1:
                 yield from (self._report_broken(number, error) for number in jobs)
@@ -65,29 +85,33 @@ class StackTrainer:
             part = {number: jobs[number] for number in numbers[first : first + size]}
             yield from self._train(part, models)
 
-    def _begin(self, jobs: Sequence[Job]) -> tuple[Training, Iterator[list[Chunk | None]]]:
+    def _begin(self, jobs: Sequence[Job], start: Checkpoint | None) -> tuple[Training, Epochs]:
         """Train the first epoch: whatever is wrong with a stack is wrong from the beginning."""
         if len(jobs) > 1 and len(jobs) * self._bytes_of(jobs[0]) > self._memory:
             raise MemoryError
-        training = Training(jobs, self._programs.get(jobs[0], len(jobs)))
-        epochs = iter(training)
-        return training, itertools.chain([next(epochs)], epochs)
+        training = Training(jobs, self._programs.get(jobs[0], len(jobs)), start)
+        epochs = with_checkpoints(training, self._every)
+        first = list(itertools.islice(epochs, 1))  # none where only the test split is left to look at
+        return training, itertools.chain(first, epochs)
 
     def _finish(
         self,
         training: Training,
-        epochs: Iterator[list[Chunk | None]],
+        epochs: Epochs,
         numbers: Sequence[int],
         models: set[int],
     ) -> Iterator[Event]:
         left, members = dict(enumerate(numbers)), tuple(numbers)
+        self._training = training, members
         try:
-            for chunks in epochs:
+            for chunks, checkpoint in epochs:
                 for place, chunk in enumerate(chunks):
                     if chunk is not None:
                         yield Epoch(self._worker, numbers[place], chunk, members)
                         if chunk.diverged_step is not None:
                             del left[place]
+                if checkpoint is not None:
+                    yield Saved(self._worker, members, checkpoint)
             results = training.test() if left else []
             for place, number in list(left.items()):
                 weights = training.model(place).get_weights() if number in models else None

@@ -1,6 +1,7 @@
 """Training: jobs, and the compiled loop that runs them, alone or in stacks."""
 
 from ratelab.training.background import prefetch
+from ratelab.training.checkpoint import Checkpoint, with_checkpoints
 from ratelab.training.chunks import Chunk
 from ratelab.training.job import Hyperparameters, Job
 from ratelab.training.program import CannotStack, Program, ProgramCache, bytes_of_job
@@ -10,6 +11,7 @@ from ratelab.training.training import Training
 
 __all__ = [
     "CannotStack",
+    "Checkpoint",
     "Chunk",
     "Hyperparameters",
     "Job",
@@ -23,4 +25,5 @@ __all__ = [
     "momenta_of",
     "prefetch",
     "rates_of",
+    "with_checkpoints",
 ]

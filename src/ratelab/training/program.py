@@ -1,5 +1,6 @@
 """The compiled program of a stack of jobs, without Python inside, and the programs of a process."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from ratelab.training.models_accepted import (
 )
 from ratelab.training.network import Network
 from ratelab.training.trial import Trial, check_repeats
+from ratelab.validation import UserError
 
 
 class CannotStack(Exception):  # noqa: N818 - it names what is the case
@@ -86,6 +88,30 @@ class Program:
         # The jobs of a stack have one seed, so the model is drawn once and repeated. Each gets a copy of its
         # own: from the first update on they differ.
         return tf.nest.map_structure(lambda x: tf.repeat(x[None], self.size, 0), (weights, slots, others))
+
+    def flatten(self, state: Any) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays of a state, in the order in which TensorFlow flattens them."""
+        import tensorflow as tf
+
+        return tuple(leaf.numpy() for leaf in tf.nest.flatten(state))
+
+    def restore(self, state: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
+        """Return the state that these arrays are of.
+
+        Args:
+            state: any of the same program.
+            arrays: as `flatten` returned them.
+
+        Raises:
+            UserError: they are of another program.
+        """
+        import tensorflow as tf
+
+        leaves = tf.nest.flatten(state)
+        forms = [(leaf.dtype.as_numpy_dtype, tuple(leaf.shape)) for leaf in leaves]
+        if forms != [(array.dtype.type, array.shape) for array in arrays]:
+            raise UserError("resume: the checkpoint is of another model or optimizer; begin anew.")
+        return tf.nest.pack_sequence_as(state, [tf.constant(array) for array in arrays])
 
     def assign(self, state: Any, number: int, model: Any) -> None:
         """Write the weights of job `number` that are to be evaluated into the variables of `model`."""

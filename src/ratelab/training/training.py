@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ratelab.data import epoch_order
+from ratelab.training.checkpoint import Checkpoint
 from ratelab.training.chunks import Chunk
 from ratelab.training.job import Hyperparameters, Job, build_from_seed
 from ratelab.training.program import Program
@@ -44,12 +45,17 @@ class Training:
     Args:
         jobs: what to train; seed, batches and `program_key` are the same in all.
         program: compiled for this `program_key` and this number of jobs.
+        start: where the same jobs, in the same order, go on; None: at the beginning.
+
+    Attributes:
+        passed: the checkpoint of the last epoch that whoever iterates is through with; None before that.
 
     Raises:
-        UserError: if the batches have more sizes than can be compiled for this model.
+        UserError: if the batches have more sizes than can be compiled for this model, or `start` is that of
+            another model or optimizer.
     """
 
-    def __init__(self, jobs: Sequence[Job], program: Program) -> None:
+    def __init__(self, jobs: Sequence[Job], program: Program, start: Checkpoint | None = None) -> None:
         self.jobs, self._program = list(jobs), program
         first = self.jobs[0]
         # Two streams, so that the order of the batches does not depend on how many numbers a model draws.
@@ -61,22 +67,48 @@ class Training:
             first.batches, exact=not program.by_example, most=program.data.most_examples
         )
         self._hyperparameters = Hyperparameters([job.hyperparameters for job in self.jobs])
+        self._epochs, self._going = 0, [True for _ in self.jobs]
+        self._val_losses: list[list[float]] = [[] for _ in self.jobs]
+        if start is not None:
+            self._epochs, self._going = start.epochs, start.going.tolist()
+            self._val_losses = start.val_losses.tolist()
+            self._state = program.restore(self._state, start.state)
+        self._passed: tuple[Any, ...] | None = None
 
     def __iter__(self) -> Iterator[list[Chunk | None]]:
         """Yield one list an epoch, a chunk for each job; None for a job that diverged before."""
-        going = [True for _ in self.jobs]
-        val_losses: list[list[float]] = [[] for _ in self.jobs]
-        for epoch in range(self.jobs[0].batches.epochs):
-            trained = self._train(epoch, val_losses)
+        while self._epochs < self.jobs[0].batches.epochs and any(self._going):
+            trained = self._train(self._epochs, self._val_losses)
             validation = self._program.evaluate(self._state, "validation")
-            for losses, measured in zip(val_losses, validation, strict=True):
+            for losses, measured in zip(self._val_losses, validation, strict=True):
                 losses.append(measured["loss"])
-            chunks = [self._chunk(i, trained, validation[i]) if going[i] else None for i in range(len(going))]
+            chunks = [
+                self._chunk(place, trained, validation[place]) if is_going else None
+                for place, is_going in enumerate(self._going)
+            ]
             # A job that diverged is trained on, unseen: to take it out would mean to compile a smaller stack.
-            going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
+            self._going = [chunk is not None and chunk.diverged_step is None for chunk in chunks]
+            self._epochs += 1
             yield chunks
-            if not any(going):
-                return
+            self._passed = self._take()
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what is needed to go on behind the last epoch; between two epochs only."""
+        return self._write(*self._take())
+
+    @property
+    def passed(self) -> Checkpoint | None:
+        """That of the last epoch that whoever iterates is through with, for any thread at any time."""
+        passed = self._passed
+        return None if passed is None else self._write(*passed)
+
+    def _take(self) -> tuple[Any, ...]:
+        # tensors do not change, so to keep the state costs its memory and no time
+        return self._epochs, list(self._going), [list(losses) for losses in self._val_losses], self._state
+
+    def _write(self, epochs: int, going: list[bool], val_losses: list[list[float]], state: Any) -> Checkpoint:
+        arrays = self._program.flatten(state)
+        return Checkpoint(epochs, np.array(going), np.array(val_losses, np.float64), arrays)
 
     def test(self) -> list[dict[str, float] | None]:
         """Return "loss" and the metrics of the task on the test split, of each run that looks at it."""

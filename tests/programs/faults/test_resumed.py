@@ -1,0 +1,191 @@
+"""Programs killed at any moment go on to exactly what an uninterrupted one leaves: rows, results, weights."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+import zipfile
+from contextlib import closing, suppress
+from io import BytesIO
+
+import h5py
+import pytest
+
+from support.programs import RATELAB, begin, finish, so_far, train
+
+SWEEP = [
+    "-m",
+    "experiment=quick",
+    "epochs=60",
+    "tracking.train_loss_every=1",
+    "checkpoint.every=0.05",
+    "hydra.launcher.workers=2",
+]
+PROGRAMS = {
+    "a sweep": [
+        *SWEEP,
+        "schedule=fixed,one_cycle,plateau",
+        "seed=0,1",
+        "optimizer.momentum=0.9",
+        "tracking.log_model=true",
+    ],
+    "dropout": [*SWEEP, "model=mlp", "model.dropout=0.5", "optimizer=adam", "learning_rate=0.01,0.002"],
+    "growing": [
+        *SWEEP,
+        "batch=growing",
+        "batch.decay_steps=300",
+        "optimizer=schedule_free_sgd",
+        "seed=0,1,2",
+    ],
+    "tuned": [
+        *SWEEP,
+        "experiment=[quick,tuned]",
+        "epochs=30",
+        "schedule=fixed,exponential",
+        "seed=0,1",
+        "hydra.sweeper.tuning.points=3",
+        "hydra.sweeper.tuning.seeds=[1000]",
+        "hydra.sweeper.tuning.widenings=1",
+    ],
+    "one run": ["experiment=quick", "epochs=400", "tracking.train_loss_every=1", "checkpoint.every=0.05"],
+}
+
+
+def program_of(name):
+    """The words of a program; of a key that it gives twice the last one counts."""
+    words = {word.partition("=")[0]: word for word in PROGRAMS[name]}
+    return [*words.values()]
+
+
+def rows_of(folder):
+    """All metrics in the store, but how long the training took, with the names of their runs."""
+    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as store:
+        runs = store.execute("SELECT name, status FROM runs").fetchall()
+        rows = store.execute(
+            "SELECT runs.name, key, step, value, is_nan FROM metrics JOIN runs USING (run_uuid) "
+            "WHERE key != 'train_seconds'"
+        ).fetchall()
+        number = store.execute("SELECT count(*) FROM metrics WHERE key = 'train_seconds'").fetchone()
+    return sorted(runs), sorted(rows), number
+
+
+def weights_of(folder):
+    """The bytes of every weight of each model that was kept, by the name of its run."""
+    done, found = so_far(folder), {}
+    for run in done.everything:
+        if "model" in done.artifacts(run):
+            [file] = done.artifact(run, "model").rglob("*.keras")
+            found[run.info.run_name] = read_weights(file)
+    return found
+
+
+def read_weights(path):
+    arrays = {}
+
+    def take(name, one):
+        if isinstance(one, h5py.Dataset):
+            arrays[name] = one[()].tobytes()
+
+    with zipfile.ZipFile(path) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as weights:
+        weights.visititems(take)
+    return arrays
+
+
+def steps_of(folder):
+    """Every step of each run's table but when it was."""
+    done = so_far(folder)
+    columns = {}
+    for run in done.everything:
+        if "steps.parquet" in done.artifacts(run):
+            steps = done.steps(run)
+            columns[run.info.run_name] = {k: v.tobytes() for k, v in steps.items() if k != "timestamp"}
+    return columns
+
+
+class Whole:
+    """What uninterrupted programs leave, each trained once."""
+
+    def __init__(self, make_folder):
+        self._make, self._left = make_folder, {}
+
+    def of(self, name):
+        if name not in self._left:
+            folder = self._make.mktemp("whole")
+            begun = time.monotonic()
+            done = train(folder, *program_of(name))
+            assert done.status == 0, done.err
+            [journal] = folder.glob("multirun/*/*/journal")
+            took = time.monotonic() - begun
+            left = rows_of(folder), weights_of(folder), steps_of(folder)
+            self._left[name] = left, journal.stat().st_size, took
+        return self._left[name]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return Whole(tmp_path_factory)
+
+
+def kill_at(process, folder, share, size):
+    """Kill all of a program when its journal has this share of its size at the end."""
+    while process.poll() is None:
+        journals = [*folder.glob("multirun/*/*/journal")]
+        if any(path.stat().st_size >= share * size for path in journals):
+            break
+        time.sleep(0.001)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def go_on(folder, name, by):
+    """Start it again: with the command of its own, or by the same words."""
+    if by == "ratelab resume":
+        return finish(begin(folder, "resume", program=RATELAB), folder)
+    return train(folder, *program_of(name), "resume=true")
+
+
+def check_killed(tmp_path, whole, name, shares, by):
+    wanted, size, _ = whole.of(name)
+    process = begin(tmp_path, *program_of(name))
+    kill_at(process, tmp_path, shares[0], size)
+    for share in shares[1:]:
+        process = begin(tmp_path, *program_of(name), "resume=true")
+        kill_at(process, tmp_path, share, size)
+    if not [*tmp_path.glob("multirun/*/*/journal")] or so_far(tmp_path).everything == []:
+        pytest.fail("it was killed before anything was there to go on with")
+    done = go_on(tmp_path, name, by)
+    assert (done.status, done.err) == (0, "")
+    rows, weights, steps = wanted
+    assert rows_of(tmp_path) == rows
+    assert weights_of(tmp_path) == weights
+    assert steps_of(tmp_path) == steps
+    assert not [*tmp_path.glob("multirun/*/*/checkpoints")]
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "by"),
+    [
+        ("a sweep", [0.02], "ratelab resume"),
+        ("a sweep", [0.3, 0.6, 0.95], "the same words"),
+        ("dropout", [0.4], "the same words"),
+        ("growing", [0.5, 0.8], "ratelab resume"),
+        ("tuned", [0.2, 0.7], "ratelab resume"),
+        ("one run", [0.1, 0.5], "the same words"),
+        ("one run", [0.9], "ratelab resume"),
+    ],
+)
+def test_a_program_killed_at_some_moments_leaves_what_an_uninterrupted_one_does(
+    tmp_path, whole, name, shares, by
+):
+    check_killed(tmp_path, whole, name, shares, by)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(100))
+def test_a_program_killed_at_any_moment_leaves_what_an_uninterrupted_one_does(tmp_path, whole, number):
+    chance = random.Random(number)  # noqa: S311 - the same moments whenever it runs
+    name = [*PROGRAMS][number % len(PROGRAMS)]
+    shares = sorted(chance.uniform(0.002, 1.0) for _ in range(chance.choice([1, 1, 2])))
+    check_killed(tmp_path, whole, name, shares, chance.choice(["ratelab resume", "the same words"]))

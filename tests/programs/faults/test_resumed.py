@@ -8,6 +8,8 @@ import time
 import zipfile
 from contextlib import closing, suppress
 from io import BytesIO
+from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import h5py
 import pytest
@@ -71,12 +73,18 @@ def rows_of(folder):
 
 
 def weights_of(folder):
-    """The bytes of every weight of each model that was kept, by the name of its run."""
-    done, found = so_far(folder), {}
-    for run in done.everything:
-        if "model" in done.artifacts(run):
-            [file] = done.artifact(run, "model").rglob("*.keras")
-            found[run.info.run_name] = read_weights(file)
+    """The bytes of every weight of each model that was kept, by the name of its run.
+
+    A run that was killed just when its model was kept may have kept it twice, with the same weights.
+    """
+    done = so_far(folder)
+    runs = {run.info.run_id: run for run in done.everything}
+    found = {}
+    for model in done.client.search_logged_models(list({run.info.experiment_id for run in runs.values()})):
+        for file in Path(unquote(urlparse(model.artifact_location).path)).rglob("*.keras"):
+            weights = read_weights(file)
+            name = runs[model.source_run_id].info.run_name
+            assert found.setdefault(name, weights) == weights
     return found
 
 
@@ -118,6 +126,8 @@ class Whole:
             [journal] = folder.glob("multirun/*/*/journal")
             took = time.monotonic() - begun
             left = rows_of(folder), weights_of(folder), steps_of(folder)
+            keeps = name == "one run" or any("log_model=true" in word for word in PROGRAMS[name])
+            assert bool(left[1]) is keeps
             self._left[name] = left, journal.stat().st_size, took
         return self._left[name]
 

@@ -1,6 +1,8 @@
 """A store in a PostgreSQL database: its schema given once, whole, and whether we may write."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,19 +32,46 @@ def prepare_postgresql(uri: str, artifacts: Path, experiment: str | None = None)
     Raises:
         UserError: no driver, no connection, no right to write, or the database is another program's.
     """
+    with _connect(uri) as engine:
+        with engine.connect() as connection:
+            _check_encoding(uri, connection)
+            _fill_if_empty(uri, connection, artifacts)
+        _check_schema(uri, engine)
+        if experiment is not None:
+            with engine.connect() as connection:
+                _check_permissions(uri, connection)
+                _check_experiment(connection, experiment)
+
+
+def look_at_postgresql(uri: str, experiment: str) -> bool:
+    """Say whether the database holds a store that `prepare_postgresql` would take as it is; nothing is made.
+
+    Args:
+        uri: `tracking.uri`.
+        experiment: in which runs are to be recorded.
+
+    Raises:
+        UserError: as `prepare_postgresql`.
+    """
+    with _connect(uri) as engine, engine.connect() as connection:
+        _check_encoding(uri, connection)
+        if _is_unfinished(connection):
+            return False
+        _check_schema(uri, engine)
+        _check_permissions(uri, connection)
+        _check_experiment(connection, experiment)
+        return True
+
+
+@contextmanager
+def _connect(uri: str) -> Iterator["Engine"]:
+    """Connect to the database for the block; what it or its driver refuses is said in one message."""
     silence_mlflow()
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     try:
         with open_postgresql(uri) as engine:
-            with engine.connect() as connection:
-                _check_encoding(uri, connection)
-                _fill_if_empty(uri, connection, artifacts)
-            _check_schema(uri, engine)
-            if experiment is not None:
-                with engine.connect() as connection:
-                    _check_permissions(uri, connection)
-                    _check_experiment(connection, experiment)
+            yield engine
     except (ImportError, NoSuchModuleError) as error:
         refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
     except SQLAlchemyError as error:

@@ -1,5 +1,6 @@
 """Stores behind an MLflow server: asked in seconds whether it answers and lets us do what we will do."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -40,6 +41,16 @@ def check_server(uri: str, experiment: str | None = None) -> None:
         refuse_store(uri, "answers, but not as MLflow does", _ADVICE[404])
     if experiment is not None:
         _check_rights(uri, experiment)
+
+
+def server_version(uri: str) -> str:
+    """Return the version of MLflow's that a server says it is, as 3.17.2; empty if it says none.
+
+    Raises:
+        MlflowException: it does not answer within seconds.
+    """
+    response = request(uri, "GET", "/version", _KNOCK_SECONDS)
+    return response.text.strip() if re.fullmatch(r"\s*\d[\w.]*\s*", response.text) else ""
 
 
 def _check_rights(uri: str, experiment: str) -> None:

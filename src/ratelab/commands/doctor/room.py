@@ -1,5 +1,6 @@
 """Room on the disks that runs write to, and whether they may."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,10 @@ def check_room(setup: Setup) -> Iterator[Finding]:
         if name != DATA and not can_make_in(folder):
             advice = "Get permission to write there, or choose another folder."
             yield Finding(PROBLEM, "disk", f"{name}: nothing can be made in {folder}", advice)
+    name, wanted = _find_temporary(setup)
+    if not wanted.exists():
+        seen = f"{name}: {wanted} is not there; most temporary files go to {USUAL}, large ones nowhere"
+        yield Finding(WARNING, "disk", seen, f"Make it or unset {name}.")
     for places in disks.values():
         yield _judge_room(next(iter(places.values())), [*places])
 
@@ -52,9 +57,15 @@ def _list_places(setup: Setup) -> Iterator[tuple[str, Path]]:
     for folder in setup.run_folders:
         is_inside = folder.is_relative_to(setup.directory) and folder != setup.directory
         yield f"{folder.relative_to(setup.directory).parts[0]}/" if is_inside else str(folder), folder
-    yield DATA, cache_folder()
+    with contextlib.suppress(UserError):  # which is said of the data
+        yield DATA, cache_folder()
+    yield _find_temporary(setup)
+
+
+def _find_temporary(setup: Setup) -> tuple[str, Path]:
+    """Return where temporary files go, with the variable that says so; without asking Python, which tries."""
     named = next((name for name in TEMPORARY if setup.environment.get(name)), None)
-    yield (named, setup.directory / setup.environment[named]) if named else (USUAL, Path(USUAL))
+    return (named, setup.directory / setup.environment[named]) if named else (USUAL, Path(USUAL))
 
 
 def find_ancestor(folder: Path) -> Path:

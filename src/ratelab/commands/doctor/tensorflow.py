@@ -19,8 +19,8 @@ LONGEST = 300  # letters of what it says of itself
 PCI = Path("/sys/bus/pci/devices")
 NVIDIA = "0x10de"
 DISPLAY = "0x03"  # how the class of a device that draws, or computes, begins
-_REINSTALL = "Install it anew: pip install --force-reinstall tensorflow."
-_ADVICE = {
+_REINSTALL = "Put right what that names, or install it anew: pip install --force-reinstall tensorflow."
+_ADVICE: dict[int, str] = {
     signal.SIGILL: "This processor lacks what this TensorFlow was built for (AVX): use one built without it.",
     signal.SIGKILL: "The system has ended it, perhaps for want of memory.",
 }
@@ -60,14 +60,13 @@ def _search_path(environment: Mapping[str, str]) -> str:
 
 def _explain_end(status: int, errors: str) -> Finding:
     """Say how the trial ended: by a signal, as a broken library ends a process, or by an exception."""
-    if status < 0:
-        name = signal.Signals(-status).name
-        advice = _ADVICE.get(signal.Signals(-status), _REINSTALL)
-        return Finding(PROBLEM, "TensorFlow", f"was ended by {name} as it was imported or computed", advice)
     # the first error is the cause of those that follow it
     said = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", errors, re.MULTILINE) or errors.splitlines()[-1:]
-    reason = clip(said[0], LONGEST) if said else f"status {status}, and not a word"
-    return Finding(PROBLEM, "TensorFlow", f"does not import or compute: {reason}", _REINSTALL)
+    # without the time, process and line that its C++ puts in front
+    reason = re.sub(r"^[IWEF]\d{4} \S+ +\d+ \S+\] ", "", clip(said[0], LONGEST)) if said else "not a word"
+    how = f"ended by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+    seen = f"does not import or compute ({how}): {reason}"
+    return Finding(PROBLEM, "TensorFlow", seen, _ADVICE.get(-status, _REINSTALL))
 
 
 def _judge_numbers(seen: Mapping[str, Any]) -> Finding:

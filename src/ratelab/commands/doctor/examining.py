@@ -10,7 +10,7 @@ from ratelab.commands.doctor.findings import PROBLEM, Finding
 from ratelab.commands.doctor.setup import Setup
 from ratelab.validation import UserError
 
-SECONDS = 8.0
+SECONDS = 9.0
 
 
 @dataclass(frozen=True)

@@ -37,16 +37,13 @@ def check_stores(setup: Setup) -> Iterator[Finding]:
 def _look(uri: str, experiment: str, setup: Setup) -> Iterator[Finding]:
     store = resolve_store(uri, setup.directory)
     assert store is not None  # noqa: S101 - only None resolves to None
-    begun = time.monotonic()
     is_there = look_at_store(store, setup.directory, experiment)
-    seconds = time.monotonic() - begun
     if is_served(store):
-        yield _describe_server(store, seconds)
+        yield _describe_server(store)
     elif kind_of(store) == "sqlite":
         yield from _describe_file(sqlite_path(store, setup.directory), is_there)
     elif is_there:
-        seen = f"{without_password(store)} answers in {seconds:.1f} s, {_describe_schema()}"
-        yield Finding(OK, "store", seen)
+        yield Finding(OK, "store", f"{without_password(store)} answers, {_describe_schema()}")
     else:
         yield Finding(OK, "store", f"{without_password(store)} is empty; the first run makes its tables")
 
@@ -69,9 +66,10 @@ def _describe_schema() -> str:
     return f"writable, schema of MLflow {metadata.version('mlflow')}"
 
 
-def _describe_server(store: str, seconds: float) -> Finding:
+def _describe_server(store: str) -> Finding:
+    begun = time.monotonic()
     found, own = server_version(store), metadata.version("mlflow")
-    seen = f"{store} answers in {seconds:.1f} s, {_describe_user()}"
+    seen = f"{store} answers in {time.monotonic() - begun:.2f} s, {_describe_user()}"
     if not found:
         return Finding(OK, "store", f"{seen}; it does not say its version")
     if Version(found).major != Version(own).major:

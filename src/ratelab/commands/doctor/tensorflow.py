@@ -32,7 +32,11 @@ def check_tensorflow(setup: Setup) -> Iterator[Finding]:
         done = subprocess.run(
             # -P: what lies in the folder of the user's is not imported in the place of a package
             [sys.executable, "-P", "-m", "ratelab.commands.doctor.trial"],
-            env={**setup.environment, "PYTHONPATH": _search_path(setup.environment)},
+            env={
+                **setup.environment,
+                "PYTHONPATH": _search_path(setup.environment),
+                "KERAS_HOME": os.devnull,  # else it would write ~/.keras where there is none
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -93,7 +97,7 @@ def _judge_devices(seen: Mapping[str, Any], setup: Setup) -> Iterator[Finding]:
     else:
         lacking = "a driver of NVIDIA's, or CUDA" if seen["has_cuda"] else "a TensorFlow built for CUDA"
         advice = f"It lacks {lacking}: see what `nvidia-smi` says, then pip install 'tensorflow[and-cuda]'."
-        yield Finding(WARNING, "devices", f"{shown}; in the machine there is {_count(there)}", advice)
+        yield Finding(WARNING, "devices", f"{shown}; the machine has {_count(there)}", advice)
 
 
 def _count(gpus: int) -> str:

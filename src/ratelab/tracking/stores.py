@@ -12,6 +12,8 @@ from ratelab.tracking.servers import check_server
 from ratelab.tracking.sqlite import look_at_sqlite, prepare_sqlite
 from ratelab.tracking.uris import is_served, kind_of, resolve_store, sqlite_path
 
+_LOOK_SECONDS = 3.0  # for each answer of a server that is only looked at
+
 
 def prepare_store(uri: str | None, directory: Path, experiment: str | None = None) -> str:
     """Return the absolute URI of a store that is known to work; make a local one where there is none.
@@ -57,7 +59,7 @@ def look_at_store(store: str, directory: Path, experiment: str) -> bool:
     if kind_of(store) == "sqlite":
         return look_at_sqlite(sqlite_path(store, directory), store, experiment)
     if is_served(store):
-        check_server(store, experiment)
+        check_server(store, experiment, _LOOK_SECONDS)
         return True
     return look_at_postgresql(store, experiment)
 

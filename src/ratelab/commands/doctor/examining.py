@@ -12,6 +12,8 @@ from ratelab.validation import UserError
 
 SECONDS = 9.0
 
+_Findings = queue.SimpleQueue[Finding | None]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -29,33 +31,34 @@ class Check:
 
 
 def examine(checks: Sequence[Check], setup: Setup) -> Iterator[Finding]:
-    """Yield what the checks find, in their order, each as soon as it and those before it have ended."""
+    """Yield what the checks find, in their order, each as soon as it and those before it have been found."""
     begun = time.monotonic()
     going = [(check, _begin(check, setup)) for check in checks]
-    for check, answer in going:
+    for check, found in going:
         try:
-            yield from answer.get(timeout=max(0.0, begun + check.seconds - time.monotonic()))
+            while finding := found.get(timeout=max(0.0, begun + check.seconds - time.monotonic())):
+                yield finding
         except queue.Empty:
             seen = f"no answer within {check.seconds:g} seconds"
             advice = "Look whether a disk or a server that it is on hangs, or whether the machine is busy."
             yield Finding(PROBLEM, check.subject, seen, advice)
 
 
-def _begin(check: Check, setup: Setup) -> "queue.SimpleQueue[list[Finding]]":
-    """Begin a check in a thread that the end of the program does not wait for."""
-    answer: queue.SimpleQueue[list[Finding]] = queue.SimpleQueue()
+def _begin(check: Check, setup: Setup) -> _Findings:
+    """Begin a check in a thread that the end of the program does not wait for; None is its end."""
+    found: _Findings = queue.SimpleQueue()
     # threads, for a dead network drive or server stops whoever asks it
-    threading.Thread(target=lambda: answer.put(_look(check, setup)), daemon=True).start()
-    return answer
+    threading.Thread(target=_look, args=(check, setup, found), daemon=True).start()
+    return found
 
 
-def _look(check: Check, setup: Setup) -> list[Finding]:
-    found: list[Finding] = []
+def _look(check: Check, setup: Setup, found: _Findings) -> None:
     try:
-        found.extend(check.look(setup))
+        for finding in check.look(setup):
+            found.put(finding)
     except UserError as error:
-        found.append(Finding(PROBLEM, check.subject, str(error)))
+        found.put(Finding(PROBLEM, check.subject, str(error)))
     except Exception as error:
         seen = f"could not be looked at: {type(error).__name__}: {error}"
-        found.append(Finding(PROBLEM, check.subject, seen, "Repair the installation, or report this."))
-    return found
+        found.put(Finding(PROBLEM, check.subject, seen, "Repair the installation, or report this."))
+    found.put(None)

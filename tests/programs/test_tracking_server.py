@@ -185,7 +185,7 @@ def test_a_server_is_looked_at_and_left_as_it_was(server: str, tmp_path: Path) -
 
 def test_a_server_that_is_busy_is_asked_once_by_who_only_looks(refusing: str, tmp_path: Path) -> None:
     start = time.perf_counter()
-    with pytest.raises(UserError, match="is there, but does not serve: .* failed with error code 503"):
+    with pytest.raises(UserError, match=r"is there, but does not serve: .* failed with error code 503"):
         look_at_store(f"http://{refusing}/503", tmp_path, "ratelab")
     assert time.perf_counter() - start < 8
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ratelab.commands.doctor import datasets, installation, machine, room, stores, tensorflow
+from ratelab.commands.doctor import datasets, installation, machine, room, stores, tensorflow, trials
 from ratelab.commands.doctor.checks import CHECKS
 from ratelab.commands.doctor.display import print_findings
 from ratelab.commands.doctor.examining import Check, examine
 from ratelab.commands.doctor.findings import OK, PROBLEM, WARNING, Finding
-from ratelab.commands.doctor.installation import check_packages, check_python, check_ratelab
+from ratelab.commands.doctor.installation import check_imports, check_packages, check_python, check_ratelab
 from ratelab.commands.doctor.machine import check_cores, check_memory
 from ratelab.commands.doctor.room import check_room
 from ratelab.commands.doctor.setup import Setup, read_setup
@@ -181,6 +181,28 @@ def test_packages_that_are_missing_or_out_of_bounds_are_named(make_setup, monkey
     assert found[0].advice.endswith("-m pip install 'keras<3.16,>=3.10'")
 
 
+def test_what_can_be_imported(make_setup, monkeypatch):
+    def run(command, **_):
+        assert command[-len(installation.IMPORTED) :] == [*installation.IMPORTED]
+        return subprocess.CompletedProcess(command, 0, "\n".join(installation.IMPORTED), "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert marks(check_imports(make_setup())) == [(OK, "imports")]
+
+
+def test_what_ends_the_program_that_imports_it_is_named(make_setup, monkeypatch):
+    errors = "Traceback (most recent call last):\n  File x\nValueError: numpy.dtype size changed\n"
+
+    def run(command, **_):
+        return subprocess.CompletedProcess(command, 1, "pandas\npyarrow\n", errors)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    found = only(check_imports(make_setup()))
+    assert (found.mark, found.subject) == (PROBLEM, "pyarrow")
+    assert found.seen == "does not import or compute (status 1): ValueError: numpy.dtype size changed"
+    assert found.advice.endswith("pip install --force-reinstall pyarrow.")
+
+
 def test_a_package_that_is_not_installed_has_no_version():
     assert installation._find_version("no-such-package-of-anybody") is None
 
@@ -196,7 +218,7 @@ def trial(monkeypatch, tmp_path):
 
     def end(status=0, errors="", gpus=0, **seen):
         def run(command, **options):
-            assert options["timeout"] == tensorflow.TRIAL_SECONDS
+            assert options["timeout"] == trials.TRIAL_SECONDS
             return subprocess.CompletedProcess(command, status, json.dumps({**SEEN, **seen}), errors)
 
         monkeypatch.setattr(subprocess, "run", run)
@@ -253,7 +275,7 @@ def test_a_tensorflow_that_hangs(make_setup, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", run)
     found = only(check_tensorflow(make_setup()))
-    assert (found.mark, found.seen) == (PROBLEM, "did not import and compute within 60 seconds")
+    assert (found.mark, found.seen) == (PROBLEM, "no end within 60 seconds")
 
 
 def test_a_tensorflow_that_computes_something_else(make_setup, trial):
@@ -312,7 +334,7 @@ def container(monkeypatch, tmp_path):
         (8, 8, {"cpu_max": "max 100000\n"}, OK, ""),
         (2, 4, {}, WARNING, "More threads than cores wait: device.threads=2."),
         (8, 1, {"cpu_max": "250000 100000\n"}, WARNING, "hydra.launcher.workers=2."),
-        (8, 4, {"cpu_max": "250000 100000\n"}, WARNING, "hydra.launcher.workers=1."),
+        (8, 4, {"cpu_max": "250000 100000\n"}, WARNING, "More threads than cores wait: device.threads=2."),
         (8, 1, {"cpu_max": "800000 100000\n"}, OK, ""),
         (8, 1, {"cpu__cpu_cfs_quota_us": "300000\n", "cpu__cpu_cfs_period_us": "100000\n"}, WARNING, "=3."),
         (8, 1, {"cpu__cpu_cfs_quota_us": "-1\n", "cpu__cpu_cfs_period_us": "100000\n"}, OK, ""),

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from ratelab.commands.options import add_configuration_options
+from ratelab.validation import UserError
 
 
 @click.command()
@@ -22,10 +23,13 @@ def doctor(overrides: tuple[str, ...], uri: str | None, config_dir: str | None, 
     ratelab doctor
     ratelab doctor data=mnist,fashion_mnist --uri http://127.0.0.1:5000
     """  # noqa: D301 - click looks for the character itself
-    from ratelab.commands.doctor.checks import CHECKS
-    from ratelab.commands.doctor.display import print_findings
-    from ratelab.commands.doctor.examining import examine
-    from ratelab.commands.doctor.setup import read_setup
-
+    try:
+        from ratelab.commands.doctor.checks import CHECKS
+        from ratelab.commands.doctor.display import print_findings
+        from ratelab.commands.doctor.examining import examine
+        from ratelab.commands.doctor.setup import read_setup
+    except ImportError as error:
+        advice = f"Run: {sys.executable} -m pip install --force-reinstall ratelab"
+        raise UserError(f"ratelab cannot be imported here: {error}. {advice}") from None
     setup = read_setup(overrides, uri, config_dir, config_name)
     sys.exit(print_findings(Console(highlight=False), examine(CHECKS, setup)))

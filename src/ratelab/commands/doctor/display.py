@@ -47,8 +47,10 @@ def _sum_up(counts: Counter[str]) -> str:
     >>> _sum_up(Counter(ok=9, warning=2)), _sum_up(Counter(problem=1, warning=1)), _sum_up(Counter(ok=3))
     ('No problem, 2 warnings.', '1 problem, 1 warning.', 'No problem.')
     """
-    words = [_count(counts[PROBLEM], PROBLEM)] + [_count(counts[WARNING], WARNING)] * bool(counts[WARNING])
-    return f"{', '.join(words)}."
+    problems = _count(counts[PROBLEM], PROBLEM)
+    if not counts[WARNING]:
+        return f"{problems}."
+    return f"{problems}, {_count(counts[WARNING], WARNING)}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,8 +12,10 @@ from packaging.specifiers import SpecifierSet
 import ratelab
 from ratelab.commands.doctor.findings import OK, PROBLEM, WARNING, Finding
 from ratelab.commands.doctor.setup import Setup
+from ratelab.commands.doctor.trials import TrialError, run_trial
 
 MAIN = ("hydra-core", "omegaconf", "mlflow", "tensorflow", "keras", "numpy")
+IMPORTED = ("pandas", "pyarrow", "scipy", "sqlalchemy")  # compiled, and quick to import
 
 
 def check_python(_: Setup) -> Iterator[Finding]:
@@ -48,6 +50,16 @@ def check_packages(_: Setup) -> Iterator[Finding]:
         named = ", ".join(f"{name} {found[name]}" for name in MAIN if name in found)
         others = len(needed) - sum(name in found for name in MAIN)
         yield Finding(OK, "packages", f"{named} and {others} others: within their bounds")
+
+
+def check_imports(setup: Setup) -> Iterator[Finding]:
+    """Say whether what is installed can be imported: a wheel may be for another NumPy, or not whole."""
+    try:
+        run_trial(setup, "imports", *IMPORTED)
+    except TrialError as error:
+        yield error.finding
+    else:
+        yield Finding(OK, "imports", f"{', '.join(IMPORTED)}")
 
 
 def _find_version(name: str) -> str | None:

@@ -14,16 +14,17 @@ CGROUP = Path("/sys/fs/cgroup")  # of the container
 def check_cores(setup: Setup) -> Iterator[Finding]:
     """Compare the cores that this process may use with `device.threads`, and with what a container allows."""
     cores, limit = len(os.sched_getaffinity(0)), _read_limit()
+    usable = cores if limit is None else min(cores, max(1, int(limit)))
     threads = max(config.device.threads for config in setup.configs)
-    in_machine = os.cpu_count() or cores
-    seen = f"{cores} of {in_machine} for this program, device.threads={threads}"
-    if threads > cores:
-        yield Finding(WARNING, "cores", seen, f"More threads than cores wait: device.threads={cores}.")
-    elif limit is not None and limit < cores:
-        workers = max(1, int(limit) // threads)
+    seen = f"{cores} of {os.cpu_count()} for this program, device.threads={threads}"
+    if usable < cores:
+        seen += f"; the container may use {limit:g}"
+    if threads > usable:
+        yield Finding(WARNING, "cores", seen, f"More threads than cores wait: device.threads={usable}.")
+    elif usable < cores:
         # a sweep counts the cores; a container that may use half of each stops its processes again and again
-        advice = f"Give sweeps fewer processes: hydra.launcher.workers={workers}."
-        yield Finding(WARNING, "cores", f"{seen}; the container may use {limit:g}", advice)
+        advice = f"Give sweeps fewer processes: hydra.launcher.workers={usable // threads}."
+        yield Finding(WARNING, "cores", seen, advice)
     else:
         yield Finding(OK, "cores", seen)
 

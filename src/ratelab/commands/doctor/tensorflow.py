@@ -1,83 +1,36 @@
-"""TensorFlow, tried in a process of its own: a broken one ends that, and is a line here."""
+"""TensorFlow, tried in a process of its own: a broken one is a line here."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ratelab.commands.doctor.findings import OK, PROBLEM, WARNING, Finding
 from ratelab.commands.doctor.setup import Setup
-from ratelab.runtime.clipping import clip
+from ratelab.commands.doctor.trials import TrialError, run_trial
 
-TRIAL_SECONDS = 60.0  # from a cold disk it takes half of that
-LONGEST = 300  # letters of what it says of itself
 PCI = Path("/sys/bus/pci/devices")
 NVIDIA = "0x10de"
 DISPLAY = "0x03"  # how the class of a device that draws, or computes, begins
-_REINSTALL = "Put right what that names, or install it anew: pip install --force-reinstall tensorflow."
-_ADVICE: dict[int, str] = {
-    signal.SIGILL: "This processor lacks what this TensorFlow was built for (AVX): use one built without it.",
-    signal.SIGKILL: "The system has ended it, perhaps for want of memory.",
-}
 
 
 def check_tensorflow(setup: Setup) -> Iterator[Finding]:
     """Say whether TensorFlow imports and computes, and on which devices."""
     try:
-        done = subprocess.run(
-            # -P: what lies in the folder of the user's is not imported in the place of a package
-            [sys.executable, "-P", "-m", "ratelab.commands.doctor.trial"],
-            env={
-                **setup.environment,
-                "PYTHONPATH": _search_path(setup.environment),
-                "KERAS_HOME": os.devnull,  # else it would write ~/.keras where there is none
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TRIAL_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        seen = f"did not import and compute within {TRIAL_SECONDS:g} seconds"
-        yield Finding(PROBLEM, "TensorFlow", seen, "Look whether the disk hangs or the machine is busy.")
+        seen = json.loads(run_trial(setup, "trial", package="TensorFlow").splitlines()[-1])
+    except TrialError as error:
+        yield error.finding
         return
-    if done.returncode != 0:
-        yield _explain_end(done.returncode, done.stderr)
-        return
-    seen = json.loads(done.stdout.splitlines()[-1])
     yield _judge_numbers(seen)
     yield from _judge_devices(seen, setup)
-
-
-def _search_path(environment: Mapping[str, str]) -> str:
-    """Return where the trial finds ratelab: where this program has found it."""
-    own = str(Path(__file__).parents[3])
-    before = environment.get("PYTHONPATH")
-    return f"{own}{os.pathsep}{before}" if before else own
-
-
-def _explain_end(status: int, errors: str) -> Finding:
-    """Say how the trial ended: by a signal, as a broken library ends a process, or by an exception."""
-    # the first error is the cause of those that follow it
-    said = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", errors, re.MULTILINE) or errors.splitlines()[-1:]
-    # without the time, process and line that its C++ puts in front
-    reason = re.sub(r"^[IWEF]\d{4} \S+ +\d+ \S+\] ", "", clip(said[0], LONGEST)) if said else "not a word"
-    how = f"ended by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-    seen = f"does not import or compute ({how}): {reason}"
-    return Finding(PROBLEM, "TensorFlow", seen, _ADVICE.get(-status, _REINSTALL))
 
 
 def _judge_numbers(seen: Mapping[str, Any]) -> Finding:
     versions = f"{seen['tensorflow']} with Keras {seen['keras']}"
     if seen["is_right"]:
         return Finding(OK, "TensorFlow", f"{versions} imports and computes")
-    return Finding(PROBLEM, "TensorFlow", f"{versions} computes what is wrong: a product of ones", _REINSTALL)
+    advice = "Install it anew: pip install --force-reinstall tensorflow."
+    return Finding(PROBLEM, "TensorFlow", f"{versions} computes what is wrong: a product of ones", advice)
 
 
 def _judge_devices(seen: Mapping[str, Any], setup: Setup) -> Iterator[Finding]:
@@ -112,5 +65,6 @@ def _count_gpus() -> int:
             kind, maker = ((device / name).read_text().strip() for name in ("class", "vendor"))
         except OSError:
             continue
-        count += maker == NVIDIA and kind.startswith(DISPLAY)
+        if maker == NVIDIA and kind.startswith(DISPLAY):
+            count += 1
     return count

@@ -186,7 +186,7 @@ def test_a_tensorflow_that_the_processor_cannot_run_is_a_line(places, tmp_path):
     [(mark, text)] = of(findings, "TensorFlow")
     assert mark == "problem"
     assert text.startswith("does not import or compute (ended by SIGILL): ")
-    assert "This processor lacks what this TensorFlow was built for" in text
+    assert "This processor lacks what it was built for" in text
     assert of(findings, "environment")  # and all others are there
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections import namedtuple
 from contextlib import closing
@@ -32,6 +33,7 @@ from ratelab.data.files import FILES
 from ratelab.validation import UserError
 from support.configs import VALUES
 from support.files import read_tree
+from support.in_process import ratelab
 from support.small_data import SMALL, install_small
 
 GIB = 2**30
@@ -104,6 +106,23 @@ def test_a_check_that_hangs_is_a_line_and_the_others_are_made(make_setup):
 
 def test_every_check_has_a_subject_of_its_own():
     assert len({check.subject for check in CHECKS}) == len({check.look for check in CHECKS}) == len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("look", "status", "last"), [(look_well, 0, "No problem."), (refuse, 1, "1 problem.")]
+)
+def test_the_command_ends_with_the_status_of_what_it_has_found(tmp_path, monkeypatch, look, status, last):
+    monkeypatch.setattr("ratelab.commands.doctor.checks.CHECKS", (Check("all", look),))
+    ended = ratelab(tmp_path, "doctor", "data=digits", "--uri", "sqlite:///a.db")
+    assert (ended.status, ended.out.splitlines()[-1], ended.err) == (status, last, "")
+
+
+def test_a_ratelab_that_is_not_whole_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ratelab.commands.doctor.checks", None)
+    ended = ratelab(tmp_path, "doctor")
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("ratelab cannot be imported here: ")
+    assert ended.err.endswith("-m pip install --force-reinstall ratelab\n")
 
 
 def printed(findings, width=80):

@@ -99,7 +99,7 @@ def test_the_fork_server_blocks_what_is_sent_to_all_processes():
     ],
 )
 def test_no_more_workers_begin_than_there_are_stacks_and_room(monkeypatch, options, stacks, number):
-    monkeypatch.setattr(resources, "_free_memory", lambda: 4 * GIB)
+    monkeypatch.setattr(resources, "free_memory", lambda: 4 * GIB)
     with Resources(**options).start([stack(one) for one in rates(*range(stacks))]) as workers:
         next(iter(workers), None)
         assert len(multiprocessing.active_children()) == number

@@ -15,6 +15,8 @@ import pytest
 
 from ratelab.tracking import MetricWriter, open_tracker, prepare_store, read_windows
 from ratelab.tracking.mlflow_runs import MlflowTracker
+from ratelab.tracking.servers import server_version
+from ratelab.tracking.stores import look_at_store
 from ratelab.validation import UserError
 from support.servers import free_port, mlflow_server
 
@@ -167,6 +169,31 @@ def test_a_server_that_refuses_is_a_user_error(
     assert "hush" not in str(refusal.value)
 
 
+def test_a_server_is_looked_at_and_left_as_it_was(server: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient, __version__
+
+    client = MlflowClient(server)
+    before = [one.name for one in client.search_experiments()]
+    assert look_at_store(server, tmp_path, "not there yet")
+    assert server_version(server) == __version__
+    client.delete_experiment(client.create_experiment("deleted"))
+    with pytest.raises(UserError, match="'deleted' was deleted in this store"):
+        look_at_store(server, tmp_path, "deleted")
+    assert [one.name for one in client.search_experiments()] == before
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_server_that_is_busy_is_asked_once_by_who_only_looks(refusing: str, tmp_path: Path) -> None:
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=r"is there, but does not serve: .* failed with error code 503"):
+        look_at_store(f"http://{refusing}/503", tmp_path, "ratelab")
+    assert time.perf_counter() - start < 8
+
+
+def test_what_does_not_say_a_version_has_none(refusing: str) -> None:
+    assert server_version(f"http://{refusing}/200") == ""
+
+
 def test_a_server_that_is_not_there_is_a_user_error(tmp_path: Path) -> None:
     port = free_port()
     with pytest.raises(UserError, match=rf"127\.0\.0\.1:{port} does not answer: .*mlflow server") as refusal:
@@ -202,6 +229,7 @@ def test_postgresql_reads_back_every_step(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=60_000)
     values[[10, 20, 30]] = np.nan, np.inf, -np.inf
     with open_tracker(prepare_store(POSTGRESQL, tmp_path), "ratelab", tmp_path) as tracker:
+        assert look_at_store(tracker.uri, tmp_path, "ratelab")
         assert isinstance(tracker, MlflowTracker)
         client = MlflowClient(tracker.uri)
         with tracker.run("one", params={"a": 1}, tags={}) as run:

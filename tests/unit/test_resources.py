@@ -76,4 +76,4 @@ def test_the_memory_that_is_free_is_that_of_the_machine_or_of_the_container(
         (tmp_path / "memory.stat").write_text("anon 600\ninactive_file 50\n")
     monkeypatch.setattr(resources, "Path", lambda _: tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=500))
-    assert resources._free_memory() == free * 100
+    assert resources.free_memory() == free * 100

@@ -15,7 +15,7 @@ STACKS = [stack(*rates(number)) for number in range(4)]
 def started(monkeypatch):
     """Return what would be started: the stacks, the number of workers, the bytes for runs."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(3)))
-    monkeypatch.setattr(resources, "_free_memory", lambda: 8 * GIB)
+    monkeypatch.setattr(resources, "free_memory", lambda: 8 * GIB)
     monkeypatch.setattr(resources, "Processes", lambda *given: given)
     return lambda **options: Resources(**options).start(STACKS)
 

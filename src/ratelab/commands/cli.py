@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from ratelab.commands.doctor import doctor
 from ratelab.commands.figure_files import refuse_unwritable
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
@@ -50,6 +51,7 @@ def commands() -> None:
 commands.add_command(preview)
 commands.add_command(lr_find)
 commands.add_command(resume)
+commands.add_command(doctor)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -52,6 +52,20 @@ def contents(name: str, directory: Path | None, cache: Path) -> tuple[bytes, ...
     return tuple(found[file.name] for file in files)
 
 
+def look_at_files(name: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Say which genuine files of a data set a folder lacks, and why others in it are refused.
+
+    Args:
+        name: a key of FILES.
+        folder: the user's own, or that of the data set in the cache; it need not be there.
+
+    Returns:
+        The names of the files that are not there or refused, and a reason for each that is refused.
+    """
+    found, refused = _read_folder(FILES[name], folder)
+    return [file.name for file in _list_lacking(FILES[name], found)], refused
+
+
 def _join_names(files: Sequence[File]) -> str:
     return ", ".join(file.name for file in files)
 

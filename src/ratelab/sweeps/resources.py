@@ -76,7 +76,7 @@ class Resources(BaseModel):
         As many as have room for TensorFlow, at least one; what is left is for the runs of their stacks.
         """
         runs = [run for stack in stacks for run in stack.runs]
-        budget = int(self.memory * GIB) if self.memory else int(_free_memory() * PART_OF_FREE)
+        budget = int(self.memory * GIB) if self.memory else int(free_memory() * PART_OF_FREE)
         workers = max(1, min(self.count_workers(runs), len(stacks), budget // PROCESS))
         return Processes(stacks, workers, max(0, budget - workers * PROCESS))
 
@@ -92,7 +92,7 @@ class Resources(BaseModel):
         return max(1, len(os.sched_getaffinity(0)) // threads)
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Return the bytes that may still be taken, of the machine or of the container."""
     free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")

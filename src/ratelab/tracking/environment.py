@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,18 @@ def tell_what_is_not_read(uri: str | None, experiment: str | None) -> None:
         uri: `tracking.uri` as it was given; None: nothing is recorded, and nothing is said.
         experiment: `tracking.experiment`.
     """
+    for name, remedy in list_what_is_not_read(os.environ, uri, experiment):
+        print(f"ratelab: {name} is set and not read; {remedy}", file=sys.stderr)
+
+
+def list_what_is_not_read(
+    environment: Mapping[str, str], uri: str | None, experiment: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the variables that name another store or experiment, and how each would be used."""
     chosen = {"uri": uri, "experiment": experiment}
     for name, key in _NOT_READ.items():
-        if uri is not None and os.environ.get(name, chosen[key]) != chosen[key]:
-            print(
-                f"ratelab: {name} is set and not read; to use it: 'tracking.{key}=${{oc.env:{name}}}'",
-                file=sys.stderr,
-            )
+        if uri is not None and environment.get(name, chosen[key]) != chosen[key]:
+            yield name, f"to use it: 'tracking.{key}=${{oc.env:{name}}}'"
 
 
 def silence_mlflow() -> None:

@@ -1,12 +1,20 @@
 """A store in a PostgreSQL database: its schema given once, whole, and whether we may write."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratelab.tracking.asking import open_postgresql
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
-from ratelab.tracking.mlflow_internals import check_schema, has_all_tables, known_tables, make_tables
+from ratelab.tracking.mlflow_internals import (
+    check_schema,
+    has_all_tables,
+    known_tables,
+    make_tables,
+    schema_revisions,
+)
 from ratelab.tracking.troubles import check_is_active, refuse_store
 
 if TYPE_CHECKING:
@@ -30,19 +38,58 @@ def prepare_postgresql(uri: str, artifacts: Path, experiment: str | None = None)
     Raises:
         UserError: no driver, no connection, no right to write, or the database is another program's.
     """
+    with _connect(uri) as engine:
+        with engine.connect() as connection:
+            _check_encoding(uri, connection)
+            _fill_if_empty(uri, connection, artifacts)
+        _check_schema(uri, engine)
+        if experiment is not None:
+            with engine.connect() as connection:
+                _check_permissions(uri, connection)
+                _check_experiment(connection, experiment)
+
+
+def look_at_postgresql(uri: str, experiment: str) -> bool:
+    """Say whether the database holds a store that `prepare_postgresql` would take as it is; nothing is made.
+
+    Args:
+        uri: `tracking.uri`.
+        experiment: in which runs are to be recorded.
+
+    Raises:
+        UserError: as `prepare_postgresql`.
+    """
+    with _connect(uri) as engine, engine.connect() as connection:
+        _check_encoding(uri, connection)
+        # compared first without MLflow, whose import takes seconds
+        if _read_revision(connection) != schema_revisions()[0]:
+            if _is_unfinished(connection):
+                return False
+            _check_schema(uri, engine)
+        if not _has_experiments(connection):
+            return False
+        _check_permissions(uri, connection)
+        _check_experiment(connection, experiment)
+        return True
+
+
+def _read_revision(connection: "Connection") -> str | None:
+    from sqlalchemy import inspect, text
+
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+
+
+@contextmanager
+def _connect(uri: str) -> Iterator["Engine"]:
+    """Connect to the database for the block; what it or its driver refuses is said in one message."""
     silence_mlflow()
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     try:
         with open_postgresql(uri) as engine:
-            with engine.connect() as connection:
-                _check_encoding(uri, connection)
-                _fill_if_empty(uri, connection, artifacts)
-            _check_schema(uri, engine)
-            if experiment is not None:
-                with engine.connect() as connection:
-                    _check_permissions(uri, connection)
-                    _check_experiment(connection, experiment)
+            yield engine
     except (ImportError, NoSuchModuleError) as error:
         refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
     except SQLAlchemyError as error:
@@ -70,12 +117,18 @@ def _is_unfinished(connection: "Connection") -> bool:
     MLflow gives its first tables, all later ones, and the default experiment in three transactions. What the
     first or the second leaves is MLflow's own tables without an experiment; MLflow goes on from there.
     """
-    from sqlalchemy import inspect, text
+    from sqlalchemy import inspect
 
     tables = set(inspect(connection).get_table_names())
-    if not tables <= known_tables():
+    if tables and not tables <= known_tables():
         return False
-    return "experiments" not in tables or not connection.scalar(text("SELECT count(*) FROM experiments"))
+    return "experiments" not in tables or not _has_experiments(connection)
+
+
+def _has_experiments(connection: "Connection") -> bool:
+    from sqlalchemy import text
+
+    return bool(connection.scalar(text("SELECT count(*) FROM experiments")))
 
 
 def _check_encoding(uri: str, connection: "Connection") -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
+from ratelab.runtime.journal_file import is_held
 from ratelab.tracking.environment import quiet_logs, silence_mlflow
 from ratelab.tracking.mlflow_internals import make_tables, schema_revisions
 from ratelab.tracking.troubles import check_is_active
@@ -19,10 +20,45 @@ from ratelab.validation import UserError
 _BESIDE = ("-wal", "-shm", "-journal")  # where SQLite keeps the last rows of a database
 _TABLES = {"experiments", "runs", "metrics", "latest_metrics", "params", "tags"}
 _LOCKED_SECONDS = 30
+_LOOK_SECONDS = 3
 _CREATION_SECONDS = 120
 _DAMAGE_SEARCH_SECONDS = 0.5
 # as Linux names them; the shared memory beside a write-ahead log does not reach from one machine to another
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
+
+
+def look_at_sqlite(path: Path, uri: str, experiment: str) -> bool:
+    """Say whether there is a store at `path` that `prepare_sqlite` would take as it is; nothing is touched.
+
+    Where there is none, it could be made. A store that another program locks is waited for, three seconds.
+
+    Args:
+        path: of the file.
+        uri: the same as a URI.
+        experiment: which must not have been deleted there.
+
+    Raises:
+        UserError: as `prepare_sqlite`.
+    """
+    left = _find_beside(path)
+    if not os.path.lexists(path):
+        _check_creatable(path)
+        _check_beside(path, left)
+        return False
+    # SQLite makes files beside a database that has a write-ahead log, and a connection that could write puts
+    # what a killed program left there into the database; one that cannot change lets neither happen.
+    is_used = any(one.name.endswith(("-shm", "-journal")) for one in left)
+    how = "mode=ro" if is_used else "immutable=1"
+    _check(path, uri, experiment, lambda: _open(path, how, _LOOK_SECONDS))
+    return True
+
+
+def find_unfinished(path: Path) -> list[Path]:
+    """Return the temporary files that killed creations of a store at `path` left; nobody makes one now."""
+    lock = _lock_of(path)
+    if lock.exists() and is_held(lock):
+        return []
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.new*"))
 
 
 def prepare_sqlite(path: Path, uri: str, experiment: str | None = None) -> None:
@@ -43,7 +79,8 @@ def prepare_sqlite(path: Path, uri: str, experiment: str | None = None) -> None:
         _check_creatable(path)
         _check_beside(path, left)
         _create(path)
-    _check(path, uri, experiment)
+    # rw: sqlite3 would make a file that has gone since it was looked at
+    _check(path, uri, experiment, lambda: _open(path, "mode=rw", _LOCKED_SECONDS))
 
 
 def _find_beside(path: Path) -> list[Path]:
@@ -90,7 +127,7 @@ def _create(path: Path) -> None:
     """
     from filelock import FileLock, Timeout
 
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=_CREATION_SECONDS):
@@ -103,6 +140,10 @@ def _create(path: Path) -> None:
         )
     except OSError as error:
         _refuse(path, f"cannot be made: {error}", "Make room or permission there, or choose another path.")
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _sweep(path: Path) -> None:
@@ -159,11 +200,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check(path: Path, uri: str, experiment: str | None) -> None:
-    """Refuse what is no store of the installed MLflow's; wait for a program that holds it, half a minute."""
+def _check(path: Path, uri: str, experiment: str | None, connect: Callable[[], sqlite3.Connection]) -> None:
+    """Refuse what is no store of the installed MLflow's; `connect` decides how long it is waited for."""
     _check_file(path)
     try:
-        with closing(_open(path)) as connection:
+        with closing(connect()) as connection:
             revision = _read_revision(path, connection)
             _search_damage(path, connection)
             _check_revision(path, uri, revision)
@@ -201,9 +242,8 @@ def _check_file(path: Path) -> None:
         _refuse(path, "is empty (0 bytes)", "Delete it to start a new store.")
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    # rw: sqlite3 would make a file that has gone since it was looked at
-    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_LOCKED_SECONDS)
+def _open(path: Path, how: str, seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=seconds)
 
 
 def _read_revision(path: Path, connection: sqlite3.Connection) -> str:

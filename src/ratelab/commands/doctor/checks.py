@@ -3,6 +3,7 @@
 from ratelab.commands.doctor.datasets import check_data
 from ratelab.commands.doctor.examining import Check
 from ratelab.commands.doctor.installation import check_imports, check_packages, check_python, check_ratelab
+from ratelab.commands.doctor.journals import check_journals
 from ratelab.commands.doctor.machine import check_cores, check_memory
 from ratelab.commands.doctor.room import check_room
 from ratelab.commands.doctor.stores import check_stores
@@ -22,5 +23,6 @@ CHECKS = (
     Check("store", check_stores),
     Check("disk", check_room),
     Check("data", check_data, 30.0),
+    Check("journals", check_journals),
     Check("environment", check_environment),
 )

@@ -13,6 +13,7 @@ from ratelab.commands.figure_files import refuse_unwritable
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
+from ratelab.commands.replay import replay
 from ratelab.runtime.outlets import answered, open_closed
 from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import Terminated, plain_endings
@@ -48,6 +49,7 @@ def commands() -> None:
 
 commands.add_command(preview)
 commands.add_command(lr_find)
+commands.add_command(replay)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -83,7 +83,7 @@ def _describe(recording: "Recording") -> str:
     how = f"{run.name} ({run.status}, {recording.kept.steps:,} steps)"
     if len(recording.members) == 1:
         return how
-    return f"{how}, trained as one program with {len(recording.members) - 1} others: jobs {run.tags['stack']}"
+    return f"{how}, one of {len(recording.members)} trained as one program: jobs {run.tags['stack']}"
 
 
 def _conclude(comparison: "Comparison", tolerance: float) -> str:

@@ -1,13 +1,14 @@
 """What a run depends on beside its configuration and data: what it was then, and what it is now."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from ratelab.commands.replay.reading import Recording
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime.machine import describe_machine, read_machine, set_onednn
-from ratelab.runtime.provenance import Provenance, collect
+from ratelab.runtime.provenance import collect, read_checkout
 
-_ABSENT = "not there"
+_ABSENT = "none"
 
 
 def restore_surroundings(recording: Recording, planned: PlannedRun) -> list[str]:
@@ -25,7 +26,7 @@ def restore_surroundings(recording: Recording, planned: PlannedRun) -> list[str]
     """
     tags = recording.run.tags
     machine = read_machine(tags.get("machine"))
-    lines = list(_list_changes(tags, recording.changes, collect()))
+    lines = list(_list_changes(tags, recording.changes))
     if machine is None:
         lines.append("not recorded, so not known: processor, oneDNN, flags of XLA (tag machine)")
         if "sweep_id" in tags and "stack" not in tags:
@@ -36,20 +37,30 @@ def restore_surroundings(recording: Recording, planned: PlannedRun) -> list[str]
     return lines + list(_list_different(machine, describe_machine(planned.config.device, {})))
 
 
-def _list_changes(tags: Mapping[str, str], changes: str | None, now: Provenance) -> Iterator[str]:
+def _list_changes(tags: Mapping[str, str], changes: str | None) -> Iterator[str]:
     """Yield what is different about the code."""
     if "versions" in tags:
-        yield from _list_different(_read_versions(tags["versions"]), _read_versions(now.versions))
+        yield from _list_different(_read_versions(tags["versions"]), _read_versions(collect().versions))
     else:
         yield "not recorded, so not known: versions"
-    commit = tags.get("mlflow.source.git.commit", "")
-    yield from _list_different({"git commit": commit}, {"git commit": now.commit})
+    before = tags.get("mlflow.source.git.commit", "")
+    commit, diff = _find_checkout(before)
+    yield from _list_different({"git commit": before}, {"git commit": commit})
     if changes is None:
         yield "not recorded, so not known: local changes to the checkout (git.diff)"
-    elif changes != now.diff:
+    elif changes != diff:
         states = {(True, True): ("some", "others"), (True, False): ("some", "none")}
-        was, is_now = states.get((bool(changes), bool(now.diff)), ("none", "some"))
+        was, is_now = states.get((bool(changes), bool(diff)), ("none", "some"))
         yield f"local changes to the checkout: were {was}, are {is_now}"
+
+
+def _find_checkout(commit: str) -> tuple[str, str]:
+    """Return commit and local changes of the checkout that made the run: of this folder, or of ratelab's own.
+
+    Which one it was the run has not recorded; the one at its commit, else the first that is a checkout.
+    """
+    found = [read_checkout(folder) for folder in (Path.cwd(), Path(__file__).parent)]
+    return min(found, key=lambda one: (one[0] != commit, not one[0]))
 
 
 def _read_versions(tag: str) -> dict[str, str]:

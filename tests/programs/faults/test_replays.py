@@ -19,10 +19,10 @@ SWEEPS = [
     "model=cnn model.dropout=0.3 schedule=fixed,staircase epochs=2",
 ]
 SINGLE = [
-    "model=softmax schedule=plateau schedule.patience=1 schedule.factor=0.5 warmup=linear warmup.steps=20",
+    "model=softmax schedule=plateau schedule.patience=1 schedule.factor=0.5 schedule.min_delta=0.1",
     "model=mlp optimizer=schedule_free_adamw schedule=fixed learning_rate=0.0025 batch=growing "
     "batch.decay_steps=30",
-    "model=cnn optimizer=nadam schedule=one_cycle learning_rate=0.01 device.threads=2 epochs=2",
+    "model=cnn optimizer=nadam schedule=one_cycle warmup=linear warmup.steps=20 device.threads=2 epochs=2",
     "model=mlp optimizer=lion schedule=natural_exp learning_rate=0.001 test=false seed=4294967295",
     # it diverges
     "model=mlp optimizer=sgd optimizer.nesterov=true optimizer.momentum=0.9 learning_rate=1e25",

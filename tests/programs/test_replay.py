@@ -1,5 +1,6 @@
 """`ratelab replay`: runs of real programs, trained again in new processes from the store alone."""
 
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -43,6 +44,15 @@ def test_runs_of_a_stack_are_identical(quick):
         first, *_, last = done.out.splitlines()
         assert first.endswith(f"(FINISHED, 250 steps), one of 3 trained as one program: jobs {jobs}")
         assert last == "identical, 250 steps"
+
+
+def test_a_signal_ends_it_as_it_ends_other_commands(alone):
+    [run] = alone.runs.values()
+    process = begin(alone.folder, "replay", run.info.run_id, program=RATELAB, path=SRC)
+    assert any("compiling first" in line for line in process.stdout)  # it reads no further than that line
+    process.send_signal(signal.SIGTERM)
+    done = finish(process, alone.folder)
+    assert (done.status, done.err.strip()) == (128 + signal.SIGTERM, "Stopped by SIGTERM.")
 
 
 def test_a_float_that_was_changed_is_found_at_its_step(alone):

@@ -211,6 +211,24 @@ def test_what_an_old_run_has_not_recorded_is_said(now):
     ]
 
 
+@pytest.mark.parametrize(
+    ("here", "own", "expected"),
+    [
+        (("abc", ""), ("xyz", ""), "abc"),
+        (("xyz", ""), ("abc", ""), "abc"),
+        (("", ""), ("xyz", ""), "xyz"),
+        (("xyz", ""), ("", ""), "xyz"),
+        (("", ""), ("", ""), ""),
+    ],
+)
+def test_the_checkout_is_the_one_at_the_commit_of_the_run_else_one_that_there_is(
+    monkeypatch, here, own, expected
+):
+    found = iter([here, own])
+    monkeypatch.setattr(surroundings, "read_checkout", lambda folder: next(found))
+    assert surroundings._find_checkout("abc") == (expected, "")
+
+
 @pytest.fixture
 def artifacts(monkeypatch, tmp_path):
     """Files of every run, by name; those of a good run."""

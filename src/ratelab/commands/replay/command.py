@@ -63,9 +63,8 @@ def replay(
         rebuild_run(member, text, permissions)
         for member, text in zip(recording.members, recording.configs, strict=True)
     ]
-    lines = restore_surroundings(recording, planned[recording.place])
+    _say(_describe(recording), *restore_surroundings(recording, planned[recording.place]))
     check_plans(recording, planned)
-    _say(_describe(recording), *lines)
     comparison = Comparison(recording.kept, tolerance)
     difference = replay_run(recording, planned, comparison)
     _say(_conclude(comparison, tolerance) if difference is None else _tell(difference))

@@ -4,7 +4,7 @@ Every case is a program of its own, in a folder of its own; what it records is h
 has recorded, at every step.
 
     python benchmarks/same_bits.py
-    python benchmarks/same_bits.py --models cnn --data digits
+    python benchmarks/same_bits.py --models cnn --data digits --epochs 20
 """
 
 import argparse
@@ -74,9 +74,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="softmax,mlp,cnn")
     parser.add_argument("--data", default="mnist")
+    parser.add_argument("--epochs", type=int, help="default: 10, cnn 2")
     options = parser.parse_args()
     for model in options.models.split(","):
-        common = [f"model={model}", f"data={options.data}", f"epochs={EPOCHS[model]}", "device=cpu"]
+        epochs = options.epochs or EPOCHS[model]
+        common = [f"model={model}", f"data={options.data}", f"epochs={epochs}", "device=cpu"]
         other = "true" if model == "cnn" else "false"
         found = {"first": record(common, {}, busy=False)}
         for case, (words, variables, reference) in CASES.items():

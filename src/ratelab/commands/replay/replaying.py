@@ -56,13 +56,15 @@ def replay_run(
     with held_back():  # C++ of TensorFlow's prints, or loses, what is raised inside of it
         training = Training(jobs, ProgramCache().get(jobs[0], len(jobs)))
     place, last_step = recording.place, -1
+    # A run that was stopped is not trained beyond that; runs of one stack have equally many steps.
+    steps = planned[0].steps if recording.kept.is_finished else recording.kept.steps
     with contextlib.ExitStack() as stack:
         epochs = stack.enter_context(prefetch(training, _EPOCHS_AHEAD))
         progress = stack.enter_context(contextlib.closing(Terminal().begin()))
-        progress.begin([(plan.pace, plan.steps) for plan in planned])
-        progress.start(0, recording.run.name, planned[0].pace, sum(plan.steps for plan in planned))
+        progress.begin([(plan.pace, steps) for plan in planned])
+        progress.start(0, recording.run.name, planned[0].pace, steps * len(planned))
         for chunks in epochs:
-            _advance(progress, planned, chunks)
+            _advance(progress, planned, chunks, steps)
             chunk = chunks[place]
             if chunk is None:  # it has diverged, and others of its stack go on
                 break
@@ -76,11 +78,13 @@ def replay_run(
     return comparison.finish(None if tests is None else tests[place], last_step)
 
 
-def _advance(progress: Reporter, planned: Sequence[PlannedRun], chunks: Sequence[Chunk | None]) -> None:
-    """Tell how far each run is, and which have ended."""
+def _advance(
+    progress: Reporter, planned: Sequence[PlannedRun], chunks: Sequence[Chunk | None], steps: int
+) -> None:
+    """Tell how far each run is, and which have ended, of so many steps each."""
     for plan, chunk in zip(planned, chunks, strict=True):
         if chunk is not None:
             progress.advance(0, chunk, describe_look(plan, chunk))
-            left = plan.steps - int(chunk.steps[-1]) - 1
+            left = max(0, steps - int(chunk.steps[-1]) - 1)
             if chunk.diverged_step is not None or not left:
                 progress.end(0, left)

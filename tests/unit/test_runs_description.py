@@ -10,6 +10,7 @@ import yaml
 
 from ratelab.runs import description
 from ratelab.runs.planned import Labels
+from ratelab.runtime.machine import describe_machine, write_machine
 from ratelab.runtime.provenance import Provenance
 from ratelab.tracking import Run
 from support.configs import VALUES, planned_run
@@ -88,6 +89,7 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
         "outcomes": OUTCOMES,
         "sweep_id": "a-sweep",
         "job": "3",
+        "machine": write_machine(describe_machine(planned.config.device, {})),
         **ORIGIN.tags,
     }
 

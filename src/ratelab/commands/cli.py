@@ -14,6 +14,7 @@ from ratelab.commands.figure_files import refuse_unwritable
 from ratelab.commands.lr_find import lr_find
 from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
+from ratelab.commands.replay import replay
 from ratelab.commands.resume import resume
 from ratelab.runtime.outlets import answered, open_closed
 from ratelab.runtime.passwords import without_password
@@ -52,6 +53,7 @@ commands.add_command(preview)
 commands.add_command(lr_find)
 commands.add_command(resume)
 commands.add_command(doctor)
+commands.add_command(replay)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

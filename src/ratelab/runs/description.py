@@ -1,7 +1,7 @@
 """What a run says about itself in the store: parameters, tags, and files about where it comes from."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ratelab.config.secrets import with_sources_of_secrets
 from ratelab.runs.main_functions import read_sources
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
+from ratelab.runtime.machine import describe_machine, write_machine
 from ratelab.tracking import Run
 
 _RESUMING: dict[str, Any] = {
@@ -37,10 +38,7 @@ def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
         members: the numbers of the runs of a sweep that train as one program, on which its bits depend.
     """
     config, labels = planned.config, planned.labels
-    described = _public(planned)
-    del described["tracking"]
-    for path in PATHS:  # where the data lie is no part of what they are
-        described["data"].pop(path, None)
+    described = _select_described(_public(planned))
     groups = {name: values for name, values in described.items() if isinstance(values, dict)}
     swept = {"sweep_id": labels.sweep_id, "job": str(planned.number)} if labels.sweep_id else {}
     return {
@@ -53,8 +51,20 @@ def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
         "outcomes": outcomes_of(planned).write(),
         **swept,
         **({"stack": write_members(members)} if members else {}),
+        "machine": write_machine(describe_machine(config.device, dict(planned.environment))),
         **provenance.collect().tags,
     }
+
+
+def digest_config(values: Mapping[str, Any]) -> str:
+    """Return the tag `config_digest` of a run whose config.yaml holds these values."""
+    return provenance.digest(_select_described(values))
+
+
+def _select_described(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is told by: not where it is recorded, nor where its data lie."""
+    data = {key: value for key, value in values["data"].items() if key not in PATHS}
+    return {key: value for key, value in values.items() if key != "tracking"} | {"data": data}
 
 
 def write_members(members: Sequence[int]) -> str:

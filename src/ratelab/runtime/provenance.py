@@ -81,13 +81,21 @@ def collect() -> Provenance:
     """Look at the checkout that holds the program that was called, and at the environment; once a call."""
     # A set: a distribution may be found twice, once for each entry of `sys.path`.
     installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
+    program = Path(sys.argv[0])
+    is_file = program.suffix == ".py" and _called is None
+    commit, diff = read_checkout(program.resolve().parent if is_file else Path.cwd())
     return Provenance(
-        commit=_git("rev-parse", "HEAD").strip(),
-        diff=without_password(_git("diff", "HEAD")),
+        commit=commit,
+        diff=diff,
         packages="\n".join(sorted(installed, key=str.lower)) + "\n",
         # The name of the program and not its path, which says where the checkout lay and not what it did.
         command=without_password(_called or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     )
+
+
+def read_checkout(folder: Path) -> tuple[str, str]:
+    """Return the commit of the checkout that holds a folder, and its local changes; "" outside of one."""
+    return _git(folder, "rev-parse", "HEAD").strip(), without_password(_git(folder, "diff", "HEAD"))
 
 
 def digest(values: Any) -> str:
@@ -121,11 +129,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git(*arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> str:
     """Return what git prints about the checkout; "" where there is no git or no checkout."""
-    program = Path(sys.argv[0])
-    is_file = program.suffix == ".py" and _called is None
-    folder = program.resolve().parent if is_file else Path.cwd()
     command = ["git", "-C", str(folder), *arguments]
     # Provenance is worth a moment and never a run: a git that hangs, on a network drive, is given up, and
     # what is no text in a diff is replaced.

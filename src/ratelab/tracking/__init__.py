@@ -8,7 +8,15 @@ from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.links import comparison_links, write_command, write_links
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
-from ratelab.tracking.reading import find_runs, find_store, read_full_params, read_histories, read_windows
+from ratelab.tracking.reading import (
+    find_run,
+    find_runs,
+    find_store,
+    read_artifacts,
+    read_full_params,
+    read_histories,
+    read_windows,
+)
 from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.troubles import StoreError
@@ -28,12 +36,14 @@ __all__ = [
     "StoreError",
     "Tracker",
     "comparison_links",
+    "find_run",
     "find_runs",
     "find_store",
     "is_served",
     "now_ms",
     "open_tracker",
     "prepare_store",
+    "read_artifacts",
     "read_full_params",
     "read_histories",
     "read_windows",

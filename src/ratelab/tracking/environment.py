@@ -37,13 +37,14 @@ def list_what_is_not_read(
 
 
 def silence_mlflow() -> None:
-    """Switch MLflow's telemetry and its printed links off, and its patience, for ours is that of a store.
+    """Switch MLflow's telemetry, links and bars off, and its patience, for ours is that of a store.
 
     To be called before every import of mlflow.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Its client alone would repeat a request for four minutes, for sixteen where nothing answers, and for as
     # long as a server asks in Retry-After. So: twice within two minutes; `Patience` does the rest.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

@@ -130,14 +130,29 @@ def _is_ours(run: RecordedRun) -> bool:
 def _find_named(reader: Reader, run_ids: Sequence[str]) -> Recorded:
     runs = []
     for run_id in dict.fromkeys(run_ids):
-        run = reader.run(run_id)
-        if run is None:
-            raise UserError(f"{run_id!r} is not the id of a run in this store.")
+        run = _find_one(reader, run_id)
         if "schedule" not in run.tags:
             raise UserError(f"{run_id} is not a run that trained; name its children, or give --sweep.")
         runs.append(run)
     runs.sort(key=lambda run: run.started or 0)
     return Recorded(runs[0].experiment_id, tuple(runs), f"{len(runs)} runs")
+
+
+def find_run(uri: str, run_id: str) -> RecordedRun:
+    """Return a run of whatever kind, by MLflow's id.
+
+    Raises:
+        UserError: if the store holds none, or cannot be read.
+    """
+    with _open_reader(uri) as reader:
+        return _find_one(reader, run_id)
+
+
+def _find_one(reader: Reader, run_id: str) -> RecordedRun:
+    run = reader.run(run_id)
+    if run is None:
+        raise UserError(f"{run_id!r} is not the id of a run in this store.")
+    return run
 
 
 def read_histories(
@@ -193,6 +208,30 @@ def read_full_params(uri: str, run_id: str) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise UserError(str(error).partition("\n")[0]) from None
     return {str(key): str(value) for key, value in dict(read).items()}
+
+
+def read_artifacts(uri: str, run_id: str, names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Copy files from the top of a run's artifacts; return those that it has, by name.
+
+    Args:
+        uri: what `prepare_store` or `find_store` returned.
+        run_id: of the run.
+        names: of the files.
+        folder: where they are copied to; it exists.
+
+    Raises:
+        UserError: one that is there cannot be read.
+    """
+    client = Client(uri, Patience(uri))
+    try:
+        there = {item.path for item in client.read(client.mlflow.list_artifacts, run_id)}
+        return {
+            name: Path(client.read(client.mlflow.download_artifacts, run_id, name, str(folder)))
+            for name in names
+            if name in there
+        }
+    except OSError as error:
+        raise UserError(f"the artifacts of run {run_id}: {str(error).partition(chr(10))[0]}") from None
 
 
 def _without_empty(found: dict[str, History]) -> dict[str, History]:

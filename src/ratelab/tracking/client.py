@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ratelab.runtime.program_identity import this_program
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import check_location, safe_name
 from ratelab.tracking.patience import Patience
+from ratelab.tracking.recorded import PROGRAM
 from ratelab.tracking.troubles import StoreError, check_is_active
 from ratelab.tracking.uris import is_served, kind_of
 
@@ -78,7 +80,8 @@ class Client:
     def create_run(self, experiment_id: str, name: str, parent_id: str | None) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind.
 
-        It has the tags that `mlflow.start_run` would set, and none of ours: with those comes what it is.
+        It has the tags that `mlflow.start_run` would set and, of ours, only who records it: with the others
+        comes what it is.
 
         Args:
             experiment_id: what `open_experiment` returned.
@@ -86,7 +89,7 @@ class Client:
             parent_id: the run that it is a child of.
         """
         key = uuid.uuid4().hex  # by which a run is found whose id never arrived
-        tags = {**source_tags(), RUN_KEY: key}
+        tags = {**source_tags(), RUN_KEY: key, PROGRAM: this_program().write()}
         if parent_id is not None:
             tags["mlflow.parentRunId"] = parent_id
         try:

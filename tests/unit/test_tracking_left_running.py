@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ratelab.runtime.journal_file import JournalFile
 from ratelab.runtime.program_identity import this_program
-from ratelab.tracking import find_store, left_running, open_tracker, tidy_store
+from ratelab.tracking import StoreError, find_store, left_running, open_tracker, tidy_store
 from ratelab.tracking.left_running import describe_ended, end_left_runs
 from support.damaged import good_run, having, without, write_runs
 
@@ -291,3 +291,63 @@ def test_a_large_store_is_looked_through_in_a_moment(store):
         patch.setattr(left_running, "is_dead", lambda program: looks.append(program) or False)
         assert end_left_runs(uri) == []
     assert looks == [ALIVE]
+
+
+def served(uri):
+    """End the runs as those of a server are, through MLflow's client, which takes a database as well."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE runs SET user_id = 'me'")  # it wants to know whose they are
+    return left_running._end_served(uri)
+
+
+def test_behind_a_server_it_is_the_same(store):
+    ended = replace(good_run(3), status="FINISHED")
+    runs = [*sweep_of(DEAD, 0, good_run(1), replace(good_run(2), metrics={})), ended]
+    uri = store(*runs, *(replace(run, run_id=f"{n:032x}") for n, run in enumerate(OTHERS.values(), 4)))
+    others = {number: one for number, one in read(uri).items() if number > 2}
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(
+            "UPDATE metrics SET timestamp = ? + step WHERE key = 'train_seconds'", [STARTED + 5000]
+        )
+    assert [int(run.run_id, 16) for run in served(uri)] == [1, 2, 0]
+    assert read(uri) == {
+        0: ("KILLED", STARTED + 5019, REASON),
+        1: ("KILLED", STARTED + 5019, REASON),
+        2: ("KILLED", NOW, REASON),
+        **others,
+    }
+    assert served(uri) == []
+
+
+def test_behind_a_server_who_comes_second_ends_nothing(store, monkeypatch):
+    uri = store(of(DEAD, good_run(1)), of(DEAD, good_run(2)))
+    choose = left_running._choose_dead
+
+    def choose_late(left):
+        with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as other, other:
+            other.execute("UPDATE runs SET status = 'KILLED' WHERE run_uuid LIKE '%1'")
+            other.execute(
+                "UPDATE tags SET value = ? WHERE key = 'program' AND run_uuid LIKE '%2'", [ALIVE.write()]
+            )
+        return choose(left)
+
+    monkeypatch.setattr(left_running, "_choose_dead", choose_late)
+    assert served(uri) == []
+    assert read(uri) == {1: ("KILLED", None, None), 2: ("RUNNING", None, None)}
+
+
+@pytest.mark.parametrize("call", ["search_experiments", "search_runs", "set_terminated"])
+def test_a_server_that_refuses_is_left_alone_and_one_that_is_gone_is_told(store, monkeypatch, call):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def refuse(*_, **__):
+        raise MlflowException("403: not for you")
+
+    uri = store(of(DEAD, good_run(1)))
+    monkeypatch.setattr(MlflowClient, call, refuse)
+    assert served(uri) == []
+    assert read(uri)[1] == ("RUNNING", None, None)
+    monkeypatch.setattr(left_running.Client, "is_lost", True)
+    with pytest.raises(StoreError, match="not for you"):
+        served(uri)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from ratelab.commands.recorded_study import load, read_study
+from ratelab.runtime.program_identity import this_program
 from ratelab.tracking import find_runs, read_histories
 from ratelab.validation import UserError
 from support import SRC, in_process
@@ -33,6 +34,7 @@ def mishaps(tmp_path_factory):
     slow = [run for run in find_runs(done.store).runs if run.params["learning_rate"] == "0.1"]
     client.set_terminated(slow[6].run_id, "KILLED")
     client.update_run(slow[7].run_id, "RUNNING")
+    client.set_tag(slow[7].run_id, "program", this_program().write())  # one that lives
     return done
 
 

@@ -12,7 +12,7 @@ from ratelab.config import hydra_internals
 from ratelab.config.composing import Composer
 from ratelab.config.hydra_internals import ConfigLoaderImpl
 from ratelab.runs import planned, single
-from ratelab.sweeps import jobs, sweep
+from ratelab.sweeps import sweep
 from ratelab.sweeps.resources import Resources
 from ratelab.training import ProgramCache, Training
 from support.fakes import chunk, fake_tracker, fake_training, fake_workers
@@ -37,7 +37,6 @@ def count(monkeypatch):
 
     watch(planned, "job_of")
     watch(planned, "prepare_store")
-    watch(jobs, "prepare_store")
     watch(Composer, "job")
     watch(ConfigLoaderImpl, "load_sweep_config")
     watch(hydra_internals.BasicSweeper, "split_arguments")

@@ -9,9 +9,10 @@ import pytest
 from omegaconf import OmegaConf, open_dict
 
 from ratelab.runs import planned
-from ratelab.runs.planned import Labels, plan_run, prepare_run
+from ratelab.runs.planned import Labels, plan_run, prepare_run, prepare_store_of
 from ratelab.validation import UserError
 from support.composing import composed
+from support.configs import planned_run
 
 
 def cfg(*overrides, number="???"):
@@ -197,3 +198,12 @@ def test_a_gpu_that_was_asked_for_is_looked_for_before_the_job_is_planned(count,
     )
     plan(cfg(f"device={device}"))
     assert configured == [(kind, []) for kind in asked]
+
+
+@pytest.mark.parametrize(("number", "times"), [(0, 1), (1, 0), (7, 0)])
+def test_the_first_run_of_a_sweep_tidies_the_store_and_no_other_does(monkeypatch, number, times):
+    monkeypatch.setattr(planned, "prepare_store", lambda *_: "sqlite:////a.db")
+    tidied = []
+    monkeypatch.setattr(planned, "tidy_store", tidied.append)
+    prepare_store_of(planned_run(number))
+    assert tidied == ["sqlite:////a.db"] * times

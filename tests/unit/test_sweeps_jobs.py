@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ratelab.runs import planned
 from ratelab.runs.planned import PlannedRun
-from ratelab.sweeps import jobs
 from ratelab.sweeps.jobs import Jobs, plan_jobs, prepare_jobs, save_sweep_config
 from ratelab.validation import UserError
 from support.composing import hydra_program
@@ -34,7 +34,7 @@ def program(tmp_path):
 def prepared(monkeypatch):
     """The stores that were prepared."""
     calls = []
-    monkeypatch.setattr(jobs, "prepare_store", lambda *given: calls.append(given))
+    monkeypatch.setattr(planned, "prepare_store", lambda *given: calls.append(given))
     return calls
 
 

@@ -97,7 +97,9 @@ def compare(
     metric: str | None = None,
     target: float | None = None,
 ) -> Study:
-    """Compare recorded runs, as `ratelab compare` does; the store is only read, and never made.
+    """Compare recorded runs, as `ratelab compare` does; the store is never made, nor written but as follows.
+
+    Runs that a program of this machine left RUNNING when it died are KILLED from now on, which is said.
 
     Args:
         run_ids: of MLflow's; without them, those of a sweep or of an experiment.

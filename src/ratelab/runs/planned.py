@@ -21,7 +21,7 @@ from ratelab.runtime import devices
 from ratelab.runtime.clipping import clip_apart
 from ratelab.runtime.home import expand_home
 from ratelab.runtime.passwords import without_password
-from ratelab.tracking import prepare_store, resolve_store
+from ratelab.tracking import prepare_store, resolve_store, tidy_store
 from ratelab.tracking.names import NAME_LENGTH
 from ratelab.training import Job
 from ratelab.validation import UserError
@@ -170,9 +170,20 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
         UserError: for the first thing that stands in the way; nothing was written.
     """
     planned = plan_run(cfg, hydra)
-    tracking = planned.config.tracking
-    prepare_store(tracking.uri, planned.directory, tracking.experiment)
+    prepare_store_of(planned)
     return planned
+
+
+def prepare_store_of(run: PlannedRun) -> None:
+    """Make sure that the store of a run works, which may create it; the first of a sweep tidies it as well.
+
+    Raises:
+        UserError: the store cannot be used.
+    """
+    tracking = run.config.tracking
+    store = prepare_store(tracking.uri, run.directory, tracking.experiment)
+    if run.number == 0:
+        tidy_store(store)
 
 
 def _refuse_secret_name(cfg: DictConfig) -> None:

@@ -12,9 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config.composing import Composer
 from ratelab.config.sweeping import override_key
 from ratelab.runs.display import Display, Terminal
-from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.runs.planned import PlannedRun, plan_run, prepare_store_of
 from ratelab.runs.sweep_identity import sweep_id_of
-from ratelab.tracking import prepare_store
 from ratelab.validation import UserError
 
 Overrides = Sequence[Sequence[str]]
@@ -98,8 +97,7 @@ def prepare_jobs(program: HydraProgram, jobs: Jobs) -> None:
         _check_task(program.task)
         for run in jobs.runs:
             _ = run.main_functions  # what cannot travel to the workers is told before anything is written
-        tracking = jobs.runs[0].config.tracking
-        prepare_store(tracking.uri, jobs.runs[0].directory, tracking.experiment)
+        prepare_store_of(jobs.runs[0])
 
 
 def save_sweep_config(program: HydraProgram) -> None:

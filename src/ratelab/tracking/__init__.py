@@ -5,6 +5,7 @@ the start of a program has not and training hides.
 """
 
 from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
+from ratelab.tracking.left_running import tidy_store
 from ratelab.tracking.links import comparison_links, write_command, write_links
 from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.none import NullRun, NullTracker
@@ -49,6 +50,7 @@ __all__ = [
     "read_windows",
     "resolve_store",
     "sqlite_path",
+    "tidy_store",
     "warn_of_loss",
     "write_command",
     "write_links",

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ratelab.runtime.program_identity import this_program
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import check_location, safe_name
 from ratelab.tracking.patience import Patience
+from ratelab.tracking.recorded import ENDED_BY, PROGRAM
 from ratelab.tracking.troubles import StoreError, check_is_active
 from ratelab.tracking.uris import is_served, kind_of
 
@@ -17,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RUN_KEY = "ratelab.run_key"
-_OF_AN_END = {"error", "not_kept", "diverged_step", "ended_by"}  # tags that say how a run ended before
+_OF_AN_END = {"error", "not_kept", "diverged_step", ENDED_BY}  # tags that say how a run ended before
 _TEXTS_A_CALL = 100  # MLflow's own limit
 _PAUSE_SECONDS = 0.2
 
@@ -81,6 +83,8 @@ class Client:
         if not found:
             return None
         run_id: str = found[0].info.run_id
+        # first, or whoever looks just now would take it for a run that a dead program left
+        self.set_tags(run_id, {PROGRAM: this_program().write()})
         for tag in _OF_AN_END & found[0].data.tags.keys():
             self.ask(self.mlflow.delete_tag, run_id, tag)
         self.ask(self.mlflow.update_run, run_id, status="RUNNING")
@@ -89,7 +93,8 @@ class Client:
     def create_run(self, experiment_id: str, name: str, key: str, parent_id: str | None) -> str:
         """Return the id of a new run; an answer lost on the way leaves no second run behind.
 
-        It has the tags that `mlflow.start_run` would set, and none of ours: with those comes what it is.
+        It has the tags that `mlflow.start_run` would set and, of ours, only who records it: with the others
+        comes what it is.
 
         Args:
             experiment_id: what `open_experiment` returned.
@@ -97,7 +102,7 @@ class Client:
             key: no other run has it: by it a run is found whose id never arrived.
             parent_id: the run that it is a child of.
         """
-        tags = {**source_tags(), RUN_KEY: key}
+        tags = {**source_tags(), RUN_KEY: key, PROGRAM: this_program().write()}
         if parent_id is not None:
             tags["mlflow.parentRunId"] = parent_id
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ratelab.runtime.checkout import name_training
 from ratelab.tracking.client import Client
+from ratelab.tracking.left_running import tidy_store
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.recorded import History, Reader, Recorded, RecordedRun
 from ratelab.tracking.served_reader import ServedReader
@@ -22,6 +23,8 @@ OURS = {"schedule": None, "config_digest": None}
 
 def find_store(uri: str, directory: Path) -> str:
     """Return the absolute URI of a store that is there and can be read; where there is none, none is made.
+
+    What dead programs have left RUNNING there is KILLED from now on, which is said.
 
     Args:
         uri: as `tracking.uri`.
@@ -43,6 +46,7 @@ def find_store(uri: str, directory: Path) -> str:
         prepare_sqlite(path, store)
     else:
         check_postgresql(store)
+    tidy_store(store)
     return store
 
 

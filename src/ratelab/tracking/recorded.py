@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+PROGRAM = "program"  # the tag that says which program records a run
+ENDED_BY = "ended_by"  # and that which says that this program died
 METRICS = "metrics"  # as the tag `not_kept` names them
 LARGEST_FINITE = 1e308  # MLflow stores an infinity as the largest float64
 

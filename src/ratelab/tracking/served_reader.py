@@ -53,6 +53,16 @@ class ServedReader(Reader):
             return [*map(_convert, found)]
         return [_convert(run) for run in self._search_all(where, wanted)]
 
+    def running(self, tag: str) -> list[RecordedRun]:
+        """Return the runs that have not ended and have this tag, whatever its value."""
+        wanted = f"attributes.status = 'RUNNING' AND {_condition(tag, None)}"
+        return [*map(_convert, self._search_all([*self.experiments().values()], wanted))]
+
+    def last_time(self, run_id: str, key: str) -> int | None:
+        """Return when the last point of a metric was measured, in ms since 1970; None: there is none."""
+        points = self._read(self._mlflow.get_metric_history, run_id, key)
+        return max((int(point.timestamp) for point in points), default=None)
+
     def _search_all(self, experiment_ids: list[str], wanted: str) -> "Iterator[MlflowRun]":
         """Yield all runs that fit, in the order of their start; MLflow gives 1,000 a call."""
         token = None

@@ -14,11 +14,11 @@ from ratelab.config.sweeping import override_key
 from ratelab.report.figures import csv_text
 from ratelab.runs import description
 from ratelab.runs.job_of import batches_of
-from ratelab.runs.planned import PlannedRun, plan_run
+from ratelab.runs.planned import PlannedRun, plan_run, prepare_store_of
 from ratelab.runs.record import describe_look
 from ratelab.runtime import devices, provenance
 from ratelab.runtime.progress import for_terminal
-from ratelab.tracking import Run, now_ms, open_tracker, prepare_store
+from ratelab.tracking import Run, now_ms, open_tracker
 from ratelab.training import Chunk
 from ratelab.validation import UserError
 
@@ -131,8 +131,7 @@ def _plan_runs(question: Question) -> list[PlannedRun]:
             "lr-find takes several values for the seed only; call it once for each of the others."
         )
     runs = [plan_run(job, job.hydra) for job in jobs]
-    tracking = runs[0].config.tracking
-    prepare_store(tracking.uri, runs[0].directory, tracking.experiment)
+    prepare_store_of(runs[0])
     return runs
 
 

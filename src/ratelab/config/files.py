@@ -19,6 +19,9 @@ from ratelab.config.schema import Config
 from ratelab.config.search_path import CONF, SCHEME
 from ratelab.validation import UserError
 
+# The keys that say what a run is: the artifact of a run has these, and not how it is gone on with.
+_DESCRIBING = {key for key, field in Config.model_fields.items() if field.is_required()}
+
 
 class CheckedFiles(FileConfigSource):
     """A folder of configuration files, by `ratelab://FOLDER` on Hydra's search path."""
@@ -37,7 +40,7 @@ class CheckedFiles(FileConfigSource):
         path = Path(self.path) / self._normalize_file_name(config_path)
         text = _read_text(path)
         config = _parse(text, path)
-        if "defaults" not in config and set(Config.model_fields) <= set(config):
+        if "defaults" not in config and set(config) >= _DESCRIBING:
             config = _complete(config, path.parent)
         header = _read_header(text)
         if config_path.startswith("experiment/") and not header.get("package"):
@@ -93,6 +96,7 @@ def _complete(saved: DictConfig, folder: Path) -> DictConfig:
         one for one in own["defaults"] if isinstance(one, dict) and "override hydra" in next(iter(one))
     ]
     values: Any = OmegaConf.to_container(saved)
+    values = {key: own[key] for key in set(Config.model_fields) - _DESCRIBING} | values
     hydra = own["hydra"] | {"runtime": {"choices": _choices(values, folder)}}
     # a store may hold a password, so the artifact of a run has none: the usual one, unless one is given
     usual = _parse(_read_text(CONF / "tracking" / "local.yaml"), CONF).uri

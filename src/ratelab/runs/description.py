@@ -14,7 +14,8 @@ from ratelab.runs.main_functions import read_sources
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.machine import describe_machine, write_machine
-from ratelab.tracking import Run
+from ratelab.runtime.program_identity import this_program
+from ratelab.tracking import PROGRAM, Run
 
 _RESUMING: dict[str, Any] = {
     "resume": True,
@@ -28,7 +29,7 @@ def params(planned: PlannedRun) -> dict[str, Any]:
     return provenance.flatten(_public(planned))
 
 
-def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
+def tags(planned: PlannedRun, members: Sequence[int] = (), journal: Path | None = None) -> dict[str, str]:
     """Return what runs are found, grouped and judged by, and where this one comes from.
 
     That is options, seed, digests, the sweep, and the metrics with their directions.
@@ -36,6 +37,7 @@ def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
     Args:
         planned: the run.
         members: the numbers of the runs of a sweep that train as one program, on which its bits depend.
+        journal: that the program which records it holds.
     """
     config, labels = planned.config, planned.labels
     described = _select_described(_public(planned))
@@ -50,6 +52,7 @@ def tags(planned: PlannedRun, members: Sequence[int] = ()) -> dict[str, str]:
         "data_digest": planned.job.data.digest,
         "outcomes": outcomes_of(planned).write(),
         **swept,
+        PROGRAM: this_program(journal).write(),
         **({"stack": write_members(members)} if members else {}),
         "machine": write_machine(describe_machine(config.device, dict(planned.environment))),
         **provenance.collect().tags,

@@ -37,6 +37,7 @@ class Journal:
         is_resumed: go on with the journal that is there. Else one of another run or sweep makes room.
 
     Attributes:
+        path: of the file, absolute.
         past: what it held when it was opened.
         is_resumed: as given.
 
@@ -45,7 +46,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], is_resumed: bool) -> None:
-        self._path, self._identity, self.is_resumed = folder / NAME, identity, is_resumed
+        self.path, self._identity, self.is_resumed = folder.absolute() / NAME, identity, is_resumed
         self._file: JournalFile | None = None
         self.past = Past()
         try:
@@ -54,21 +55,21 @@ class Journal:
             if is_resumed:
                 message = f"resume: {folder} is still being written, by a program that is alive."
                 raise UserError(message) from None
-            _say(f"{self._path}: another program writes it, so this run could not be resumed after a death.")
+            _say(f"{self.path}: another program writes it, so this run could not be resumed after a death.")
         except OSError as error:
             self._give_up(error)
         self._id = str(self.past.program.get("id") or uuid.uuid4().hex)
 
     def _open(self) -> None:
-        self._file = JournalFile(self._path)
+        self._file = JournalFile(self.path)
         self.past = Past(self._file.entries)
         sweep_id = self._identity["sweep_id"]
         # a sweeper that searches launches again and again, into one folder, and what comes then goes on here
         goes_on = self.is_resumed or (sweep_id and self.past.program.get("sweep_id") == sweep_id)
         if self.past.program and not goes_on:
             self.close()
-            self._path.replace(self._path.with_name(f"{NAME}.before"))
-            self._file, self.past = JournalFile(self._path), Past()
+            self.path.replace(self.path.with_name(f"{NAME}.before"))
+            self._file, self.past = JournalFile(self.path), Past()
 
     def begin(self, origin: Mapping[str, Any]) -> None:
         """Note that this program begins, or goes on: what made it, and what starts it again."""
@@ -104,7 +105,7 @@ class Journal:
                     return
                 if not is_told:
                     is_told = True
-                    _say(f"{self._path}: the disk is full. It is waited for, two minutes at most.")
+                    _say(f"{self.path}: the disk is full. It is waited for, two minutes at most.")
             raise_if_told_to_stop()
             time.sleep(_PAUSE)
 
@@ -126,7 +127,7 @@ class Journal:
             self._file = None
 
     def _give_up(self, error: OSError) -> None:
-        _say(f"{self._path}: {error.strerror}. What is trained from here on cannot be resumed after a death.")
+        _say(f"{self.path}: {error.strerror}. What is trained from here on cannot be resumed after a death.")
         self.close()
 
 
@@ -145,6 +146,11 @@ class RunJournal:
         self._journal, self._number = journal, number
         self.past = journal.past.runs.get(number)
         self._digests = list(self.past.digests) if self.past else []
+
+    @property
+    def path(self) -> Path:
+        """Of the file, absolute."""
+        return self._journal.path
 
     @property
     def key(self) -> str:

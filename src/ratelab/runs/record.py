@@ -59,7 +59,7 @@ class RunRecord:
             opened = tracker.run(
                 planned.name,
                 params=description.params(planned),
-                tags=description.tags(planned, self._members),
+                tags=description.tags(planned, self._members, journal.path),
                 parent_id=parent_id,
                 key=journal.key,
                 is_resumed=journal.past is not None,

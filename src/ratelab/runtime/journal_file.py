@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ import numpy.typing as npt
 MAGIC = b"ratelab journal 1\n"
 _HEAD = struct.Struct("<II")  # how long the payload is; CRC32 of that length and of the payload
 _LENGTH = struct.Struct("<I")
+_TRIES, _PAUSE = 10, 0.02  # of the lock; seconds
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -120,11 +122,9 @@ class JournalFile:
         self.path = path
         # unbuffered: what `append` has returned from survives this process, whatever kills it
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(self._file):
             self._file.close()
-            raise JournalHeldError(str(path)) from None
+            raise JournalHeldError(str(path))
         self.entries = Entries(self._file)
         self._end: int | None = None
 
@@ -183,6 +183,18 @@ class JournalFile:
     def _cut(self, end: int) -> None:
         self._file.truncate(end)
         self._file.seek(end)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file; say whether that succeeded. Who only asks whether it is held has it for a moment."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return True
+    return False
 
 
 def is_held(path: Path) -> bool:

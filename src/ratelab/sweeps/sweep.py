@@ -17,6 +17,7 @@ from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.resuming import open_journal
 from ratelab.runtime import provenance
+from ratelab.runtime.program_identity import this_program
 from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
@@ -24,7 +25,7 @@ from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, restore_ended
 from ratelab.tasks import Outcome
-from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
+from ratelab.tracking import PROGRAM, Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
 from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
@@ -167,7 +168,8 @@ class Sweep:
             tracker = self._stack.enter_context(
                 open_tracker(tracking.uri, tracking.experiment, first.directory)
             )
-            tags = {"sweep_id": self._id, "kind": "sweep", **provenance.collect().tags}
+            program = this_program(self._journal.path).write()
+            tags = {"sweep_id": self._id, "kind": "sweep", PROGRAM: program, **provenance.collect().tags}
             opened = tracker.run(
                 self._name,
                 params=self._params,

@@ -59,7 +59,6 @@ class StackTrainer:
         models = {run.number for run in stack.runs if run.config.tracking.log_model}
         self._every = stack.runs[0].config.checkpoint.every
         yield from self._train(jobs, models, stack.start)
-        self._training = None
 
     def save(self) -> Saved | None:
         """Return what the runs in training need to go on behind what was told of them; for any thread."""
@@ -119,6 +118,7 @@ class StackTrainer:
                 yield Ended(self._worker, number, results[place], weights)
         except Exception as error:
             yield from (self._report_broken(number, error) for number in left.values())
+        self._training = None
 
     def _bytes_of(self, job: Job) -> int:
         if job.program_key not in self._bytes:

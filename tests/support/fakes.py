@@ -1,6 +1,7 @@
 """A store that is none: fakes of the tracking interface, and epochs that nobody trained."""
 
 from contextlib import contextmanager
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -50,6 +51,7 @@ def fake_journal(number=0):
     """The part of a journal that is about one run and holds nothing; the mock keeps what is noted."""
     journal = create_autospec(RunJournal, instance=True)
     journal.key, journal.past, journal.steps = f"key of {number}", None, 0
+    journal.path = Path("/a/journal")
     journal.chunks.side_effect = lambda: iter([])
     journal.note_tested.side_effect = lambda now: now
     return journal

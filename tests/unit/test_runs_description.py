@@ -11,6 +11,7 @@ import yaml
 from ratelab.runs import description
 from ratelab.runs.planned import Labels
 from ratelab.runtime.machine import describe_machine, write_machine
+from ratelab.runtime.program_identity import this_program
 from ratelab.runtime.provenance import Provenance
 from ratelab.tracking import Run
 from support.configs import VALUES, planned_run
@@ -89,6 +90,7 @@ def test_tags_are_the_options_the_seed_the_digests_the_sweep_and_the_origin():
         "outcomes": OUTCOMES,
         "sweep_id": "a-sweep",
         "job": "3",
+        "program": this_program(None).write(),
         "machine": write_machine(describe_machine(planned.config.device, {})),
         **ORIGIN.tags,
     }

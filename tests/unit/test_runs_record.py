@@ -1,6 +1,7 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
     tracker.run.assert_called_once_with(
         NAME,
         params=description.params(planned),
-        tags=description.tags(planned),
+        tags=description.tags(planned, journal=Path("/a/journal")),
         parent_id="the sweep",
         key="key of 0",
         is_resumed=False,

@@ -16,6 +16,7 @@ from ratelab.comparison import Outcomes
 from ratelab.runs import description, display
 from ratelab.runs.past import read_past
 from ratelab.runtime import provenance
+from ratelab.runtime.program_identity import this_program
 from ratelab.sweeps import sweep
 from ratelab.sweeps.jobs import plan_jobs
 from ratelab.sweeps.resources import Resources
@@ -104,7 +105,12 @@ def test_the_sweep_has_a_run_of_its_own(program, resources, jobs, tracker, lines
     assert name == (PARENT,)
     assert described == {
         "params": {"varied": "schedule", "jobs": 2},
-        "tags": {"sweep_id": SWEEP_ID, "kind": "sweep", **provenance.collect().tags},
+        "tags": {
+            "sweep_id": SWEEP_ID,
+            "kind": "sweep",
+            "program": this_program(program.folder / "journal").write(),
+            **provenance.collect().tags,
+        },
         "key": f"{read_past(program.folder).program['id']}-sweep",
         "is_resumed": False,
     }

@@ -15,7 +15,8 @@ from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.machine import describe_machine, write_machine
 from ratelab.runtime.program_identity import this_program
-from ratelab.tracking import PROGRAM, Run
+from ratelab.tracking import Run
+from ratelab.tracking.recorded import PROGRAM
 
 _RESUMING: dict[str, Any] = {
     "resume": True,

@@ -25,7 +25,8 @@ from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, restore_ended
 from ratelab.tasks import Outcome
-from ratelab.tracking import PROGRAM, Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
+from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
+from ratelab.tracking.recorded import PROGRAM
 from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]

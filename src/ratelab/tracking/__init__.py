@@ -18,14 +18,13 @@ from ratelab.tracking.reading import (
     read_histories,
     read_windows,
 )
-from ratelab.tracking.recorded import PROGRAM, History, Recorded, RecordedRun
+from ratelab.tracking.recorded import History, Recorded, RecordedRun
 from ratelab.tracking.stores import open_tracker, prepare_store
 from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.uris import is_served, resolve_store, sqlite_path
 from ratelab.tracking.writer import MetricWriter
 
 __all__ = [
-    "PROGRAM",
     "Diverged",
     "History",
     "Losses",

@@ -1,6 +1,7 @@
 """What the runs of a program leave in their journal, and how a record goes on from there."""
 
 import errno
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -262,7 +263,7 @@ def test_a_folder_that_a_living_program_writes_cannot_go_on_twice(begin, tmp_pat
 
 
 def test_passwords_are_not_in_it(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr(journals.sys, "orig_argv", ["python", "tracking.uri=postgresql://me:geheim@host/db"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "tracking.uri=postgresql://me:geheim@host/db"])
     begin()
     assert b"geheim" not in (tmp_path / "journal").read_bytes()
 

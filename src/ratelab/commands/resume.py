@@ -26,6 +26,10 @@ def resume(folder: Path | None, anyway: bool) -> None:
     FOLDER is as in multirun/, or the id of a sweep there. What has ended is kept.
     """
     found, past = _find(folder)
+    if past.program["command"] is None:
+        raise UserError(
+            f"{found} was begun from Python: call it there again, with 'resume={found}' among its overrides."
+        )
     command = [*past.program["command"], f"resume={_quote(str(found))}"]
     if anyway:
         command.append("resume_anyway=true")

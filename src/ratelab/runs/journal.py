@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 
 from ratelab.runs.past import ARRAYS, NAME, NUMBERS, Past, chunk_of, digest_of
+from ratelab.runtime import provenance
 from ratelab.runtime.journal_file import Arrays, JournalFile, JournalHeldError
-from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.training import Chunk
 from ratelab.validation import UserError
@@ -207,7 +207,7 @@ def _describe_process() -> dict[str, Any]:
     """Return what starts this program once more, and what tells it from all others."""
     started = psutil.Process().create_time()
     return {
-        "command": [without_password(word) for word in sys.orig_argv],
+        "command": provenance.find_command(),
         "directory": str(Path.cwd()),
         "host": socket.gethostname(),
         "pid": os.getpid(),

@@ -39,6 +39,11 @@ def find_folder(config: DictConfig, mode: str) -> Path | None:
     if past is None or not past.program:
         where = f"{folder} holds no journal" if folder else f"no {mode} of these words has a journal"
         raise UserError(f"resume: {where}; begin anew without resume, or name the folder: resume=FOLDER.")
+    if past.program["mode"] != mode:
+        raise UserError(
+            f"resume: {folder} is that of a {past.program['mode']}, and this would be a {mode}; "
+            "only a run by itself, or a whole sweep of hydra/launcher=ratelab or ray, can go on."
+        )
     if past.has_finished:
         raise UserError(f"resume: nothing is left to do in {folder}; begin anew without resume.")
     return Path(str(folder)).absolute()

@@ -30,5 +30,5 @@ def told_at_the_end() -> Iterator[None]:
         runs = "this run" if len(_lacking) == 1 else f"{number} of {len(_lacking)} runs"
         raise UserError(
             f"the store lacks metrics of {runs}, which `ratelab compare` leaves out. Mend the store, then "
-            "train anew; every step is in the artifact steps.parquet, where that could be kept."
+            "give it what the journal has, with `ratelab resume`; docs/reliability.md says of which runs."
         )

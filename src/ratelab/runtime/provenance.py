@@ -76,6 +76,11 @@ def called_from_python(command: str) -> Iterator[None]:
         _called = None
 
 
+def find_command() -> list[str] | None:
+    """Return what started this program; None where that is another one, which has called us."""
+    return None if _called is not None else [without_password(word) for word in sys.orig_argv]
+
+
 @functools.cache
 def collect() -> Provenance:
     """Look at the checkout that holds the program that was called, and at the environment; once a call."""

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
 ADVICE = "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it."
-LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then train anew; "
+LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then "
 
 
 @pytest.fixture
@@ -85,6 +85,16 @@ def test_runs_whose_metrics_a_server_refuses_are_finished_and_count(proxy, clien
     assert "learning_rate=0.2 seed=0: it is FINISHED, but its metrics could not all be" in " ".join(
         compared.out.split()
     )
+    proxy.rule = lambda path, body: None
+    again = ratelab(tmp_path, "resume")
+    assert (again.status, again.err) == (0, "")
+    for run in runs_of(client, tmp_path).values():
+        rates = client.get_metric_history(run.info.run_id, "learning_rate")
+        last = int(run.data.tags.get("diverged_step", 249))
+        assert sorted(point.step for point in rates) == list(range(last + 1))
+        assert "not_kept" not in run.data.tags
+        assert run.info.status == ("FAILED" if "diverged_step" in run.data.tags else "FINISHED")
+    assert len(runs_of(client, tmp_path)) == 3
 
 
 def make_refusing_store(folder, condition):
@@ -109,6 +119,15 @@ def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
     [run] = done.runs.values()
     assert (run.info.status, run.data.tags["not_kept"]) == ("FINISHED", "metrics")
     assert len(done.steps(run)["train_loss"]) == 250
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as connection, connection:
+        connection.execute("DROP TRIGGER full")
+    again = ratelab(tmp_path, "resume")
+    assert (again.status, again.err) == (0, "")
+    assert again.out.splitlines()[-1].startswith("test accuracy 0.")
+    [run] = done.runs.values()
+    assert (run.info.status, run.data.tags.get("not_kept")) == ("FINISHED", None)
+    for key in ("learning_rate", "train_loss"):
+        assert done.points(run, key)[0] == list(range(0, 250, 1 if key == "learning_rate" else 10))
 
 
 def test_a_call_from_python_warns_of_it_and_returns_what_it_has(tmp_path):

@@ -22,8 +22,8 @@ def test_of_how_many_runs_metrics_are_lost_is_said(lacking, told):
     with pytest.raises(UserError) as raised:
         end_runs(*lacking)
     assert str(raised.value) == (
-        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then give it "
-        "what the journal has, with `ratelab resume`; docs/reliability.md says of which runs."
+        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then give "
+        "it what the journal has, with `ratelab resume`; docs/reliability.md says of which runs."
     )
 
 

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlparse
 import h5py
 import pytest
 
-from support.programs import RATELAB, begin, finish, so_far, train
+from ratelab.runs.past import read_past
+from support.programs import RATELAB, begin, finish, so_far, train, unless_given
 
 SWEEP = [
     "-m",
@@ -137,13 +138,17 @@ def whole(tmp_path_factory):
     return Whole(tmp_path_factory)
 
 
-def kill_at(process, folder, share, size):
-    """Kill all of a program when its journal has this share of its size at the end."""
+def wait_for(process, folder, size):
+    """Return when the journal of a program has this size, or the program has ended."""
     while process.poll() is None:
-        journals = [*folder.glob("multirun/*/*/journal")]
-        if any(path.stat().st_size >= share * size for path in journals):
+        if any(path.stat().st_size >= size for path in folder.glob("multirun/*/*/journal")):
             break
         time.sleep(0.001)
+
+
+def kill_at(process, folder, share, size):
+    """Kill all of a program when its journal has this share of its size at the end."""
+    wait_for(process, folder, share * size)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -190,6 +195,50 @@ def test_a_program_killed_at_some_moments_leaves_what_an_uninterrupted_one_does(
     tmp_path, whole, name, shares, by
 ):
     check_killed(tmp_path, whole, name, shares, by)
+
+
+@pytest.mark.parametrize(("name", "number"), [("dropout", signal.SIGTERM), ("one run", signal.SIGINT)])
+def test_a_program_that_is_told_to_stop_keeps_a_checkpoint_and_goes_on_from_there(
+    tmp_path, whole, name, number
+):
+    wanted, size, _ = whole.of(name)
+    words = [word for word in program_of(name) if not word.startswith("checkpoint.")]
+    process = begin(tmp_path, *words)
+    wait_for(process, tmp_path, 0.4 * size)
+    process.send_signal(number)
+    done = finish(process, tmp_path)
+    assert done.status == 128 + number
+    kept = [*tmp_path.glob("multirun/*/*/checkpoints/*-?????????")]
+    assert kept or name == "one run"  # whose record may have been behind its training
+    done = finish(begin(tmp_path, "resume", program=RATELAB), tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["learning_rate=0.2"], "resume: no run of these words has a journal; begin anew without resume"),
+        (["resume={folder}", "epochs=401"], "  epochs: 400 -> 401"),
+        (["resume={folder}", "data.validation_size=200"], "  data_digest: sha256:"),
+    ],
+)
+def test_what_is_another_run_is_refused_with_the_difference(tmp_path, change, told):
+    words = program_of("one run")
+    process = begin(tmp_path, *words)
+    wait_for(process, tmp_path, 10_000)
+    process.kill()
+    process.communicate()
+    [journal] = tmp_path.glob("multirun/*/*/journal")
+    before = read_past(journal.parent).runs
+    changes = [word.format(folder=journal.parent) for word in change]
+    if not changes[0].startswith("resume="):
+        changes.append("resume=true")
+    done = train(tmp_path, *unless_given(words, changes), *changes)
+    assert done.status == 1
+    assert told in done.err
+    assert "Traceback" not in done.err
+    assert read_past(journal.parent).runs == before
 
 
 @pytest.mark.faults

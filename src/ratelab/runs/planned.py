@@ -177,12 +177,14 @@ def prepare_run(cfg: DictConfig, hydra: Any) -> PlannedRun:
 def prepare_store_of(run: PlannedRun) -> None:
     """Make sure that the store of a run works, which may create it; the first of a sweep tidies it as well.
 
+    What goes on is what its dead program left, so there is nothing to say of that.
+
     Raises:
         UserError: the store cannot be used.
     """
     tracking = run.config.tracking
     store = prepare_store(tracking.uri, run.directory, tracking.experiment)
-    if run.number == 0:
+    if run.number == 0 and not run.config.resume:
         tidy_store(store)
 
 

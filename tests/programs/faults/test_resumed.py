@@ -220,7 +220,7 @@ def test_a_program_that_is_told_to_stop_keeps_a_checkpoint_and_goes_on_from_ther
     [
         (["learning_rate=0.2"], "resume: no run of these words has a journal; begin anew without resume"),
         (["resume={folder}", "epochs=401"], "  epochs: 400 -> 401"),
-        (["resume={folder}", "data.validation_size=200"], "  data_digest: sha256:"),
+        (["resume={folder}", "data.validation_size=200"], "  data.validation_size: 300 -> 200"),
     ],
 )
 def test_what_is_another_run_is_refused_with_the_difference(tmp_path, change, told):

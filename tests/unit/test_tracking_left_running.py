@@ -250,9 +250,9 @@ def test_that_it_can_be_resumed_is_promised_where_there_is_a_journal(tmp_path):
     )
     assert told == [
         "1 run of sweep 1-2, left RUNNING by a program that died, is KILLED now. "
-        "To go on with what is missing: ratelab resume 1-2",
+        f"To go on with what is missing: ratelab resume '{tmp_path / 'a sweep'}'",
         "the run cosine seed=1, left RUNNING by a program that died, is KILLED now. "
-        f"To go on with what is missing: ratelab resume '{Path(tmp_path / 'a run')}'",
+        f"To go on with what is missing: ratelab resume '{tmp_path / 'a run'}'",
         "the run without, left RUNNING by a program that died, is KILLED now.",
     ]
 

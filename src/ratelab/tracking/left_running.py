@@ -149,8 +149,8 @@ def _describe_group(key: str, members: Sequence[LeftRun]) -> str:
     journals = [run.program.journal for run in members if run.program and run.program.journal]
     if not any(Path(journal).is_file() for journal in journals):
         return told
-    what = key if is_sweep else str(Path(journals[0]).parent)
-    return f"{told} To go on with what is missing: ratelab resume {shlex.quote(what)}"
+    folder = shlex.quote(str(Path(journals[0]).parent))
+    return f"{told} To go on with what is missing: ratelab resume {folder}"
 
 
 def _are(number: int) -> str:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from ratelab.runs.past import read_past
 from ratelab.tracking import prepare_store
 from support.damaged import Rows, write_runs
 from support.programs import ONE_WORKER, begin, finish, ratelab, train, wait_until
@@ -27,8 +28,16 @@ LAST_METRICS = """SELECT max(metrics.timestamp) FROM metrics JOIN runs ON runs.r
 DIED = "left RUNNING by a program that died"
 
 
-def run_line(seed):
-    return f"ratelab: the run fixed seed={seed}, {DIED}, is KILLED now.\n"
+def resume_line(folder, process):
+    """What is said of how a program goes on, which is in the folder of its journal."""
+    journals = folder.glob("multirun/*/*/journal")
+    [place] = [one.parent for one in journals if read_past(one.parent).program["pid"] == process.pid]
+    return f"To go on with what is missing: ratelab resume {place}\n"
+
+
+def run_line(seed, folder, process):
+    told = f"ratelab: the run fixed seed={seed}, {DIED}, is KILLED now."
+    return f"{told} {resume_line(folder, process)}"
 
 
 def asking(path):
@@ -76,7 +85,7 @@ def test_a_killed_sweep_is_ended_by_who_compares_and_what_lives_beside_it_goes_o
     dead.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # a zombie, as long as nobody waits for it
     done = ratelab(tmp_path, "compare", "--format", "json")
-    line = f"ratelab: 2 runs of sweep {sweep_id}, {DIED}, are KILLED now.\n"
+    line = f"ratelab: 2 runs of sweep {sweep_id}, {DIED}, are KILLED now. {resume_line(tmp_path, dead)}"
     assert (done.status, done.err) == (0, line)
     killed = [f"KILLED {name}" for name in sweep]
     assert len(killed) == 3
@@ -98,7 +107,7 @@ def test_two_that_start_at_the_same_time_end_a_killed_run_once(tmp_path, record)
     starts = [begin(tmp_path, *SHORT, "seed=1"), begin(tmp_path, "-m", *SHORT, "seed=2,3", ONE_WORKER)]
     ends = [finish(one, tmp_path) for one in starts]
     assert [one.status for one in ends] == [0, 0]
-    assert "".join(one.err for one in ends) == run_line(0)
+    assert "".join(one.err for one in ends) == run_line(0, tmp_path, process)
     first, *others = statuses(ask)
     assert (first, len(others)) == ("KILLED fixed seed=0", 4)
     assert all(one.startswith("FINISHED ") for one in others)
@@ -114,12 +123,12 @@ def check_killed_runs(folder, uri, record, ask):
     dead.kill()
     dead.wait()
     done = ratelab(folder, "compare", "--uri", uri)
-    assert (done.status, done.err) == (0, run_line(0))
+    assert (done.status, done.err) == (0, run_line(0, folder, dead))
     assert statuses(ask) == ["KILLED fixed seed=0", "RUNNING fixed seed=1"]
     living.kill()
     living.wait()
     done = train(folder, *SHORT, "seed=2", f"tracking.uri={uri}")
-    assert (done.status, done.err) == (0, run_line(1))
+    assert (done.status, done.err) == (0, run_line(1, folder, living))
     assert statuses(ask) == ["KILLED fixed seed=0", "KILLED fixed seed=1", "FINISHED fixed seed=2"]
 
 

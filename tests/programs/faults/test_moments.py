@@ -18,7 +18,7 @@ from support.programs import ONE_WORKER, RATELAB, TRAIN, begin, finish, ratelab,
 pytestmark = pytest.mark.faults
 
 MOMENTS = 10
-LEFT = r"ratelab: .*, left RUNNING by a program that died, (is|are) KILLED now\.\n"
+LEFT = r"ratelab: .*, left RUNNING by a program that died, (is|are) KILLED now\. To go on .*\n"
 SOON = 60  # seconds that no end takes, also where others have the cores
 SHORT = ["experiment=quick", "epochs=20"]
 SWEEP = ["-m", *SHORT, "schedule=fixed,exponential", ONE_WORKER]
@@ -151,7 +151,8 @@ def test_a_program_killed_at_any_moment_leaves_a_sound_store_and_no_process(tmp_
         assert seen.left == []
         # of the one before it, unless that was killed before its first run, or after its last
         assert re.fullmatch(
-            "(ratelab: .*, left RUNNING by a program that died, (is|are) KILLED now.\n)?", seen.err
+            "(ratelab: .*, left RUNNING by a program that died, (is|are) KILLED now. To go on .*\n)?",
+            seen.err,
         )
         assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
     assert train(tmp_path, *SHORT).status == 0

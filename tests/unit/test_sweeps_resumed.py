@@ -8,7 +8,7 @@ from ratelab.runs import resuming
 from ratelab.runs.journal import Journal
 from ratelab.runs.resuming import check_runs, plan_runs, settings_of
 from ratelab.sweeps.resources import Resources
-from ratelab.sweeps.resumed import cut_left, restore_ended
+from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
 from ratelab.validation import UserError
 from support.configs import planned_run
 from support.fakes import chunk, diverged_chunk, fake_checkpoints, fake_tracker
@@ -180,3 +180,14 @@ def test_the_results_of_those_that_ended_come_from_the_journal_alone_if_the_stor
     assert {number: result.value for number, result in found.items()} == {0: 0.5, 1: 0.625}
     assert [result.run_id for result in found.values()] == ["id 0", "id 1"]
     tracker.run.assert_not_called()
+
+
+def test_what_is_kept_is_said_of_runs_that_the_journal_knows(begin):
+    journal = begin(is_resumed=False)
+    plan_runs(journal, RUNS, [(0, 1), (2, 3)])
+    assert describe_resumed(RUNS, journal) == []
+    for number in (0, 1):
+        journal.of(number).note_chunk(chunk(), (0, 1))
+    journal.of(1).note_ended(status="finished", test=None)
+    said = "1 of 4 runs had ended, 100 of 600 steps are kept; the rest goes on."
+    assert describe_resumed(RUNS, begin()) == [said]

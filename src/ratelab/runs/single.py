@@ -77,6 +77,8 @@ def _train(
     if not check_runs(journal, [planned]):
         plan_runs(journal, [planned], [[planned.number]])
     own = journal.of(planned.number)
+    if own.past is not None:
+        display.say(f"{own.steps:,} of {planned.steps:,} steps are kept; the rest goes on.")
     for before in own.chunks():
         display.keep_chunk(before)
     if own.past is not None and own.past.ended is not None:

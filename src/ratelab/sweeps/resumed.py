@@ -45,6 +45,18 @@ def cut_left(
     return stacks
 
 
+def describe_resumed(runs: Sequence[PlannedRun], journal: Journal) -> list[str]:
+    """Return the lines that say what the journal has of these runs; none if it has nothing."""
+    past = [journal.past.runs[run.number] for run in runs if run.number in journal.past.runs]
+    if not past:
+        return []
+    ended = sum(one.ended is not None for one in past)
+    steps, whole = sum(one.steps for one in past), sum(run.steps for run in runs)
+    return [
+        f"{ended} of {len(runs)} runs had ended, {steps:,} of {whole:,} steps are kept; the rest goes on."
+    ]
+
+
 def restore_ended(
     runs: Sequence[PlannedRun], tracker: Tracker, journal: Journal, parent_id: str
 ) -> dict[int, Result]:

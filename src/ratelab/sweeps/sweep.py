@@ -23,7 +23,7 @@ from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
-from ratelab.sweeps.resumed import cut_left, restore_ended
+from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
 from ratelab.tasks import Outcome
 from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
 from ratelab.tracking.recorded import PROGRAM
@@ -115,6 +115,8 @@ class Sweep:
         stacks = cut_left(jobs.runs, self._resources, self._journal, self._checkpoints)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
+            if lines := describe_resumed(jobs.runs, self._journal):
+                self._display.say(*lines)
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(self._display.begin()))
             progress.begin(self._list_left(jobs.runs))

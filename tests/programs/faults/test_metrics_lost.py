@@ -123,6 +123,7 @@ def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
         connection.execute("DROP TRIGGER full")
     again = ratelab(tmp_path, "resume")
     assert (again.status, again.err) == (0, "")
+    assert "250 of 250 steps are kept; the rest goes on.\n" in again.out
     assert again.out.splitlines()[-1].startswith("test accuracy 0.")
     [run] = done.runs.values()
     assert (run.info.status, run.data.tags.get("not_kept")) == ("FINISHED", None)

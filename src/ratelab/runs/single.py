@@ -51,7 +51,7 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     opened = open_journal(folder, hydra, cfg, "run", planned.labels.sweep_id)
     with contextlib.closing(opened) as journal:
         checkpoints = Checkpoints(folder, journal)
-        result, places = _train(planned, journal, checkpoints, display)
+        result, places = _train(planned, _take_up(planned, journal, display), checkpoints, display)
         if not result.lacks_metrics:
             journal.finish()
             checkpoints.clear()
@@ -66,21 +66,26 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     return result
 
 
+def _take_up(planned: PlannedRun, journal: Journal, display: Display) -> RunJournal:
+    """Note what is to be trained, or show what the journal has of it; return its part."""
+    if not check_runs(journal, [planned]):
+        plan_runs(journal, [planned], [[planned.number]])
+        return journal.of(planned.number)
+    own = journal.of(planned.number)
+    display.say(f"{own.steps:,} of {planned.steps:,} steps are kept; the rest goes on.")
+    for before in own.chunks():
+        display.keep_chunk(before)
+    return own
+
+
 def _train(
-    planned: PlannedRun, journal: Journal, checkpoints: Checkpoints, display: Display
+    planned: PlannedRun, own: RunJournal, checkpoints: Checkpoints, display: Display
 ) -> tuple[Result, Places]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
     Returns:
         The result, and where it can be seen.
     """
-    if not check_runs(journal, [planned]):
-        plan_runs(journal, [planned], [[planned.number]])
-    own = journal.of(planned.number)
-    if own.past is not None:
-        display.say(f"{own.steps:,} of {planned.steps:,} steps are kept; the rest goes on.")
-    for before in own.chunks():
-        display.keep_chunk(before)
     if own.past is not None and own.past.ended is not None:
         with _open_store(planned) as tracker:
             return restore(planned, tracker, own), _places(planned, tracker, own.past.run_id)

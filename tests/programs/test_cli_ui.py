@@ -154,7 +154,7 @@ def test_the_help_of_a_command_keeps_its_examples_on_lines_of_their_own(tmp_path
     assert done.status == 0
     assert "\\b" not in done.out
     examples = [line for line in done.out.splitlines() if line.startswith("  ratelab ")]
-    assert len(examples) == {"lr-find": 2, "preview": 2}.get(name, 0)
+    assert len(examples) == {"doctor": 2, "lr-find": 2, "preview": 2, "replay": 1}.get(name, 0)
 
 
 def test_sigterm_ends_it(server):

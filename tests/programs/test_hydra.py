@@ -123,7 +123,7 @@ def test_our_program_runs_under_the_basic_launcher(train_py, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("test accuracy ") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"jobs"}
-    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "multirun.yaml"}
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "journal", "multirun.yaml"}
 
 
 def test_a_wrong_option_of_the_launcher_ends_with_one_message_before_anything_is_written(train_py, tmp_path):
@@ -186,7 +186,7 @@ NAMED = [f"schedule={schedule},seed={seed}" for schedule in ("fixed", "exponenti
 
 
 def test_the_folders_of_a_sweep_of_ours_may_be_called_after_the_overrides(named_folders):
-    assert {path.name for path in (named_folders / "jobs").iterdir()} == {*NAMED, "multirun.yaml"}
+    assert {path.name for path in (named_folders / "jobs").iterdir()} == {*NAMED, "journal", "multirun.yaml"}
 
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(NAMED)))
@@ -252,4 +252,4 @@ def test_a_sweeper_that_searches_gets_a_number_of_each_run_and_no_comparison_is_
     assert done.stdout.count("validation accuracy 0.") == 2
     assert done.stdout.endswith("best 0.5\n")
     assert "Paired differences" not in done.stdout
-    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "multirun.yaml"}
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "journal", "multirun.yaml"}

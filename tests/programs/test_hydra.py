@@ -123,7 +123,7 @@ def test_our_program_runs_under_the_basic_launcher(train_py, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("test accuracy ") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"jobs"}
-    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "journal", "multirun.yaml"}
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {"0", "1", "multirun.yaml"}
 
 
 def test_a_wrong_option_of_the_launcher_ends_with_one_message_before_anything_is_written(train_py, tmp_path):

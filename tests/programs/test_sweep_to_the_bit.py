@@ -46,7 +46,7 @@ def test_a_sweep_records_every_step_of_every_run(quick):
 
 def test_a_sweep_has_a_folder_for_each_job(quick):
     folder = quick.job_folder
-    assert {path.name for path in folder.iterdir()} == {*"012345", "multirun.yaml", "report.html"}
+    assert {path.name for path in folder.iterdir()} == {*"012345", "journal", "multirun.yaml", "report.html"}
     for number in range(6):
         overrides = yaml.safe_load((folder / f"{number}" / ".hydra" / "overrides.yaml").read_text())
         assert overrides[-1] == f"seed={number % 2}"

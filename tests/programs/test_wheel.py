@@ -9,7 +9,7 @@ import pytest
 from support import ROOT
 from support.wheels import PIP, WITHOUT, build_wheel, make_environment
 
-COMMANDS = ["compare", "init", "lr-find", "preview", "report", "train", "ui"]
+COMMANDS = ["compare", "doctor", "init", "lr-find", "preview", "replay", "report", "resume", "train", "ui"]
 
 
 @pytest.fixture(scope="module")

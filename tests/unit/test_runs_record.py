@@ -130,6 +130,30 @@ def test_every_step_of_an_epoch_is_handed_over(tracker):
     opened.close(RuntimeError())
 
 
+def test_what_a_signal_leaves_half_handed_over_is_handed_over_at_the_end(tracker):
+    opened = recorded(planned_run(0), tracker)
+    files = keep_files(run_of(tracker))
+    opened.add(chunk(0, 3))
+    whole = points(run_of(tracker))
+    calls = []
+
+    def interrupt(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    run_of(tracker).metrics.side_effect = interrupt
+    with pytest.raises(KeyboardInterrupt) as stop:
+        opened.add(chunk(1, 3))
+    opened.close(stop.value)
+    found = points(run_of(tracker))
+    assert files["steps.parquet"]["step"] == list(range(6))
+    assert found.keys() == whole.keys()
+    for key in ("learning_rate", "train_loss"):
+        assert [step for step, *_ in found[key]][-3:] == [3, 4, 5]
+    assert found["val_loss"][-1] == (5, 0.25, 5)
+
+
 def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker):
     opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}), tracker)
     opened.add(chunk(0, 5))

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from ratelab.runs.journal import RunJournal
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.steps_file import StepsFile
 from ratelab.runtime import lost_metrics
+from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back
 from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
 from ratelab.training import Chunk
@@ -54,6 +56,7 @@ class RunRecord:
         self._planned, self._journal, self._members = planned, journal, tuple(members)
         self._file, self._course = StepsFile(), Course(planned)
         self._differs = False
+        self._half: Chunk | None = None  # that a signal may have left half handed over
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(
@@ -130,9 +133,15 @@ class RunRecord:
             raise Diverged(chunk.diverged_step)
 
     def _store(self, chunk: Chunk) -> None:
-        """Hand over to the store what an epoch gave."""
+        """Take an epoch and hand it over to the store."""
         self._course.add(chunk)
         self._file.add(chunk)
+        self._half = chunk
+        self._hand_over(chunk)
+        self._half = None
+
+    def _hand_over(self, chunk: Chunk) -> None:
+        """Give the store what an epoch gave; twice changes nothing."""
         shown = chunk.steps % self._planned.config.tracking.train_loss_every == 0
         metrics = self._run.metrics
         for key, values in chunk.applied.items():
@@ -181,6 +190,9 @@ class RunRecord:
 
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
+        if self._half is not None:
+            attempt(error, partial(self._hand_over, self._half))
+            self._half = None
         if isinstance(error, Diverged):
             self._journal.note_ended(status="diverged", step=error.step)
         self._stack.__exit__(type(error), error, error.__traceback__)

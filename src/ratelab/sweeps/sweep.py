@@ -69,6 +69,7 @@ def open_sweep(
     with contextlib.ExitStack() as stack:
         sweep = Sweep(program, resources, name, params, stack)
         yield sweep
+        sweep.note_end()
         if not program.is_searched:
             sweep.finish()
 
@@ -144,11 +145,14 @@ class Sweep:
         self.results += recorder.results
         return returns
 
-    def finish(self) -> None:
-        """Print what the results say and where MLflow shows them; keep the report."""
+    def note_end(self) -> None:
+        """Note in the journal, if it is so, that nothing is left to train or to store."""
         if all(result.is_outcome and not result.lacks_metrics for result in self.results):
             self._journal.finish()
             self._checkpoints.clear()
+
+    def finish(self) -> None:
+        """Print what the results say and where MLflow shows them; keep the report."""
         found = self._display.compare(self.results) if self.results else None
         if self._store is None:
             return

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support.programs import ONE_WORKER, begin, finish, wait_until, workers
+from support.programs import ONE_WORKER, begin, finish, ratelab, wait_until, workers
 
 EPOCHS = 40
 SWEEP = ["-m", "experiment=quick", "tracking.train_loss_every=1", ONE_WORKER]
@@ -65,9 +65,13 @@ def test_a_sweep_waits_for_room_and_loses_no_row(disk):
 
 
 @pytest.mark.faults
-def test_after_two_minutes_metrics_are_lost_and_other_runs_begin_once_there_is_room(disk):
+def test_after_two_minutes_metrics_are_lost_and_other_runs_begin_once_there_is_room(disk, tmp_path_factory):
+    """The disk of the store is full, not that of the journal, from which the store gets them afterwards."""
+    jobs = tmp_path_factory.mktemp("jobs") / "sweep"
     slow = ["hydra.launcher.largest_stack=1", "model=mlp", "model.hidden=[1024,1024]"]
-    process = begin_and_fill(disk, "schedule=fixed,exponential", *slow, epochs=300)  # half a minute a run
+    process = begin_and_fill(
+        disk, "schedule=fixed,exponential", f"hydra.sweep.dir={jobs}", *slow, epochs=300
+    )  # half a minute a run
     told = ""
     while "It is waited for" not in told:  # after ten seconds
         told += (line := process.stderr.readline())
@@ -89,6 +93,11 @@ def test_after_two_minutes_metrics_are_lost_and_other_runs_begin_once_there_is_r
         assert ("metrics" in run.data.tags.get("not_kept", "")) != is_whole
     assert done.parent.info.status == "FINISHED"
     assert_sound(disk)
+    again = ratelab(disk, "resume", str(jobs))
+    assert (again.status, again.err) == (0, "")
+    for run in done.children.values():
+        assert done.points(run, "learning_rate")[0] == list(range(50 * 300))
+        assert "not_kept" not in run.data.tags
 
 
 @pytest.mark.faults

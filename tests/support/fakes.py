@@ -66,6 +66,25 @@ def fake_journals():
     return journal
 
 
+class Journals:
+    """The journal of a folder, opened as by one program after another."""
+
+    def __init__(self, folder, identity):
+        self._folder, self._identity = folder, identity
+        self._opened = None
+
+    def begin(self, identity=None, is_resumed=False):
+        """Open it as a program does that begins, or goes on, when the one before has died."""
+        self.close()
+        self._opened = Journal(self._folder, identity or self._identity, is_resumed)
+        self._opened.begin({"commit": "abc"})
+        return self._opened
+
+    def close(self):
+        if self._opened is not None:
+            self._opened.close()
+
+
 def fake_checkpoints():
     """Checkpoints that keep nothing."""
     checkpoints = create_autospec(Checkpoints, instance=True)

@@ -15,7 +15,7 @@ from ratelab.runs.record import RunRecord, restore
 from ratelab.tracking import Diverged
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import chunk, diverged_chunk, fake_tracker
+from support.fakes import Journals, chunk, diverged_chunk, fake_tracker
 
 NAME = "fixed seed=0"
 ALONE = {"mode": "run", "sweep_id": None}
@@ -31,19 +31,9 @@ GROWING = {
 @pytest.fixture
 def begin(tmp_path):
     """Open the journal of the folder, as a program does that begins or goes on; close it at the end."""
-    opened = []
-
-    def open_it(identity=ALONE, is_resumed=False):
-        for before in opened:
-            before.close()
-        journal = Journal(tmp_path, identity, is_resumed)
-        journal.begin({"commit": "abc"})
-        opened.append(journal)
-        return journal
-
-    yield open_it
-    for journal in opened:
-        journal.close()
+    journals = Journals(tmp_path, ALONE)
+    yield journals.begin
+    journals.close()
 
 
 @pytest.fixture
@@ -55,6 +45,14 @@ def planned(journal, number=0, stack=(0,)):
     run = replace(planned_run(number))
     journal.plan({number: {"seed": 0}}, [stack])
     return run
+
+
+def two_epochs(run, tracker, journal):
+    """The record of a run that has had two epochs."""
+    record = RunRecord(run, tracker, journal.of(0))
+    for epoch in range(2):
+        record.add(chunk(epoch))
+    return record
 
 
 def points(tracker):
@@ -121,9 +119,7 @@ def test_what_is_there_before_the_store_sees_it(begin, tracker, tmp_path):
 def test_a_run_that_died_gives_the_store_all_it_has_and_goes_on_behind_it(begin, tmp_path):
     journal, before, after = begin(), fake_tracker(), fake_tracker()
     run = planned(journal)
-    whole = RunRecord(run, before, journal.of(0))
-    for epoch in range(2):
-        whole.add(chunk(epoch))
+    whole = two_epochs(run, before, journal)
     journal = begin(is_resumed=True)
     record = RunRecord(run, after, journal.of(0))
     assert after.run.call_args.kwargs["is_resumed"] is True
@@ -177,9 +173,7 @@ def test_the_digest_of_an_epoch_knows_of_all_that_is_repeated(change):
 def test_the_result_of_a_run_that_had_ended_is_what_it_was(begin, is_stored):
     journal, before, after = begin(), fake_tracker(), fake_tracker()
     run = planned(journal)
-    whole = RunRecord(run, before, journal.of(0))
-    for epoch in range(2):
-        whole.add(chunk(epoch))
+    whole = two_epochs(run, before, journal)
     if not is_stored:
         before.opened[NAME].lacks_metrics = True
     whole.finish({"loss": 0.5, "accuracy": 0.875})

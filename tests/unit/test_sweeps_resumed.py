@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ratelab.runs import resuming
-from ratelab.runs.journal import Journal
 from ratelab.runs.resuming import check_runs, plan_runs, settings_of
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import chunk, diverged_chunk, fake_checkpoints, fake_tracker
+from support.fakes import Journals, chunk, diverged_chunk, fake_checkpoints, fake_tracker
 
 SWEEP = {"mode": "sweep", "sweep_id": "a-sweep"}
 RUNS = [planned_run(number, learning_rate=0.1 / (number + 1)) for number in range(4)]
@@ -19,20 +18,10 @@ RUNS = [planned_run(number, learning_rate=0.1 / (number + 1)) for number in rang
 
 @pytest.fixture
 def begin(tmp_path):
-    """Open the journal of a sweep, as a program does that begins it or goes on; close it at the end."""
-    opened = []
-
-    def open_it(is_resumed=True):
-        for before in opened:
-            before.close()
-        journal = Journal(tmp_path, SWEEP, is_resumed)
-        journal.begin({})
-        opened.append(journal)
-        return journal
-
-    yield open_it
-    for journal in opened:
-        journal.close()
+    """Open the journal of a sweep, as a program does that goes on or begins it; close it at the end."""
+    journals = Journals(tmp_path, SWEEP)
+    yield lambda is_resumed=True: journals.begin(is_resumed=is_resumed)
+    journals.close()
 
 
 @pytest.fixture

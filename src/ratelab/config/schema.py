@@ -27,6 +27,7 @@ from ratelab.validation.sizes import Size
 
 SEED_LIMIT = 2**32
 PATHS = ("dir", "file")  # arguments of a function of data that are files; relative ones are made absolute
+RESUMING = ("resume", "resume_anyway")  # keys that say that a run goes on, and not what it does
 MANY = 3  # keys that nobody takes away by hand
 LONGEST_NAME = 200  # bytes: the name of an experiment is also that of the folder of its artifacts
 

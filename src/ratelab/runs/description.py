@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ratelab.comparison import Outcomes
-from ratelab.config.schema import PATHS
+from ratelab.config.schema import PATHS, RESUMING
 from ratelab.config.secrets import with_sources_of_secrets
 from ratelab.runs.main_functions import read_sources
 from ratelab.runs.planned import PlannedRun
@@ -18,11 +18,8 @@ from ratelab.runtime.program_identity import this_program
 from ratelab.tracking import Run
 from ratelab.tracking.recorded import PROGRAM
 
-_RESUMING: dict[str, Any] = {
-    "resume": True,
-    "resume_anyway": True,
-    "checkpoint": True,
-}  # how it was trained, not what
+# How it was trained, and not what.
+_NOT_DESCRIBED: dict[str, Any] = {"tracking": {"uri"}, "checkpoint": True, **dict.fromkeys(RESUMING, True)}
 
 
 def params(planned: PlannedRun) -> dict[str, Any]:
@@ -105,9 +102,7 @@ def log_files(run: Run, planned: PlannedRun) -> None:
 
 def _public(planned: PlannedRun) -> dict[str, Any]:
     """Return the configuration without the URI of the store, and without values that are secret."""
-    values: dict[str, Any] = planned.config.model_dump(
-        by_alias=True, exclude={"tracking": {"uri"}, **_RESUMING}
-    )
+    values: dict[str, Any] = planned.config.model_dump(by_alias=True, exclude=_NOT_DESCRIBED)
     if planned.composed is not None:
         values = with_sources_of_secrets(values, OmegaConf.to_container(planned.composed))
     return values

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config import Config, Target
 from ratelab.config.composing import overrides_of, read_composed
 from ratelab.config.folders import check_folder
-from ratelab.config.schema import PATHS
+from ratelab.config.schema import PATHS, RESUMING
 from ratelab.config.secrets import is_from_secret, written
 from ratelab.config.sweeping import override_key
 from ratelab.runs import main_functions
@@ -218,7 +218,7 @@ def _make_labels(config: Config, hydra: Any, varied: frozenset[str]) -> Labels:
     # A schedule that a primary configuration writes out is no option; its function names it.
     chosen.setdefault("schedule", config.schedule.target.rpartition(".")[2])
     choices = {group: chosen[group] for group in sorted(chosen) if group in DESCRIBING}
-    words = [word for word in overrides_of(hydra) if override_key(word) not in ("resume", "resume_anyway")]
+    words = [word for word in overrides_of(hydra) if override_key(word) not in RESUMING]
     overrides = tuple(map(without_password, words))
     telling = [text for text in overrides if override_key(text) in varied - {"schedule", "seed"}]
     others = [clip_apart(text.lstrip("+"), _LONGEST_WORD) for text in telling]

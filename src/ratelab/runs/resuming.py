@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ratelab.config.schema import RESUMING
 from ratelab.config.sweeping import override_key
 from ratelab.runs import description
 from ratelab.runs.journal import Journal
@@ -16,7 +17,6 @@ from ratelab.runtime import provenance
 from ratelab.runtime.home import expand_home
 from ratelab.validation import UserError
 
-KEYS = ("resume", "resume_anyway")
 _MOST_SHOWN = 5
 _DEEPEST = 3  # folders between what Hydra's pattern begins with and a sweep's
 
@@ -137,7 +137,7 @@ def _words_of(hydra: Any) -> list[str]:
     overrides = hydra.overrides
     own = ("hydra.callbacks.preflight.sweep_id", "hydra.sweep.dir", "hydra.run.dir")
     words = [word for word in overrides.hydra if override_key(word) not in own]
-    return sorted([*words, *(word for word in overrides.task if override_key(word) not in KEYS)])
+    return sorted([*words, *(word for word in overrides.task if override_key(word) not in RESUMING)])
 
 
 def _newest(config: DictConfig, mode: str) -> Path | None:

@@ -77,7 +77,7 @@ class Journals:
         """Open it as a program does that begins, or goes on, when the one before has died."""
         self.close()
         self._opened = Journal(self._folder, identity or self._identity, is_resumed)
-        self._opened.begin({"commit": "abc"})
+        self._opened.begin({"commit": "abc"}, {"packages.txt": "numpy\n"})
         return self._opened
 
     def close(self):

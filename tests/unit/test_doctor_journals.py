@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 def journal_of(folder, *ended):
     journal = Journal(folder, SWEEP, is_resumed=False)
-    journal.begin({})
+    journal.begin({}, {})
     journal.plan({number: {} for number in range(3)}, [(0, 1, 2)])
     for number in ended:
         journal.of(number).note_ended(status="finished", test=None)

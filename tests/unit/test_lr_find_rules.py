@@ -165,7 +165,10 @@ def test_the_figure_is_the_same_every_time(tmp_path):
         (["learning_rate=0.5"], "takes no learning_rate=0.5"),
         (["warmup.steps=5"], "takes no warmup.steps=5"),
         (["optimizer=sgd,adam"], "lr-find takes several values for the seed only"),
-        (["batch_size=60000", "--steps", "60"], "batch_size must be at most 55000, the training examples"),
+        (
+            ["data=digits", "batch_size=6000", "--steps", "60"],
+            "batch_size must be at most 1200, the training examples",
+        ),
         (["model=mlpp"], "model/mlpp"),
         (
             ["--lowest", "1", "--highest", "0.1"],

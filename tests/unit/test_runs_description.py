@@ -38,7 +38,7 @@ def kept_files(planned):
         texts.update({path.name: path.read_text() for path in folder.iterdir()})
 
     run.artifact.side_effect = artifact
-    description.log_files(run, planned)
+    description.log_files(run, description.files(planned))
     run.artifact.assert_called_once()
     assert not Path(run.artifact.call_args.args[0]).exists()
     return texts

@@ -251,7 +251,7 @@ def test_a_folder_that_a_living_program_writes_cannot_go_on_twice(begin, tmp_pat
         Journal(tmp_path, ALONE, is_resumed=True)
     other = Journal(tmp_path, ALONE, is_resumed=False)
     assert "another program writes it, so this run could not be resumed" in capsys.readouterr().err
-    other.begin({})
+    other.begin({}, {})
     planned(other)
     assert read_past(tmp_path).runs == {}
 

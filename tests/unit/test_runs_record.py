@@ -35,7 +35,7 @@ def tracker():
 def noted(monkeypatch):
     """Of which runs it was noted whether the store lacks metrics."""
     runs = {}
-    monkeypatch.setattr(lost_metrics, "note_run", runs.__setitem__)
+    monkeypatch.setattr(lost_metrics, "note_run", lambda run_id, lacks, _: runs.__setitem__(run_id, lacks))
     return runs
 
 

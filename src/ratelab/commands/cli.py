@@ -16,6 +16,7 @@ from ratelab.commands.options import HomePath
 from ratelab.commands.preview import preview
 from ratelab.commands.replay import replay
 from ratelab.commands.resume import resume
+from ratelab.commands.sync import sync
 from ratelab.runtime.outlets import answered, open_closed
 from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import Terminated, plain_endings
@@ -52,6 +53,7 @@ def commands() -> None:
 commands.add_command(preview)
 commands.add_command(lr_find)
 commands.add_command(resume)
+commands.add_command(sync)
 commands.add_command(doctor)
 commands.add_command(replay)
 

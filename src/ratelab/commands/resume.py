@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,16 @@ def resume(folder: Path | None, anyway: bool) -> None:
 
     FOLDER is as in multirun/, or the id of a sweep there. What has ended is kept.
     """
-    found, past = _find(folder)
+    from ratelab.runs.resuming import find_journal, pasts_below
+
+    if folder is not None:
+        left: Iterator[tuple[Path, Past]] = iter([find_journal(folder, ROOT)])
+    else:
+        left = (one for one in pasts_below(ROOT) if not one[1].has_finished)
+    one = next(left, None)
+    if one is None:
+        raise UserError(f"no run or sweep below {ROOT.absolute()} has anything left to do.")
+    found, past = one
     if past.program["command"] is None:
         raise UserError(
             f"{found} was begun from Python: call it there again, with 'resume={found}' among its overrides."
@@ -42,26 +52,6 @@ def resume(folder: Path | None, anyway: bool) -> None:
         raise UserError(
             f"it cannot be started again: {error}; start it by hand, with the words above."
         ) from None
-
-
-def _find(folder: Path | None) -> "tuple[Path, Past]":
-    """Return the folder that is meant and what its journal holds."""
-    from ratelab.runs.past import read_past
-    from ratelab.runs.resuming import journals_below
-
-    if folder is not None and (past := read_past(folder)) is not None and past.program:
-        return folder.absolute(), past
-    for path in journals_below(ROOT):
-        past = read_past(path)
-        if past is None or not past.program:
-            continue
-        if folder is None and not past.has_finished:
-            return path.absolute(), past
-        if folder is not None and past.program["sweep_id"] == str(folder):
-            return path.absolute(), past
-    if folder is None:
-        raise UserError(f"no run or sweep below {ROOT.absolute()} has anything left to do.")
-    raise UserError(f"FOLDER: {folder} holds no journal, and no sweep below {ROOT.absolute()} has this id.")
 
 
 def _quote(text: str) -> str:

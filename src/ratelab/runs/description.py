@@ -1,7 +1,9 @@
 """What a run says about itself in the store: parameters, tags, and files about where it comes from."""
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ratelab.runs.main_functions import read_sources
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.machine import describe_machine, write_machine
+from ratelab.runtime.passwords import without_password
 from ratelab.runtime.program_identity import this_program
 from ratelab.tracking import Run
 from ratelab.tracking.recorded import PROGRAM
@@ -22,9 +25,47 @@ from ratelab.tracking.recorded import PROGRAM
 _NOT_DESCRIBED: dict[str, Any] = {"tracking": {"uri"}, "checkpoint": True, **dict.fromkeys(RESUMING, True)}
 
 
+@dataclass(frozen=True)
+class Description:
+    """All that a run says about itself before it is trained, as it is after a way through JSON.
+
+    Attributes:
+        name: what people see.
+        params: every key of the configuration and its value, flat.
+        tags: what runs are found, grouped and judged by, and where this one comes from.
+        files: texts by their names: configuration, overrides, local changes, packages.
+        loss_every: steps from one training loss that the store is given to the next.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    files: Mapping[str, str]
+    loss_every: int
+
+
+def describe(planned: PlannedRun, members: Sequence[int], journal: Path) -> Description:
+    """Return what a run says about itself; the arguments are those of `tags`."""
+    return Description(
+        planned.name,
+        params(planned),
+        tags(planned, members, journal),
+        files(planned),
+        planned.config.tracking.train_loss_every,
+    )
+
+
+def store_of(planned: PlannedRun) -> dict[str, str]:
+    """Return where a run is recorded: "uri", without a password, "experiment", "directory"."""
+    tracking = planned.config.tracking
+    uri = without_password(tracking.uri or "")
+    return {"uri": uri, "experiment": tracking.experiment, "directory": str(planned.directory)}
+
+
 def params(planned: PlannedRun) -> dict[str, Any]:
     """Return every key of the configuration and its value, flat."""
-    return provenance.flatten(_public(planned))
+    values: dict[str, Any] = json.loads(json.dumps(provenance.flatten(_public(planned)), default=str))
+    return values
 
 
 def tags(planned: PlannedRun, members: Sequence[int] = (), journal: Path | None = None) -> dict[str, str]:
@@ -83,21 +124,32 @@ def outcomes_of(planned: PlannedRun) -> Outcomes:
     return Outcomes(task.judge, task.outcomes)
 
 
-def log_files(run: Run, planned: PlannedRun) -> None:
-    """Record what made this run: configuration, overrides, local changes, packages."""
-    origin = provenance.collect()
-    texts = {
-        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(planned))),
-        "overrides.txt": "\n".join(planned.labels.overrides) + "\n",
-        "packages.txt": origin.packages,
-        "git.diff": origin.diff,
-        "functions.py": read_sources(planned.config.model_dump(by_alias=True)),
-    }
+def log_files(run: Run, texts: Mapping[str, str]) -> None:
+    """Record texts as artifacts of these names."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
-            if text:
-                (Path(folder) / name).write_text(text)
+            (Path(folder) / name).write_text(text)
         run.artifact(Path(folder))
+
+
+def files(planned: PlannedRun) -> dict[str, str]:
+    """Return what made a run, by the names of files: configuration, overrides, local changes, packages."""
+    own = {
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(_public(planned))),
+        "overrides.txt": "\n".join(planned.labels.overrides) + "\n",
+        "functions.py": read_sources(planned.config.model_dump(by_alias=True)),
+    }
+    return shared_files() | _without_empty(own)
+
+
+def shared_files() -> dict[str, str]:
+    """Return those of them that all runs of a program have."""
+    origin = provenance.collect()
+    return _without_empty({"packages.txt": origin.packages, "git.diff": origin.diff})
+
+
+def _without_empty(texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}
 
 
 def _public(planned: PlannedRun) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 
 import psutil
 
+from ratelab.runs.description import Description
 from ratelab.runs.past import ARRAYS, NAME, NUMBERS, Past, chunk_of, digest_of
 from ratelab.runtime import provenance
 from ratelab.runtime.journal_file import Arrays, JournalFile, JournalHeldError
+from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.training import Chunk
 from ratelab.validation import UserError
@@ -48,6 +51,7 @@ class Journal:
     def __init__(self, folder: Path, identity: Mapping[str, Any], is_resumed: bool) -> None:
         self.path, self._identity, self.is_resumed = folder.absolute() / NAME, identity, is_resumed
         self._file: JournalFile | None = None
+        self._files: dict[str, str] = {}
         self.past = Past()
         try:
             self._open()
@@ -71,13 +75,38 @@ class Journal:
             self.path.replace(self.path.with_name(f"{NAME}.before"))
             self._file, self.past = JournalFile(self.path), Past()
 
-    def begin(self, origin: Mapping[str, Any]) -> None:
-        """Note that this program begins, or goes on: what made it, and what starts it again."""
-        self.append("program", {"id": self._id, **self._identity, **origin, **_describe_process()})
+    def begin(self, origin: Mapping[str, Any], files: Mapping[str, str]) -> None:
+        """Note that this program begins, or goes on.
+
+        Args:
+            origin: what made it.
+            files: texts that the description of each of its runs has, by their names.
+        """
+        self._files = dict(files)
+        self.append(
+            "program", {"id": self._id, **self._identity, **origin, **_describe_process(), "files": files}
+        )
 
     def plan(self, settings: Mapping[int, Mapping[str, Any]], stacks: Sequence[Sequence[int]]) -> None:
         """Note what is to be trained: the settings of each run by its number, and who trains together."""
         self.append("plan", {"runs": [*settings.items()], "stacks": [list(stack) for stack in stacks]})
+
+    def note_sweep(
+        self, store: Mapping[str, str], name: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> None:
+        """Note the run of the sweep as a whole, before the store sees it.
+
+        Args:
+            store: its "uri", "experiment" and "directory".
+            name: what people see.
+            params: of that run.
+            tags: of that run.
+        """
+        self.append("sweep", {"store": store, "name": name, "params": params, "tags": tags})
+
+    def is_shared(self, name: str, text: str) -> bool:
+        """Say whether every run of this program has this text under this name."""
+        return self._files.get(name) == text
 
     def key(self, number: int | None = None) -> str:
         """Return what finds in the store the run of a job, or, for None, that of the sweep."""
@@ -167,6 +196,13 @@ class RunJournal:
         for place in self.past.places if self.past else []:
             yield self._journal.read_at(place)
 
+    def note_begun(self, described: Description, store: Mapping[str, str]) -> None:
+        """Note what the run says about itself, and in which store, before that sees it."""
+        files = {
+            name: text for name, text in described.files.items() if not self._journal.is_shared(name, text)
+        }
+        self._append("begun", {**vars(described), "params": None, "files": files, "store": store})
+
     def note_opened(self, run_id: str) -> None:
         """Note that the store has begun the run."""
         self._append("opened", {"id": run_id})
@@ -195,8 +231,18 @@ class RunJournal:
         self._append("ended", how)
         self._journal.sync()
 
+    def note_stopped(self, status: str, error: BaseException) -> None:
+        """Note that something has ended the run before its end: as what, and why if it failed."""
+        failed = status == "FAILED"
+        reason = f"{type(error).__name__}: {error}" if failed else ""
+        trace = "".join(traceback.format_exception(error)) if failed else ""
+        self._append(
+            "stopped",
+            {"status": status, "reason": without_password(reason), "traceback": without_password(trace)},
+        )
+
     def note_stored(self) -> None:
-        """Note that the store has all of the run."""
+        """Note that the store has all of the run that is in the journal now."""
         self._append("stored", {})
 
     def _append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:

@@ -11,6 +11,7 @@ from ratelab.runtime.journal_file import Entries, Entry
 from ratelab.training import Chunk
 
 NAME = "journal"
+DATA_DIGEST = "data_digest"  # among the settings of a run, which are its params else
 NUMBERS = ("epoch", "first_step", "seconds", "noise_scale")
 ARRAYS = ("learning_rate", "train_loss", "timestamps", "batch_size", "examples_seen", "momentum")
 _REPEATED = ("learning_rate", "train_loss", "batch_size", "momentum")  # the same bits whenever it is trained
@@ -31,7 +32,9 @@ class PastRun:
         tested_at: when the test split was looked at, in milliseconds since 1970.
         ended: its "status", finished or diverged, and what was measured on the "test" split, or the "step"
             where it diverged; None where something is left to train.
-        is_stored: whether the store had all of it.
+        is_stored: whether the store had all of it that stands before that in the journal.
+        begun: what it says about itself, but for its params, and its store; None if it has not begun.
+        stopped: the "status" with which it ended before its end, "reason", "traceback"; None if it did not.
     """
 
     settings: Mapping[str, Any]
@@ -44,6 +47,13 @@ class PastRun:
     tested_at: int | None = None
     ended: Mapping[str, Any] | None = None
     is_stored: bool = False
+    begun: Mapping[str, Any] | None = None
+    stopped: Mapping[str, Any] | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the store has of its settings as params."""
+        return {key: value for key, value in self.settings.items() if key != DATA_DIGEST}
 
 
 class Past:
@@ -54,6 +64,7 @@ class Past:
 
     Attributes:
         program: that began it: its id, command, folder and so on; empty if there is none.
+        sweep: what the run of the sweep as a whole says about itself, and its store; None if there is none.
         runs: by their numbers.
         has_finished: whether the program came to its end.
         trouble: why the rest of the file was not read; "" if it was read whole.
@@ -61,7 +72,9 @@ class Past:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.program: Mapping[str, Any] = {}
+        self.sweep: Mapping[str, Any] | None = None
         self.runs: dict[int, PastRun] = {}
+        self._files: Mapping[str, str] = {}
         self.has_finished = False
         for entry in entries:
             self._take(entry)
@@ -71,6 +84,9 @@ class Past:
         fields = entry.fields
         if entry.kind == "program":
             self.program, self.has_finished = self.program or fields, False
+            self._files = fields["files"]
+        elif entry.kind == "sweep":
+            self.sweep = fields
         elif entry.kind == "finished":
             self.has_finished = True
         elif entry.kind == "plan":
@@ -82,22 +98,31 @@ class Past:
 
     def _take_of_run(self, entry: Entry, run: PastRun) -> None:
         fields = entry.fields
-        if entry.kind == "opened":
-            run.run_id, run.is_stored = fields["id"], False
+        if entry.kind == "begun":
+            run.begun = {**fields, "files": {**self._files, **fields["files"]}}
+            run.is_stored, run.stopped = False, None
+        elif entry.kind == "opened":
+            run.run_id = fields["id"]
         elif entry.kind == "chunk":
-            chunk = chunk_of(entry)
-            run.members = tuple(fields["members"])
-            run.steps += len(chunk.train_loss)
-            run.places.append(entry.place)
-            run.digests.append(digest_of(chunk))
-            if chunk.diverged_step is not None:
-                run.ended = {"status": "diverged", "step": chunk.diverged_step}
+            _take_chunk(entry, run)
         elif entry.kind == "tested":
             run.tested_at = fields["at"]
         elif entry.kind == "ended":
-            run.ended = fields
+            run.ended, run.is_stored = fields, False
+        elif entry.kind == "stopped":
+            run.stopped = fields
         elif entry.kind == "stored":
             run.is_stored = True
+
+
+def _take_chunk(entry: Entry, run: PastRun) -> None:
+    chunk = chunk_of(entry)
+    run.members, run.is_stored = tuple(entry.fields["members"]), False
+    run.steps += len(chunk.train_loss)
+    run.places.append(entry.place)
+    run.digests.append(digest_of(chunk))
+    if chunk.diverged_step is not None:
+        run.ended = {"status": "diverged", "step": chunk.diverged_step}
 
 
 def read_past(folder: Path) -> Past | None:

@@ -1,10 +1,8 @@
 """The record of one run: every step as it comes, the result, where it comes from; sound however it ends."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,11 +13,10 @@ from ratelab.runs import description
 from ratelab.runs.course import Course
 from ratelab.runs.journal import RunJournal
 from ratelab.runs.planned import PlannedRun
-from ratelab.runs.steps_file import StepsFile
+from ratelab.runs.stored import StoredRun
 from ratelab.runtime import lost_metrics
-from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back
-from ratelab.tracking import Diverged, Run, Tracker, now_ms, warn_of_loss
+from ratelab.tracking import Diverged, Tracker, now_ms, status_after
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -54,33 +51,23 @@ class RunRecord:
         members: Sequence[int] = (),
     ) -> None:
         self._planned, self._journal, self._members = planned, journal, tuple(members)
-        self._file, self._course = StepsFile(), Course(planned)
-        self._differs = False
-        self._half: Chunk | None = None  # that a signal may have left half handed over
-        # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
-        with contextlib.ExitStack() as stack:
-            opened = tracker.run(
-                planned.name,
-                params=description.params(planned),
-                tags=description.tags(planned, self._members, journal.path),
-                parent_id=parent_id,
-                key=journal.key,
-                is_resumed=journal.past is not None,
-            )
-            self._run = stack.enter_context(opened)
-            journal.note_opened(self._run.id)
-            stack.enter_context(_keep_steps(self._run, self._file))
-            with warn_of_loss(self._run, "the description of the run (config.yaml and others)"):
-                description.log_files(self._run, planned)
+        self._course, self._differs, self._has_ended = Course(planned), False, False
+        described = description.describe(planned, self._members, journal.path)
+        journal.note_begun(described, description.store_of(planned))
+        self._stored = StoredRun(tracker, described, journal.key, parent_id, journal.past is not None)
+        try:
+            journal.note_opened(self._stored.id)
             for chunk in journal.chunks():
                 self._store(chunk)
-            self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
+        except BaseException as error:
+            self._stored.close(error)
+            raise
 
     @property
     def result(self) -> Result:
         """How the run ended; "failed" until it is known better."""
-        run = self._run
-        return replace(self._course.result, run_id=run.id, lacks_metrics=run.lacks_metrics)
+        stored = self._stored
+        return replace(self._course.result, run_id=stored.id, lacks_metrics=stored.lacks_metrics)
 
     @property
     def epochs(self) -> int:
@@ -116,13 +103,10 @@ class RunRecord:
         """Record with which runs it is trained, if these are others than was planned."""
         if tuple(members) != self._members:
             self._members = tuple(members)
-            self._run.tag("stack", description.write_members(members))
+            self._stored.note_members(members)
 
     def add(self, chunk: Chunk) -> None:
-        """Record an epoch: every rate, some losses, the validation at the step where it was measured.
-
-        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` is a parameter,
-        and the examples seen after a step are (step + 1) * batch_size.
+        """Record an epoch.
 
         Raises:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
@@ -135,22 +119,7 @@ class RunRecord:
     def _store(self, chunk: Chunk) -> None:
         """Take an epoch and hand it over to the store."""
         self._course.add(chunk)
-        self._file.add(chunk)
-        self._half = chunk
-        self._hand_over(chunk)
-        self._half = None
-
-    def _hand_over(self, chunk: Chunk) -> None:
-        """Give the store what an epoch gave; twice changes nothing."""
-        shown = chunk.steps % self._planned.config.tracking.train_loss_every == 0
-        metrics = self._run.metrics
-        for key, values in chunk.applied.items():
-            metrics(key, chunk.steps, values, chunk.timestamps)
-        metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
-        if chunk.diverged_step is None:
-            look = {**chunk.measured, "train_seconds": self._course.seconds}
-            for key, value in look.items():
-                metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+        self._stored.add(chunk)
 
     def finish(
         self,
@@ -164,20 +133,17 @@ class RunRecord:
         Raises:
             StoreError: the store does not take that the run has finished; its result is known all the same.
         """
-        last = self._course.last
-        assert last is not None  # noqa: S101 - a run has at least one epoch
-        now = np.array([self._journal.note_tested(now_ms())])
-        for name, value in (test or {}).items():
-            self._run.metrics(f"test_{name}", last.steps[-1:], np.array([value]), now)
+        self._stored.add_test(test, self._journal.note_tested(now_ms()))
         if build_model is not None:
-            with warn_of_loss(self._run, "the model"):
+            with self._stored.keeping("the model"):
                 with held_back():  # see `single`
                     model = build_model()
-                self._run.log_keras_model(model, self._example())
+                self._stored.add_model(model, self._example())
         # before the store is told, which may not take it: the run has trained all the same
         self._course.finish(test)
         self._journal.note_ended(status="finished", test=test)
-        self._stack.close()
+        self._has_ended = True
+        self._stored.finish()
         self._note_stored()
 
     def _example(self) -> np.ndarray:
@@ -190,20 +156,25 @@ class RunRecord:
 
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
-        if self._half is not None:
-            attempt(error, partial(self._hand_over, self._half))
-            self._half = None
+        if self._has_ended:
+            return
+        self._has_ended = True
         if isinstance(error, Diverged):
             self._journal.note_ended(status="diverged", step=error.step)
-        self._stack.__exit__(type(error), error, error.__traceback__)
+        else:
+            self._journal.note_stopped(status_after(error), error)
+        self._stored.close(error)
         if isinstance(error, Diverged):
             self._note_stored()
-        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
+        self._note_lacking()
 
     def _note_stored(self) -> None:
-        lost_metrics.note_run(self._run.id, self._run.lacks_metrics)
-        if not self._run.lacks_metrics:
+        self._note_lacking()
+        if not self._stored.lacks_metrics:
             self._journal.note_stored()
+
+    def _note_lacking(self) -> None:
+        lost_metrics.note_run(self._stored.id, self._stored.lacks_metrics, self._journal.path.parent)
 
     def __enter__(self) -> Self:
         return self
@@ -214,18 +185,6 @@ class RunRecord:
         if error is not None:
             self.close(error)
         return isinstance(error, Diverged)
-
-
-@contextlib.contextmanager
-def _keep_steps(run: Run, steps: StepsFile) -> Iterator[None]:
-    """Keep the steps collected as the artifact steps.parquet, however the block ends."""
-    with contextlib.closing(steps):
-        try:
-            yield
-        finally:
-            with warn_of_loss(run, "steps.parquet"):
-                if (path := steps.finish()) is not None:
-                    run.artifact(path)
 
 
 def restore(

@@ -1,7 +1,6 @@
 """Going on with what a journal holds: which folder is meant, and whether it is still the same program."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from ratelab.config.schema import RESUMING
 from ratelab.config.sweeping import override_key
 from ratelab.runs import description
 from ratelab.runs.journal import Journal
-from ratelab.runs.past import NAME, read_past
+from ratelab.runs.past import DATA_DIGEST, NAME, Past, read_past
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.home import expand_home
@@ -73,7 +72,7 @@ def open_journal(folder: Path, hydra: Any, options: Any, mode: str, sweep_id: st
         except UserError:
             journal.close()
             raise
-    journal.begin(now)
+    journal.begin(now, description.shared_files())
     return journal
 
 
@@ -99,9 +98,7 @@ def check_runs(journal: Journal, runs: Sequence[PlannedRun]) -> bool:
 
 def settings_of(planned: PlannedRun) -> dict[str, Any]:
     """Return what a run is to do, flat, as it is after a way through JSON; with the digest of its data."""
-    values = {**description.params(planned), "data_digest": planned.job.data.digest}
-    found: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return found
+    return {**description.params(planned), DATA_DIGEST: planned.job.data.digest}
 
 
 def check_same(what: Path | str, before: Mapping[str, Any], now: Mapping[str, Any], is_told: bool) -> None:
@@ -157,3 +154,29 @@ def journals_below(root: Path) -> list[Path]:
     patterns = ["/".join(["*"] * depth + [NAME]) for depth in range(_DEEPEST)]
     found = [path for pattern in patterns for path in root.glob(pattern)]
     return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def find_journal(folder: Path, root: Path) -> tuple[Path, Past]:
+    """Return the folder that is meant, absolute, and what its journal holds.
+
+    Args:
+        folder: of a run or sweep, or the id of a sweep.
+        root: below it are the folders of sweeps.
+
+    Raises:
+        UserError: there is none.
+    """
+    if (past := read_past(folder)) is not None and past.program:
+        return folder.absolute(), past
+    for path, found in pasts_below(root):
+        if found.program["sweep_id"] == str(folder):
+            return path, found
+    raise UserError(f"FOLDER: {folder} holds no journal, and no sweep below {root.absolute()} has this id.")
+
+
+def pasts_below(root: Path) -> Iterator[tuple[Path, Past]]:
+    """Yield the folders of runs and sweeps, absolute, and what their journals hold, the newest first."""
+    for path in journals_below(root):
+        past = read_past(path)
+        if past is not None and past.program:
+            yield path.absolute(), past

@@ -56,8 +56,8 @@ _state = _State()
 def plain_endings() -> Iterator[None]:
     """Turn signals into `Terminated`; end with one message and a status instead of a traceback.
 
-    The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's, and
-    where the store lacks metrics of a run.
+    The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's; 75
+    where all is well but the store lacks metrics of a run.
     What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once.
     """
     handlers = {**dict.fromkeys(STOPS, _terminate), signal.SIGQUIT: _leave_to_the_thread}
@@ -185,7 +185,7 @@ def _tell(error: BaseException) -> int | None:
         return 128 + _state.told
     if isinstance(error, UserError):
         _say(str(error))
-        return 1
+        return error.status
     return None
 
 

@@ -39,7 +39,7 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
     for result in results:
-        lost_metrics.note_run(result.run_id, result.lacks_metrics)
+        lost_metrics.note_run(result.run_id, result.lacks_metrics, None)
     if results:
         display.compare(results)
     if results and uri:

@@ -12,6 +12,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.comparison import Result, Study, write_value
+from ratelab.runs import description
 from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
@@ -177,6 +178,7 @@ class Sweep:
             )
             program = this_program(self._journal.path).write()
             tags = {"sweep_id": self._id, "kind": "sweep", PROGRAM: program, **provenance.collect().tags}
+            self._journal.note_sweep(description.store_of(first), self._name, self._params, tags)
             opened = tracker.run(
                 self._name,
                 params=self._params,

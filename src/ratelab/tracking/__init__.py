@@ -8,6 +8,7 @@ from ratelab.tracking.interface import Diverged, Run, Tracker, now_ms
 from ratelab.tracking.left_running import tidy_store
 from ratelab.tracking.links import comparison_links, write_command, write_links
 from ratelab.tracking.losses import Losses, warn_of_loss
+from ratelab.tracking.mlflow_runs import status_after
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import (
     find_run,
@@ -50,6 +51,7 @@ __all__ = [
     "read_windows",
     "resolve_store",
     "sqlite_path",
+    "status_after",
     "tidy_store",
     "warn_of_loss",
     "write_command",

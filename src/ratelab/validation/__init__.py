@@ -50,7 +50,12 @@ class UserError(CompactHydraException, ValueError):
     """A mistake of the user's: the message names the argument, the rule and the value, and says what to do.
 
     Hydra prints its kind without a traceback and ends with status 1; so does a notebook.
+
+    Attributes:
+        status: with which a program of ours ends.
     """
+
+    status = 1
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in the place of a traceback."""

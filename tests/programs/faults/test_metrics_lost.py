@@ -61,7 +61,7 @@ def test_runs_whose_metrics_a_server_refuses_are_finished_and_count(proxy, clien
     """Of one that finishes and of one that diverges; all else is taken."""
     refuse_metrics(proxy, client, 403, lambda name: "learning_rate=0.1 " not in name)
     done = sweep(proxy, tmp_path, "model=mlp", "schedule=exponential", "learning_rate=0.1,0.2,1e30", "seed=0")
-    assert done.status == 1
+    assert done.status == 75
     assert "Traceback" not in done.err
     assert done.err.count("metrics could not be kept: ") == 1
     assert done.err.count(ADVICE) == 1
@@ -110,7 +110,7 @@ def make_refusing_store(folder, condition):
 def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
     make_refusing_store(tmp_path, "NEW.step >= 100")
     done = train(tmp_path, "experiment=quick")
-    assert done.status == 1
+    assert done.status == 75
     assert "Traceback" not in done.err
     assert done.err.count("metrics could not be kept: ") == 1
     assert f"no more metrics. Look whether it is there and sound. {ADVICE}\n" in done.err
@@ -162,7 +162,7 @@ def test_that_metrics_are_lost_is_told_at_the_end_whichever_sweeper_and_launcher
     make_refusing_store(tmp_path, f"({rate}) = '0.001'")
     command = ["-m", "experiment=quick", "schedule=fixed", *words]
     done = finish(begin(tmp_path, *command, path=tmp_path), tmp_path)
-    assert done.status == 1
+    assert done.status == 75
     assert "Traceback" not in done.err
     assert done.err.splitlines()[-1].startswith(LACKS.format("1 of 2 runs"))
     if "hydra/sweeper=searching" in words:
@@ -181,7 +181,7 @@ def test_a_server_that_never_takes_the_metrics_of_every_other_run_costs_minutes_
     begun = time.monotonic()
     done = sweep(proxy, tmp_path, "schedule=fixed", "seed=range(0,12)")
     assert time.monotonic() - begun < 120 * 2 + 120  # for each of the six two minutes would be 720
-    assert done.status == 1
+    assert done.status == 75
     assert 1 <= done.err.count("It is waited for, two minutes at most.") <= 5
     assert LACKS.format("6 of 12 runs") in done.err
     runs = runs_of(client, tmp_path)

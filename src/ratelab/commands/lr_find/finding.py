@@ -108,7 +108,7 @@ def record(answer: Answer, question: Question, figure: Path, console: Console) -
     tags = {**choices, "kind": "lr_find", "data_digest": digest, **provenance.collect().tags}
     with open_tracker(tracking.uri, tracking.experiment, planned.directory) as tracker:
         with tracker.run("lr-find", params=params, tags=tags) as run:
-            description.log_files(run, planned)
+            description.log_files(run, description.files(planned))
             _log_metrics(run, answer)
             run.artifact_text(_write_csv(test), "lr_find.csv")
             run.artifact(figure)

@@ -18,8 +18,8 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
-faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; half an hour
-	$(BIN)/python -m pytest $(PARALLEL) -m faults tests/programs/faults
+faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal -m faults tests/programs
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing
 	$(BIN)/ruff check $(FILES)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from support import SRC, in_process
-from support.programs import begin, finish, so_far, train, wait_until
+from support.programs import RATELAB, begin, finish, so_far, train, wait_until
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
 
@@ -76,6 +76,37 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster):
         assert done.points(run, "learning_rate")[0] == list(range(EPOCHS * 50))
     rows = [line.split()[:2] for line in done.out.splitlines()]
     assert rows.index(["fixed", "4"]) < rows.index(["exponential", "4"])  # runs of each, in the table
+
+
+@pytest.mark.faults
+def test_a_sweep_whose_driver_is_killed_goes_on_while_its_cluster_lives_on(tmp_path: Path, cluster):
+    both, _ = cluster
+    options = [f"hydra.launcher.address={both.address}", "hydra.launcher.workers=2", "checkpoint.every=0.05"]
+    words = [*RAY, *options, "experiment=quick", "epochs=300", "schedule=fixed,one_cycle", "seed=0,1"]
+    whole, dead = tmp_path / "whole", tmp_path / "dead"
+    for folder in (whole, dead):
+        folder.mkdir()
+    assert train(whole, *words, path=SRC).status == 0
+    process = begin(dead, *words, path=SRC)
+    wait_until(lambda: any(dead.glob("multirun/*/*/checkpoints/*")), process)
+    process.kill()
+    process.communicate()
+    done = finish(begin(dead, "resume", program=RATELAB, path=SRC), dead)
+    assert (done.status, done.err) == (0, "")
+    assert "0 of 4 runs had ended" in done.out
+    wanted = so_far(whole)
+    for name, run in wanted.runs.items():
+        assert done.runs[name].info.status == "FINISHED"
+        for key in {*run.data.metrics} - {"train_seconds"}:
+            steps, values = done.points(done.runs[name], key)
+            assert (steps, values.tolist()) == (
+                wanted.points(run, key)[0],
+                wanted.points(run, key)[1].tolist(),
+            )
+    for name, run in wanted.children.items():
+        columns = wanted.steps(run), done.steps(done.runs[name])
+        for key in columns[0].keys() - {"timestamp"}:
+            assert columns[0][key].tobytes() == columns[1][key].tobytes()
 
 
 def test_a_cluster_of_its_own_is_started_and_gone_at_the_end(tmp_path: Path):

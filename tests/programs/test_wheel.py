@@ -9,7 +9,19 @@ import pytest
 from support import ROOT
 from support.wheels import PIP, WITHOUT, build_wheel, make_environment
 
-COMMANDS = ["compare", "doctor", "init", "lr-find", "preview", "replay", "report", "resume", "train", "ui"]
+COMMANDS = [
+    "compare",
+    "doctor",
+    "init",
+    "lr-find",
+    "preview",
+    "replay",
+    "report",
+    "resume",
+    "sync",
+    "train",
+    "ui",
+]
 
 
 @pytest.fixture(scope="module")

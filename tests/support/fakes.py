@@ -8,8 +8,10 @@ import numpy as np
 from rich.text import Text
 
 from ratelab.runs.checkpoints import Checkpoints
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import Journal, RunJournal
 from ratelab.runs.past import Past
+from ratelab.runs.storing import Storing
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Ended, Epoch, Started
 from ratelab.tracking import Run, Tracker
@@ -31,8 +33,8 @@ def fake_tracker():
     tracker.links.return_value = [Text("See it in MLflow:"), Text("  http://[store]")]
 
     @contextmanager
-    def open_run(name, **_):
-        assert name not in tracker.opened
+    def open_run(name, is_resumed=False, **_):
+        assert is_resumed or name not in tracker.opened
         run = create_autospec(Run, instance=True)
         run.id, run.name, run.lacks_metrics = f"id of {name}", name, False
         tracker.opened[name] = run
@@ -147,3 +149,25 @@ def fake_training(*epochs):
     training.test.return_value = [{"loss": 0.25, "accuracy": 0.875}]
     training.model.return_value = "the model"
     return training
+
+
+def journal_in(folder, sweep_id=None, runs=8):
+    """The journal of a program that has just begun and planned so many runs, each to train by itself."""
+    journal = Journal(folder, {"mode": "sweep" if sweep_id else "run", "sweep_id": sweep_id}, False)
+    journal.begin({"commit": "abc"}, {"packages.txt": "numpy\n"})
+    journal.plan({number: {"seed": 0} for number in range(runs)}, [[number] for number in range(runs)])
+    return journal
+
+
+class AtOnce(Feed):
+    """A feed without a thread: what it is given has been handed over when it returns."""
+
+    def __init__(self, tracker, journal, parent_id=None):
+        self.storing = Storing(tracker, journal, parent_id)
+        super().__init__(self.storing, tracker, journal.path.parent)
+
+    def _run(self):
+        """Let the thread end: the steps are taken elsewhere."""
+
+    def _put(self, steps, step):
+        step()

@@ -1,9 +1,11 @@
 """Whole programs: how they are started, waited for and ended, and what they left in the store."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +112,18 @@ def is_parent(run):
 def so_far(folder):
     """What is in the store of a program that is still running."""
     return Done(folder, 0, "", "")
+
+
+def rows_of(folder):
+    """All metrics in the store, but how long the training took, with the names of their runs."""
+    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as store:
+        runs = store.execute("SELECT name, status FROM runs").fetchall()
+        rows = store.execute(
+            "SELECT runs.name, key, step, value, is_nan FROM metrics JOIN runs USING (run_uuid) "
+            "WHERE key != 'train_seconds'"
+        ).fetchall()
+        number = store.execute("SELECT count(*) FROM metrics WHERE key = 'train_seconds'").fetchone()
+    return sorted(runs), sorted(rows), number
 
 
 def begin(folder, *words, program=TRAIN, path="", **environment):

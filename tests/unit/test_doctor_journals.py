@@ -7,6 +7,7 @@ import pytest
 from ratelab.commands.doctor.findings import OK, WARNING, Finding
 from ratelab.commands.doctor.journals import check_journals
 from ratelab.runs.journal import Journal
+from support.journalled import ended, lost
 
 SWEEP = {"mode": "sweep", "sweep_id": "a-sweep"}
 
@@ -57,6 +58,23 @@ def test_one_that_nobody_writes_can_go_on(setup, folder):
     assert [*check_journals(setup)] == [
         Finding(WARNING, "journals", seen, f"Go on with: ratelab resume '{folder}'")
     ]
+
+
+def test_one_of_which_a_store_lacks_something_can_be_given_to_it(setup, folder):
+    ended(folder, lost("fixed seed=1"), ["finished", "diverged", "finished"], others=0)
+    seen = f"{folder}: 3 of 3 runs have ended, the store lacks something of 1"
+    assert [*check_journals(setup)] == [
+        Finding(WARNING, "journals", seen, f"Mend the store, then: ratelab sync '{folder}'")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("is_over", "others"), [(False, 0), (True, 1)], ids=["more was planned", "more runs"]
+)
+def test_one_that_is_left_to_train_goes_on_which_gives_the_store_all_of_it(setup, folder, is_over, others):
+    ended(folder, lost(), ["finished"], is_over=is_over, others=others)
+    [found] = check_journals(setup)
+    assert found.advice == f"Go on with: ratelab resume '{folder}'"
 
 
 def test_a_damaged_one_says_so(setup, folder):

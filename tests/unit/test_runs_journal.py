@@ -1,7 +1,9 @@
 """What the runs of a program leave in their journal, and how a record goes on from there."""
 
+import contextlib
 import errno
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +12,13 @@ import pytest
 from ratelab.runs import journal as journals
 from ratelab.runs.course import Course
 from ratelab.runs.journal import Journal
-from ratelab.runs.past import digest_of, read_past
+from ratelab.runs.past import chunk_of, digest_of, read_past
 from ratelab.runs.record import RunRecord, restore
+from ratelab.runtime.journal_file import JournalFile
 from ratelab.tracking import Diverged
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import Journals, chunk, diverged_chunk, fake_tracker
+from support.fakes import AtOnce, Journals, chunk, diverged_chunk, fake_tracker
 
 NAME = "fixed seed=0"
 ALONE = {"mode": "run", "sweep_id": None}
@@ -47,9 +50,13 @@ def planned(journal, number=0, stack=(0,)):
     return run
 
 
+def recorded(run, tracker, journal):
+    return RunRecord(run, AtOnce(tracker, journal), journal.of(0))
+
+
 def two_epochs(run, tracker, journal):
     """The record of a run that has had two epochs."""
-    record = RunRecord(run, tracker, journal.of(0))
+    record = recorded(run, tracker, journal)
     for epoch in range(2):
         record.add(chunk(epoch))
     return record
@@ -86,9 +93,10 @@ def same(one, other):
 def test_an_epoch_comes_back_as_it_was(begin, tmp_path, epoch):
     journal = begin()
     planned(journal)
-    journal.of(0).note_chunk(epoch, (0, 3))
+    noted = journal.of(0).note_chunk(epoch, (0, 3))
     journal = begin(is_resumed=True)
-    [found] = journal.of(0).chunks()
+    [(place, found)] = journal.of(0).chunks()
+    assert place == noted
     has_diverged = epoch.diverged_step is not None
     if np.isnan(epoch.validation["loss"]):
         assert np.isnan(found.validation["loss"])
@@ -102,7 +110,7 @@ def test_an_epoch_comes_back_as_it_was(begin, tmp_path, epoch):
 def test_what_is_there_before_the_store_sees_it(begin, tracker, tmp_path):
     journal = begin()
     run = planned(journal)
-    record = RunRecord(run, tracker, journal.of(0))
+    record = recorded(run, tracker, journal)
     assert read_past(tmp_path).runs[0].run_id == f"id of {NAME}"
     seen = []
     tracker.opened[NAME].metrics.side_effect = lambda *_: seen.append(read_past(tmp_path).runs[0].steps)
@@ -111,7 +119,12 @@ def test_what_is_there_before_the_store_sees_it(begin, tracker, tmp_path):
     record.add(chunk(1))
     record.finish({"loss": 0.5, "accuracy": 0.875})
     past = read_past(tmp_path).runs[0]
-    assert past.ended == {"run": 0, "status": "finished", "test": {"loss": 0.5, "accuracy": 0.875}}
+    assert past.ended == {
+        "run": 0,
+        "status": "finished",
+        "test": {"loss": 0.5, "accuracy": 0.875},
+        "tested_at": past.tested_at,
+    }
     assert past.is_stored
     assert tracker.run.call_args.kwargs["key"] == journal.key(0)
 
@@ -121,7 +134,7 @@ def test_a_run_that_died_gives_the_store_all_it_has_and_goes_on_behind_it(begin,
     run = planned(journal)
     whole = two_epochs(run, before, journal)
     journal = begin(is_resumed=True)
-    record = RunRecord(run, after, journal.of(0))
+    record = recorded(run, after, journal)
     assert after.run.call_args.kwargs["is_resumed"] is True
     assert after.run.call_args.kwargs["key"] == before.run.call_args.kwargs["key"]
     assert points(after) == points(before)
@@ -139,7 +152,7 @@ def test_a_run_that_died_gives_the_store_all_it_has_and_goes_on_behind_it(begin,
 def test_an_epoch_that_comes_out_otherwise_is_told_once(begin, tracker, capsys):
     journal = begin()
     run = planned(journal)
-    record = RunRecord(run, tracker, journal.of(0))
+    record = recorded(run, tracker, journal)
     for epoch in range(3):
         record.add(chunk(epoch))
     assert not record.is_new(replace(chunk(0), seconds=9.0, timestamps=chunk().timestamps + 5))
@@ -179,7 +192,7 @@ def test_the_result_of_a_run_that_had_ended_is_what_it_was(begin, is_stored):
     whole.finish({"loss": 0.5, "accuracy": 0.875})
     journal = begin(is_resumed=True)
     assert journal.past.runs[0].is_stored is is_stored
-    assert restore(run, after, journal.of(0)) == replace(whole.result, lacks_metrics=False)
+    assert restore(run, AtOnce(after, journal), journal.of(0)) == whole.result
     if is_stored:
         assert after.opened == {}
     else:
@@ -191,27 +204,96 @@ def test_the_result_of_a_run_that_had_ended_is_what_it_was(begin, is_stored):
 def test_a_run_that_diverged_has_ended_whether_or_not_that_was_noted(begin, dies):
     journal, before, after = begin(), fake_tracker(), fake_tracker()
     run = planned(journal)
-    whole = RunRecord(run, before, journal.of(0))
+    whole = recorded(run, before, journal)
     with pytest.raises(Diverged) as error:
         whole.add(diverged_chunk())
     if dies == "in the store":
         before.opened[NAME].lacks_metrics = True
         whole.close(error.value)
     journal = begin(is_resumed=True)
-    result = restore(run, after, journal.of(0))
+    result = restore(run, AtOnce(after, journal), journal.of(0))
     assert (result.status, result.diverged_step) == ("diverged", 49)
     assert isinstance(after.ended[NAME], Diverged)
     assert after.ended[NAME].step == 49
 
 
-def test_a_run_that_is_told_to_stop_or_fails_has_something_left(begin, tracker):
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [(KeyboardInterrupt(), "KILLED", ""), (RuntimeError("boom"), "FAILED", "RuntimeError: boom")],
+    ids=["told to stop", "fails"],
+)
+def test_a_run_that_is_told_to_stop_or_fails_has_something_left(begin, tracker, error, status, reason):
     journal = begin()
     run = planned(journal)
-    record = RunRecord(run, tracker, journal.of(0))
+    record = recorded(run, tracker, journal)
     record.add(chunk())
-    record.close(KeyboardInterrupt())
-    past = begin(is_resumed=True).past.runs[0]
-    assert (past.ended, past.is_stored, past.steps) == (None, False, 50)
+    record.close(error)
+    journal = begin(is_resumed=True)
+    past = journal.past.runs[0]
+    assert (past.ended, past.is_stored, past.steps) == (None, True, 50)
+    assert (past.stopped["status"], past.stopped["reason"]) == (status, reason)
+    assert past.stopped["traceback"] == ("RuntimeError: boom\n" if reason else "")
+    recorded(run, fake_tracker(), journal)  # it goes on
+    past = read_past(journal.path.parent).runs[0]
+    assert (past.stopped, past.is_stored) == (None, False)
+
+
+def test_why_a_run_failed_is_noted_without_a_password(begin):
+    journal = begin()
+    planned(journal)
+    journal.of(0).note_stopped("FAILED", RuntimeError("postgresql://me:geheim@host/db"))
+    stopped = journal.read_again().runs[0].stopped
+    assert "postgresql://" in stopped["reason"]
+    assert "postgresql://" in stopped["traceback"]
+    assert "geheim" not in str(stopped)
+
+
+def test_what_was_noted_can_be_read_wherever_it_is(begin, clock):
+    journal = begin()
+    planned(journal)
+    in_the_file = journal.of(0).note_chunk(chunk(), (0,))
+    journal._file = Disk(journal._file, times=1, number=errno.EIO)
+    elsewhere = journal.of(0).note_chunk(chunk(1), (0,))
+    assert isinstance(in_the_file, int)
+    for noted, epoch in ((in_the_file, chunk()), (elsewhere, chunk(1))):
+        entry = journal.read(noted)
+        assert (entry.kind, entry.fields["run"], entry.fields["members"]) == ("chunk", 0, [0])
+        assert same(chunk_of(entry), epoch)
+    assert len(journal.read_again().runs[0].places) == 1
+
+
+def test_what_two_threads_append_is_there_whole(begin, monkeypatch):
+    journal = begin()
+    planned(journal)
+    planned(journal, 1, (1,))
+    began, append = threading.Barrier(2), JournalFile.append
+
+    def append_slowly(file, *record):
+        """Let the other thread, if it can, come in between."""
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+            overlaps.append(record)
+        return append(file, *record)
+
+    both, overlaps = threading.Barrier(2), []
+    monkeypatch.setattr(JournalFile, "append", append_slowly)
+
+    def note(number):
+        began.wait()
+        for epoch in range(10):
+            journal.of(number).note_chunk(chunk(epoch), (number,))
+
+    threads = [threading.Thread(target=note, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    past = journal.read_again()
+    assert past.trouble == ""
+    for number in range(2):
+        found = [chunk_of(journal.read(place)).epoch for place in past.runs[number].places]
+        assert found == list(range(10))
+    assert overlaps == []
 
 
 def test_another_run_in_the_same_folder_begins_a_journal_of_its_own(begin, tmp_path):
@@ -247,7 +329,7 @@ def test_the_key_of_a_run_stays_the_same_and_no_other_has_it(begin):
 
 def test_a_folder_that_a_living_program_writes_cannot_go_on_twice(begin, tmp_path, capsys):
     begin()
-    with pytest.raises(UserError, match=f"resume: {tmp_path} is still being written, by a program"):
+    with pytest.raises(UserError, match=f"^{tmp_path} is still being written, by a program"):
         Journal(tmp_path, ALONE, is_resumed=True)
     other = Journal(tmp_path, ALONE, is_resumed=False)
     assert "another program writes it, so this run could not be resumed" in capsys.readouterr().err
@@ -272,7 +354,7 @@ class Disk:
         if self.times:
             self.times -= 1
             raise OSError(self._number, "No room")
-        self._file.append(*record)
+        return self._file.append(*record)
 
     def __getattr__(self, name):
         return getattr(self._file, name)

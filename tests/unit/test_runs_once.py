@@ -12,7 +12,7 @@ from ratelab.config import hydra_internals
 from ratelab.config.composing import Composer
 from ratelab.config.hydra_internals import ConfigLoaderImpl
 from ratelab.runs import planned, single
-from ratelab.sweeps import sweep
+from ratelab.sweeps import store
 from ratelab.sweeps.resources import Resources
 from ratelab.training import ProgramCache, Training
 from support.fakes import chunk, fake_tracker, fake_training, fake_workers
@@ -47,7 +47,7 @@ def count(monkeypatch):
 def tracker(monkeypatch):
     fake = fake_tracker()
     fake.find_runs.return_value = None  # no report
-    for module in (single, sweep):
+    for module in (single, store):
         monkeypatch.setattr(module, "open_tracker", lambda *_: fake)
     return fake
 

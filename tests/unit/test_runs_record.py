@@ -1,7 +1,7 @@
 """What of a run reaches the store, and in what state each way of ending leaves it."""
 
-from contextlib import contextmanager
-from pathlib import Path
+import traceback
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +12,11 @@ from ratelab.comparison import Measured
 from ratelab.runs import description, record
 from ratelab.runs.course import begun_result
 from ratelab.runs.record import RunRecord
-from ratelab.runtime import lost_metrics
 from ratelab.tasks import auto
 from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
-from support.fakes import START, chunk, diverged_chunk, fake_journal, fake_tracker
+from support.fakes import START, AtOnce, chunk, diverged_chunk, fake_tracker, journal_in
 
 NAME = "fixed seed=0"
 GROWING = {
@@ -32,20 +31,25 @@ def tracker():
 
 
 @pytest.fixture
-def noted(monkeypatch):
-    """Of which runs it was noted whether the store lacks metrics."""
-    runs = {}
-    monkeypatch.setattr(lost_metrics, "note_run", lambda run_id, lacks, _: runs.__setitem__(run_id, lacks))
-    return runs
+def journal(tmp_path):
+    with closing(journal_in(tmp_path)) as journal:
+        yield journal
+
+
+@pytest.fixture
+def feed(tracker, journal):
+    return AtOnce(tracker, journal)
+
+
+@pytest.fixture
+def recorded(feed, journal):
+    """Begin the record of a run."""
+    return lambda planned: RunRecord(planned, feed, journal.of(planned.number))
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch):
     monkeypatch.setattr(record, "now_ms", lambda: START + 99_999)
-
-
-def recorded(planned, tracker, **others):
-    return RunRecord(planned, tracker, fake_journal(), **others)
 
 
 def run_of(tracker):
@@ -83,22 +87,33 @@ def end_well(opened):
     opened.finish({"loss": 0.5, "accuracy": 0.875})
 
 
-def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker):
+def was_killed(tracker):
+    """Say whether the block of the run was left as by a program that is told to stop."""
+    return type(tracker.ended[NAME]) is KeyboardInterrupt
+
+
+def told_failures(tracker):
+    """Why the run was marked as failed; its block then has to end well."""
+    assert tracker.ended == {NAME: None}
+    return [call.args for call in run_of(tracker).fail.call_args_list]
+
+
+@pytest.mark.parametrize("members", [(), (0, 3)], ids=["single", "of a stack"])
+def test_a_run_is_opened_with_all_that_it_says_about_itself(tracker, journal, members):
     planned = planned_run(2)
-    opened = recorded(planned, tracker, parent_id="the sweep")
+    opened = RunRecord(planned, AtOnce(tracker, journal, "the sweep"), journal.of(2), members)
     tracker.run.assert_called_once_with(
         NAME,
         params=description.params(planned),
-        tags=description.tags(planned, journal=Path("/a/journal")),
+        tags=description.tags(planned, members, journal.path),
         parent_id="the sweep",
-        key="key of 0",
+        key=journal.key(2),
         is_resumed=False,
     )
     run_of(tracker).artifact.assert_called_once()  # the folder of files
     assert tracker.ended == {}
-    assert opened.steps == 0
+    assert (opened.steps, opened.epochs, opened.members) == (0, 0, members)
     assert opened.result.run_id == f"id of {NAME}"
-    opened.close(RuntimeError())
 
 
 def test_a_result_has_failed_until_it_is_known_better():
@@ -112,8 +127,8 @@ def test_a_result_has_failed_until_it_is_known_better():
     assert begun.origin.keys() >= {"versions", "command"}
 
 
-def test_every_step_of_an_epoch_is_handed_over(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_every_step_of_an_epoch_is_handed_over(tracker, recorded):
+    opened = recorded(planned_run(0))
     opened.add(chunk(0, 3))
     opened.add(chunk(1, 3, noise_scale=2.0))
     rate = float(np.float32(0.1))
@@ -130,40 +145,16 @@ def test_every_step_of_an_epoch_is_handed_over(tracker):
     opened.close(RuntimeError())
 
 
-def test_what_a_signal_leaves_half_handed_over_is_handed_over_at_the_end(tracker):
-    opened = recorded(planned_run(0), tracker)
-    files = keep_files(run_of(tracker))
-    opened.add(chunk(0, 3))
-    whole = points(run_of(tracker))
-    calls = []
-
-    def interrupt(*given):
-        calls.append(given)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    run_of(tracker).metrics.side_effect = interrupt
-    with pytest.raises(KeyboardInterrupt) as stop:
-        opened.add(chunk(1, 3))
-    opened.close(stop.value)
-    found = points(run_of(tracker))
-    assert files["steps.parquet"]["step"] == list(range(6))
-    assert found.keys() == whole.keys()
-    for key in ("learning_rate", "train_loss"):
-        assert [step for step, *_ in found[key]][-3:] == [3, 4, 5]
-    assert found["val_loss"][-1] == (5, 0.25, 5)
-
-
-def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker):
-    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}), tracker)
+def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker, recorded):
+    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 4}))
     opened.add(chunk(0, 5))
     opened.add(chunk(1, 5))
     assert points(run_of(tracker))["train_loss"] == [(0, 0.0, 0), (4, 0.5, 4), (8, 1.0, 8)]
     opened.close(RuntimeError())
 
 
-def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_momentum(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_momentum(tracker, recorded):
+    opened = recorded(planned_run(0))
     opened.add(chunk(0, 4, **GROWING, momentum=np.float32([0.5, 0.5, 0.25, 0.25])))
     found = points(run_of(tracker))
     assert found["batch_size"] == [(0, 24, 0), (1, 24, 1), (2, 48, 2), (3, 48, 3)]
@@ -173,16 +164,16 @@ def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_
     opened.close(RuntimeError())
 
 
-def test_what_was_applied_is_float64_which_rounds_no_float32(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_what_was_applied_is_float64_which_rounds_no_float32(tracker, recorded):
+    opened = recorded(planned_run(0))
     opened.add(chunk(0, 4, **GROWING))
     dtypes = {call.args[0]: call.args[2].dtype for call in run_of(tracker).metrics.call_args_list}
     assert dtypes["learning_rate"] == dtypes["batch_size"] == dtypes["examples_seen"] == np.float64
     opened.close(RuntimeError())
 
 
-def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_a_run_that_finished_has_its_test_and_ends_well(tracker, recorded):
+    opened = recorded(planned_run(0))
     end_well(opened)
     found = points(run_of(tracker))
     assert found["test_loss"] == [(49, 0.5, 99_999)]
@@ -194,17 +185,17 @@ def test_a_run_that_finished_has_its_test_and_ends_well(tracker):
     assert result.final_rate == float(np.float32(0.1))
 
 
-def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker, recorded):
+    opened = recorded(planned_run(0))
     opened.add(chunk())
     opened.finish(None)
     assert points(run_of(tracker)).keys().isdisjoint({"test_loss", "test_accuracy"})
     assert (opened.result.status, opened.result.test) == ("finished", {})
 
 
-def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
+def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker, recorded):
     planned, model = planned_run(0), object()
-    opened = recorded(planned, tracker)
+    opened = recorded(planned)
     opened.add(chunk())
     opened.finish({"loss": 0.5, "accuracy": 0.875}, lambda: model)
     given, example = run_of(tracker).log_keras_model.call_args.args
@@ -213,8 +204,8 @@ def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker):
     np.testing.assert_array_equal(example, planned.job.data.test.inputs[:1] / np.float32(16))
 
 
-def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracker, recorded):
+    opened = recorded(planned_run(0))
     opened.add(chunk(0, 5))
     with pytest.raises(Diverged, match="not finite at step 9") as raised:
         opened.add(diverged_chunk(1, 5))
@@ -224,84 +215,98 @@ def test_the_losses_of_a_run_that_diverged_are_recorded_before_it_is_told(tracke
     assert [step for step, *_ in found["val_loss"]] == [4]  # none of a model that is lost
     assert (opened.steps, len(opened.result.validation)) == (10, 1)
     opened.close(raised.value)
-    assert tracker.ended == {NAME: raised.value}
+    assert isinstance(tracker.ended[NAME], Diverged)
+    assert tracker.ended[NAME].step == 9
     assert (opened.result.status, opened.result.diverged_step) == ("diverged", 9)
 
 
-def test_in_a_block_a_divergence_is_a_result(tracker):
-    with recorded(planned_run(0), tracker) as opened:
+def test_in_a_block_a_divergence_is_a_result(tracker, recorded):
+    with recorded(planned_run(0)) as opened:
         opened.add(diverged_chunk())
     assert isinstance(tracker.ended[NAME], Diverged)
+    assert tracker.ended[NAME].step == 49
     assert (opened.result.status, opened.result.diverged_step) == ("diverged", 49)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=repr)
-def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, error):
-    opened = recorded(planned_run(0), tracker)
+def test_in_a_block_any_other_error_ends_the_run_and_passes(tracker, recorded, error):
+    opened = recorded(planned_run(0))
     opened.add(chunk())
     with pytest.raises(type(error)) as raised, opened:
         raise error
     assert raised.value is error
-    assert tracker.ended == {NAME: error}
+    if isinstance(error, KeyboardInterrupt):
+        assert was_killed(tracker)
+        run_of(tracker).fail.assert_not_called()
+    else:
+        [(reason, trace)] = told_failures(tracker)
+        assert reason == "RuntimeError: boom"
+        assert trace == "".join(traceback.format_exception(error))
     assert opened.result.status == "failed"
     assert len(opened.result.validation) == 1
 
 
-def test_in_a_block_that_ends_well_the_run_has_been_ended_by_its_result(tracker):
-    with recorded(planned_run(0), tracker) as opened:
+def test_in_a_block_that_ends_well_the_run_has_been_ended_by_its_result(tracker, recorded):
+    with recorded(planned_run(0)) as opened:
         end_well(opened)
     assert tracker.ended == {NAME: None}
 
 
-def test_a_record_is_closed_once_and_its_first_end_counts(tracker):
+def test_a_record_is_closed_once_and_its_first_end_counts(tracker, recorded):
     first = RuntimeError("first")
-    opened = recorded(planned_run(0), tracker)
+    opened = recorded(planned_run(0))
     opened.close(first)
     opened.close(RuntimeError("second"))
-    assert tracker.ended == {NAME: first}
+    [(reason, _)] = told_failures(tracker)
+    assert reason == "RuntimeError: first"
 
 
-def test_what_is_wrong_after_a_run_has_finished_changes_nothing_in_the_store(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_what_is_wrong_after_a_run_has_finished_changes_nothing_in_the_store(tracker, recorded):
+    opened = recorded(planned_run(0))
     end_well(opened)
     opened.close(RuntimeError("too late"))
-    assert tracker.ended == {NAME: None}
+    assert told_failures(tracker) == []
     assert opened.result.status == "finished"
 
 
-def test_a_run_that_was_made_goes_on_without_the_files_that_describe_it(tracker, monkeypatch):
+def test_a_run_that_was_made_goes_on_without_the_files_that_describe_it(tracker, recorded, monkeypatch):
     error = OSError("no space left")
 
     def fail(*_):
         raise error
 
     monkeypatch.setattr(description, "log_files", fail)
-    opened = recorded(planned_run(0), tracker)
+    opened = recorded(planned_run(0))
     run_of(tracker).warn.assert_called_once_with("the description of the run (config.yaml and others)", error)
     end_well(opened)
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
 
 
-def test_a_run_that_was_made_is_ended_by_a_signal_while_it_is_described(tracker, monkeypatch):
+def test_a_run_that_was_made_is_ended_by_a_signal_while_it_is_described(tracker, recorded, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(description, "log_files", stop)
     with pytest.raises(KeyboardInterrupt) as raised:
-        recorded(planned_run(0), tracker)
+        recorded(planned_run(0))
     assert tracker.ended == {NAME: raised.value}
 
 
-def test_a_run_that_cannot_be_made_leaves_nothing_to_end():
-    tracker = fake_tracker()
-    tracker.run.side_effect = OSError("the store is gone")
-    with pytest.raises(OSError, match="the store is gone"):
-        recorded(planned_run(0), tracker)
+def test_a_run_that_cannot_be_made_leaves_nothing_to_end(tracker, recorded, feed):
+    error = OSError("the store is gone")
+    tracker.run.side_effect = error
+    opened = recorded(planned_run(0))
+    with pytest.raises(OSError, match="the store is gone") as raised:
+        feed.await_begin(0)
+    assert raised.value is error
+    opened.close(error)
+    assert (tracker.opened, tracker.ended, opened.result.run_id) == ({}, {}, "")
+    assert feed.lacks(0)
 
 
 @pytest.mark.parametrize("end", ["finish", "error"])
-def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, end):
-    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 10}), tracker)
+def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, recorded, end):
+    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "train_loss_every": 10}))
     files = keep_files(run_of(tracker))
     opened.add(chunk(0, 3))
     opened.add(chunk(1, 3))
@@ -320,46 +325,47 @@ def test_every_step_is_kept_as_a_table_however_the_run_ends(tracker, end):
     }
 
 
-def test_the_table_has_the_momentum_where_it_changes(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_the_table_has_the_momentum_where_it_changes(tracker, recorded):
+    opened = recorded(planned_run(0))
     files = keep_files(run_of(tracker))
     opened.add(chunk(0, 2, momentum=np.float32([0.5, 0.25])))
     opened.finish(None)
     assert files["steps.parquet"]["momentum"] == [0.5, 0.25]
 
 
-def test_a_run_without_an_epoch_has_no_table(tracker):
-    opened = recorded(planned_run(0), tracker)
+def test_a_run_without_an_epoch_has_no_table(tracker, recorded):
+    opened = recorded(planned_run(0))
     files = keep_files(run_of(tracker))
     opened.close(RuntimeError())
     assert files == {}
 
 
-def test_a_table_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker):
-    opened, error = recorded(planned_run(0), tracker), OSError("no space left")
+def test_a_table_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker, recorded):
+    opened, error = recorded(planned_run(0)), OSError("no space left")
     run_of(tracker).artifact.side_effect = error
     end_well(opened)
     run_of(tracker).warn.assert_called_once_with("steps.parquet", error)
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
 
 
-def test_a_table_that_cannot_be_kept_hides_no_signal(tracker):
-    opened, stop = recorded(planned_run(0), tracker), KeyboardInterrupt()
+def test_a_table_that_cannot_be_kept_hides_no_signal(tracker, recorded, feed):
+    opened, stop = recorded(planned_run(0)), KeyboardInterrupt()
     run_of(tracker).artifact.side_effect = OSError("no space left")
     opened.add(chunk())
     opened.close(stop)
-    assert tracker.ended == {NAME: stop}
+    assert was_killed(tracker)
+    assert not feed.lacks(0)
 
 
 @pytest.mark.parametrize("place", ["build", "save"])
-def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker, place):
+def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker, recorded, place):
     error = NotImplementedError("no get_config")
 
     def build():
         if place == "build":
             raise error
 
-    opened = recorded(planned_run(0), tracker)
+    opened = recorded(planned_run(0))
     run_of(tracker).log_keras_model.side_effect = error
     opened.add(chunk())
     opened.finish({"loss": 0.5, "accuracy": 0.875}, build)
@@ -368,28 +374,51 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     assert opened.result.test["accuracy"] == 0.875
 
 
-def test_a_run_whose_metrics_could_not_be_stored_has_finished_and_says_so(tracker, noted):
-    opened = recorded(planned_run(0), tracker)
-    assert not opened.result.lacks_metrics
+def test_a_run_whose_metrics_could_not_be_stored_goes_on_and_is_behind(tracker, recorded, feed, capsys):
+    opened = recorded(planned_run(0))
+    opened.add(chunk(0))
+    assert not feed.lacks(0)
+    assert capsys.readouterr().err == ""
     run_of(tracker).lacks_metrics = True
-    assert noted == {}
-    end_well(opened)
-    result = opened.result
-    assert noted == {result.run_id: True}
+    opened.add(chunk(1))
+    given = points(run_of(tracker))
+    opened.add(chunk(2))
+    opened.finish({"loss": 0.5, "accuracy": 0.875})
+    assert feed.lacks(0)
+    assert points(run_of(tracker)) == given
+    run_of(tracker).leave.assert_called_once_with()
     assert tracker.ended == {NAME: None}
-    assert (result.status, result.lacks_metrics, result.value) == ("finished", True, 0.875)
-    assert len(result.validation) == 1
+    assert capsys.readouterr().err == ""  # the run itself has warned of it
+    result = opened.result
+    assert (result.status, result.run_id, result.value) == ("finished", f"id of {NAME}", 0.875)
+    assert len(result.validation) == 3
 
 
-def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker, noted):
-    with recorded(planned_run(0), tracker) as opened:
+def test_a_run_that_is_behind_has_all_of_it_once_the_store_takes_it_again(tracker, recorded, feed):
+    opened = recorded(planned_run(0))
+    opened.add(chunk(0))
+    run_of(tracker).lacks_metrics = True
+    opened.add(chunk(1))
+    opened.add(chunk(2))
+    opened.finish({"loss": 0.5, "accuracy": 0.875})
+    feed.drain()
+    found = points(run_of(tracker))
+    assert [step for step, *_ in found["learning_rate"]] == list(range(150))
+    assert found["test_accuracy"] == [(149, 0.875, 99_999)]
+    assert tracker.run.call_args.kwargs["is_resumed"] is True
+    assert tracker.ended == {NAME: None}
+    assert not feed.lacks(0)
+
+
+def test_a_run_that_diverged_and_whose_metrics_could_not_be_stored_has_diverged(tracker, recorded, feed):
+    with recorded(planned_run(0)) as opened:
         run_of(tracker).lacks_metrics = True
         opened.add(diverged_chunk())
-    assert (opened.result.status, opened.result.lacks_metrics) == ("diverged", True)
-    assert noted == {opened.result.run_id: True}
+    assert (opened.result.status, opened.result.diverged_step) == ("diverged", 49)
+    assert feed.lacks(0)
 
 
-def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
+def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker, recorded, feed, capsys):
     refusal, open_run = StoreError("tracking.uri: it is full."), tracker.run.side_effect
 
     @contextmanager
@@ -399,39 +428,43 @@ def test_a_run_whose_end_the_store_does_not_take_has_a_result(tracker):
         raise refusal
 
     tracker.run.side_effect = refuse_the_end
-    opened = recorded(planned_run(0), tracker)
-    with pytest.raises(StoreError) as raised:
-        end_well(opened)
-    opened.close(raised.value)
+    opened = recorded(planned_run(0))
+    end_well(opened)
+    assert feed.lacks(0)
+    assert capsys.readouterr().err.count(f"warning: {NAME}: tracking.uri: it is full. What the store") == 1
     assert (opened.result.status, opened.result.value) == ("finished", 0.875)
 
 
-def test_what_is_wrong_with_metrics_but_not_of_the_stores_making_fails_the_run(tracker):
-    opened = recorded(planned_run(0), tracker)
-    opened.add(chunk())
-    run_of(tracker).metrics.side_effect = ValueError("no such name")
-    with pytest.raises(ValueError, match="no such name") as raised:
-        opened.finish({"loss": 0.5, "accuracy": 0.875})
-    opened.close(raised.value)
-    assert tracker.ended == {NAME: raised.value}
-    assert opened.result.status == "failed"
+def test_what_no_store_could_take_ends_the_run_at_its_next_epoch(tracker, recorded, feed, capsys):
+    opened, error = recorded(planned_run(0)), ValueError("no such name")
+    run_of(tracker).metrics.side_effect = error
+    opened.add(chunk(0))
+    with pytest.raises(ValueError, match="no such name") as raised, opened:
+        opened.add(chunk(1))
+    assert raised.value is error
+    assert tracker.ended == {NAME: error}  # FAILED, in the store as well
+    assert (opened.result.status, opened.steps) == ("failed", 50)
+    assert feed.lacks(0)
+    assert capsys.readouterr().err == ""  # nothing will be better another time
 
 
 @pytest.mark.parametrize("folder", ["absent", "a file"])
-def test_a_run_finishes_without_a_folder_for_temporary_files(tracker, monkeypatch, tmp_path, folder):
+def test_a_run_finishes_without_a_folder_for_temporary_files(
+    tracker, recorded, monkeypatch, tmp_path, folder
+):
     place = tmp_path / folder
     if folder == "a file":
         place.write_text("")
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    opened = recorded(planned_run(0), tracker)
+    opened = recorded(planned_run(0))
     end_well(opened)
     warned = [call.args[0] for call in run_of(tracker).warn.call_args_list]
     assert warned == ["the description of the run (config.yaml and others)", "steps.parquet"]
     assert (tracker.ended, opened.result.status) == ({NAME: None}, "finished")
 
 
-def test_a_run_says_what_judges_it_and_keeps_the_looks_at_that(tracker, judged_by_loss):
-    with recorded(planned_run(0), tracker) as opened:
+def test_a_run_says_what_judges_it_and_keeps_the_looks_at_that(tracker, recorded, judged_by_loss):
+    with recorded(planned_run(0)) as opened:
         opened.add(chunk(0, validation={"loss": 0.75, "accuracy": 0.5}))
         opened.finish({"loss": 0.5, "accuracy": 0.875})
     result = opened.result

@@ -7,7 +7,14 @@ from omegaconf import OmegaConf, open_dict
 
 from ratelab.runs import resuming
 from ratelab.runs.past import read_past
-from ratelab.runs.resuming import find_folder, journals_below, open_journal
+from ratelab.runs.resuming import (
+    ended_jobs,
+    find_folder,
+    jobs_of,
+    journals_below,
+    open_journal,
+    sweep_of,
+)
 from ratelab.runs.sweep_identity import identify_sweep, sweep_id_of
 from ratelab.validation import UserError
 from support.composing import composed
@@ -108,6 +115,52 @@ def test_journals_are_found_the_newest_first(tmp_path):
     assert found == ["multirun/a/b", "multirun", "multirun/c"]
 
 
+def test_a_job_of_a_sweep_goes_on_with_the_sweep_alone(tmp_path):
+    sweep = begin(tmp_path, *WORDS, folder="multirun/a/b", mode="sweep", sweep_id="id")
+    job = begin(tmp_path, *WORDS, folder="multirun/a/b/c/0", sweep_id="id")
+    other = begin(tmp_path, *WORDS, folder="multirun/a/b/d", sweep_id="another")
+    alone = begin(tmp_path, *WORDS, folder="multirun/a/b/e")
+    for place, above in [(job, sweep), (sweep, sweep), (other, other), (alone, alone)]:
+        assert sweep_of(place, read_past(place))[0] == above
+    assert [path for path, _ in jobs_of(sweep, read_past(sweep))] == [job]
+    assert jobs_of(alone, read_past(alone)) == []
+    for mode in ("run", "sweep"):
+        with pytest.raises(UserError, match=f"is that of a job of a sweep, and this would be a {mode}; what"):
+            wanted(*WORDS, f"resume={job}", mode=mode)
+
+
+def test_what_has_ended_of_a_sweep_is_in_its_journal_or_in_those_of_its_jobs(tmp_path):
+    sweep = begin(tmp_path, *WORDS, folder="a", mode="sweep", sweep_id="id")
+    begin(tmp_path, *WORDS, folder="a/0", sweep_id="id")
+    for number, place in enumerate([sweep, sweep / "0", sweep / "0"]):
+        config, _ = config_of(*WORDS)
+        mode = "sweep" if place == sweep else "run"
+        journal = open_journal(place, config.hydra, config, mode, "id")
+        journal.plan({number: {}}, [[number]])
+        if number < 2:
+            journal.of(number).note_ended(status="finished", test=None)
+        journal.close()
+    assert ended_jobs(sweep, read_past(sweep)) == {0, 1}
+
+
+def test_a_job_that_is_begun_again_goes_on_without_a_word_if_nothing_has_changed(tmp_path, monkeypatch):
+    place = begin(tmp_path, *WORDS, folder="a/0", sweep_id="id")
+    config, _ = config_of(*WORDS)
+    journal = open_journal(place, config.hydra, config, "run", "id")
+    journal.close()
+    assert journal.past.program["words"] == sorted(WORDS)
+    monkeypatch.setattr(resuming, "_describe_origin", lambda: {"versions": "others"})
+    with pytest.raises(UserError, match=r"was begun otherwise:\n  versions: .* -> others"):
+        open_journal(place, config.hydra, config, "run", "id")
+
+
+def test_a_new_job_of_a_sweep_that_goes_on_begins(tmp_path):
+    config, _ = config_of(*WORDS, "resume=true")
+    journal = open_journal(tmp_path, config.hydra, config, "run", "id")
+    journal.close()
+    assert journal.past.program == {}
+
+
 def test_a_sweep_that_goes_on_keeps_its_id_and_its_folder_in_every_job(tmp_path):
     place = begin(tmp_path, *WORDS, folder="multirun/a/it's", mode="sweep", sweep_id="the-id")
     config, _ = config_of(*WORDS, "resume=true")
@@ -116,6 +169,10 @@ def test_a_sweep_that_goes_on_keeps_its_id_and_its_folder_in_every_job(tmp_path)
     assert sweep_id_of(config.hydra) == "the-id"
     assert config.hydra.sweep.dir == str(place)
     assert [OmegaConf.to_container(config.hydra.overrides.hydra)] == [
-        ["hydra.callbacks.preflight.sweep_id='the-id'", f"hydra.sweep.dir='{tmp_path}/multirun/a/it\\'s'"]
+        [
+            "hydra.callbacks.preflight.sweep_id='the-id'",
+            f"hydra.sweep.dir='{tmp_path}/multirun/a/it\\'s'",
+            "hydra.job.config.override_dirname.exclude_keys=[resume,resume_anyway]",
+        ]
     ]
     assert read_past(place).program["words"] == sorted(WORDS)

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from unittest.mock import create_autospec
 
@@ -11,13 +12,23 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from ratelab.runs import planned, single
+from ratelab.runs.past import read_past
 from ratelab.runs.preflight import Preflight
 from ratelab.runs.single import run_single
 from ratelab.runtime import handover
+from ratelab.runtime.lost_metrics import StoreLacksError, told_at_the_end
+from ratelab.tracking import StoreError
 from ratelab.training import ProgramCache, Training, background
 from ratelab.validation import UserError
 from support.composing import composed
-from support.fakes import chunk, diverged_chunk, fake_tracker, fake_training
+from support.fakes import (
+    chunk,
+    diverged_chunk,
+    fake_checkpoints,
+    fake_tracker,
+    fake_training,
+    journal_in,
+)
 
 NAME = "fixed seed=0"
 
@@ -64,6 +75,27 @@ def training(monkeypatch):
     monkeypatch.setattr(single, "_programs_of_process", lambda: programs)
     monkeypatch.setattr(single.devices, "configure", create_autospec(single.devices.configure))
     return fake
+
+
+@pytest.fixture
+def checkpoints(monkeypatch):
+    """Those of the run, fakes that keep nothing."""
+    fake = fake_checkpoints()
+    monkeypatch.setattr(single, "Checkpoints", lambda *_: fake)
+    return fake
+
+
+def written_epochs(tracker):
+    """The first steps of the epochs that the store was given."""
+    calls = tracker.opened[NAME].metrics.call_args_list
+    return [int(call.args[1][0]) for call in calls if call.args[0] == "learning_rate"]
+
+
+def failure(tracker):
+    """Why the run failed, as its store has it, and the traceback; once this is told its block ends well."""
+    [told] = tracker.opened[NAME].fail.call_args_list
+    assert tracker.ended == {NAME: None}
+    return told.args
 
 
 @pytest.fixture
@@ -191,24 +223,121 @@ def test_a_run_that_diverged_is_recorded_and_then_a_mistake_of_the_users(begin, 
     assert str(raised.value) == (
         "fixed: the loss was not finite at step 23; the run is marked FAILED. Lower learning_rate."
     )
-    assert str(tracker.ended[NAME]) == "the loss is not finite at step 23"
+    assert repr(tracker.ended[NAME]) == "Diverged('the loss is not finite at step 23')"
+    tracker.opened[NAME].fail.assert_not_called()  # the store knows by itself how to say it
     assert capsys.readouterr().out.splitlines()[-1] == "  http://[store]"
     training.test.assert_not_called()
 
 
-def test_that_metrics_are_lost_is_in_the_result(begin, tracker, capsys):
-    open_run = tracker.run.side_effect
+def lose_metrics(tracker, times):
+    """Let the run lose metrics the first `times` times that it is opened."""
+    open_run, left = tracker.run.side_effect, iter([True] * times)
 
     @contextmanager
     def open_without(name, **options):
+        tracker.opened.pop(name, None)
         with open_run(name, **options) as run:
-            run.lacks_metrics = True
+            run.lacks_metrics = next(left, False)
             yield run
 
     tracker.run.side_effect = open_without
-    assert run_single(own_part(begin())).lacks_metrics
+
+
+def test_that_metrics_are_lost_is_in_the_result_and_is_told_at_the_end(
+    begin, tracker, tmp_path, capsys, checkpoints
+):
+    lose_metrics(tracker, 2)
+    with pytest.raises(StoreLacksError) as raised, told_at_the_end():
+        result = run_single(own_part(begin()))
+    assert (result.lacks_metrics, result.status, result.run_id) == (True, "finished", f"id of {NAME}")
     assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 0.8750, 1.00 s"
     assert tracker.ended == {NAME: None}
+    assert raised.value.status == 75
+    assert "metrics of this run" in str(raised.value)
+    past = read_past(tmp_path)
+    assert (past.runs[0].ended["status"], past.runs[0].is_stored) == ("finished", False)
+    assert not past.has_finished
+    checkpoints.clear.assert_not_called()
+
+
+def test_a_store_that_takes_the_metrics_after_all_lacks_nothing(begin, tracker, tmp_path, checkpoints):
+    lose_metrics(tracker, 1)
+    with told_at_the_end():
+        result = run_single(own_part(begin()))
+    assert (result.lacks_metrics, result.run_id) == (False, f"id of {NAME}")
+    assert tracker.run.call_args.kwargs["is_resumed"] is True
+    assert written_epochs(tracker) == [0, 12]
+    assert tracker.ended == {NAME: None}
+    past = read_past(tmp_path)
+    assert (past.runs[0].is_stored, past.has_finished) == (True, True)
+    checkpoints.clear.assert_called_once_with()
+
+
+def test_a_run_that_had_ended_is_given_the_store_on_another_day_and_told_with_its_place_there(
+    begin, tracker, training, tmp_path, capsys, monkeypatch
+):
+    lose_metrics(tracker, 2)
+    run_single(own_part(begin()))
+    training.made.reset_mock()
+    tracker.links.reset_mock()
+    open_run, is_restored = tracker.run.side_effect, threading.Event()
+
+    def restore(*given):
+        try:
+            return single_restore(*given)
+        finally:
+            is_restored.set()
+
+    def open_slowly(name, **options):
+        assert is_restored.wait(10)
+        return open_run(name, **options)
+
+    single_restore = single.restore
+    monkeypatch.setattr(single, "restore", restore)
+    tracker.run.side_effect = open_slowly
+    with told_at_the_end():
+        result = run_single(own_part(begin("resume=true")))
+    assert (result.status, result.test["accuracy"]) == ("finished", 0.875)
+    assert (result.run_id, result.lacks_metrics) == (f"id of {NAME}", False)
+    tracker.links.assert_called_once_with([f"id of {NAME}"], None)
+    training.made.assert_not_called()
+    assert written_epochs(tracker) == [0, 12]
+    past = read_past(tmp_path)
+    assert (past.runs[0].is_stored, past.has_finished) == (True, True)
+    assert capsys.readouterr().out.splitlines()[-1] == "test accuracy 0.8750, 1.00 s"
+
+
+def test_a_run_that_had_ended_is_told_without_a_place_where_the_store_still_does_not_take_it(
+    begin, tracker, training, tmp_path, capsys
+):
+    lose_metrics(tracker, 2)
+    run_single(own_part(begin()))
+    training.made.reset_mock()
+    capsys.readouterr()
+    tracker.run.side_effect = StoreError("tracking.uri: it is full.")
+    with pytest.raises(StoreLacksError), told_at_the_end():
+        result = run_single(own_part(begin("resume=true")))
+    assert (result.status, result.run_id, result.lacks_metrics) == ("finished", "", True)
+    assert capsys.readouterr().out.splitlines() == [
+        "24 of 24 steps are kept; the rest goes on.",
+        "test accuracy 0.8750, 1.00 s",
+    ]
+    training.made.assert_not_called()
+    assert not read_past(tmp_path).has_finished
+
+
+def test_a_run_that_the_store_does_not_open_ends_with_that_error_and_its_training(
+    begin, tracker, training, tmp_path, capsys
+):
+    error = StoreError("tracking.uri: it is full.")
+    tracker.run.side_effect = error
+    with pytest.raises(StoreError) as raised:
+        run_single(own_part(begin()))
+    assert raised.value is error
+    training.test.assert_not_called()
+    assert capsys.readouterr().out == ""
+    assert read_past(tmp_path).runs[0].stopped["reason"] == "StoreError: tracking.uri: it is full."
+    tracker.__exit__.assert_called_once()
 
 
 def test_a_run_that_cannot_begin_is_recorded_as_failed(begin, tracker, training):
@@ -217,7 +346,7 @@ def test_a_run_that_cannot_begin_is_recorded_as_failed(begin, tracker, training)
     with pytest.raises(RuntimeError, match="no such layer") as raised:
         run_single(own_part(begin()))
     assert raised.value is error
-    assert tracker.ended == {NAME: error}
+    assert failure(tracker)[0] == "RuntimeError: no such layer"
     tracker.__exit__.assert_called_once()
 
 
@@ -238,11 +367,12 @@ def test_what_breaks_in_training_ends_the_run_after_the_epochs_before_it(begin, 
         raise RuntimeError("no memory left")
 
     training.__iter__.side_effect = epochs
-    with pytest.raises(RuntimeError, match="no memory left") as raised:
+    with pytest.raises(RuntimeError, match="no memory left"):
         run_single(own_part(begin()))
-    assert tracker.ended == {NAME: raised.value}
-    keys = [call.args[0] for call in tracker.opened[NAME].metrics.call_args_list]
-    assert keys.count("learning_rate") == 1
+    reason, traceback = failure(tracker)
+    assert reason == "RuntimeError: no memory left"
+    assert traceback.endswith(f'in epochs\n    raise RuntimeError("no memory left")\n{reason}\n')
+    assert written_epochs(tracker) == [0]
     tracker.__exit__.assert_called_once()
 
 
@@ -268,14 +398,14 @@ def test_a_signal_that_a_library_swallowed_ends_the_run_at_its_next_epoch(begin,
     with pytest.raises(KeyboardInterrupt):
         run_single(own_part(begin()))
     assert isinstance(tracker.ended[NAME], KeyboardInterrupt)
-    keys = [call.args[0] for call in tracker.opened[NAME].metrics.call_args_list]
-    assert keys.count("learning_rate") == 1
+    assert written_epochs(tracker) == [0]
 
 
-def test_the_store_is_opened_with_what_the_configuration_names(begin, tracker):
+def test_the_store_is_opened_with_what_the_configuration_names(begin, tracker, tmp_path):
     config = begin()
     run = planned.plan_run(config, config.hydra)
     tracking = run.config.tracking.model_copy(update={"uri": "sqlite:////a.db"})
     run = replace(run, config=run.config.model_copy(update={"tracking": tracking}))
-    single._open_store(run)
+    with closing(journal_in(tmp_path)) as journal, single._open_store(run, journal) as (opened, _):
+        assert opened is tracker
     assert tracker.given == [("sqlite:////a.db", "ratelab", run.directory)]

@@ -1,6 +1,6 @@
 """What workers report becomes records, whatever the order and however it ends; the workers are fakes."""
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from unittest.mock import create_autospec
 
@@ -14,10 +14,10 @@ from ratelab.sweeps import recorder
 from ratelab.sweeps.recorder import Recorder, TrainingFailed
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
-from ratelab.tracking import Diverged, StoreError
+from ratelab.tracking import StoreError
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import chunk, diverged_chunk, fake_checkpoints, fake_journals, fake_tracker
+from support.fakes import AtOnce, chunk, diverged_chunk, fake_checkpoints, fake_tracker, journal_in
 
 WORKER = 1
 CFG = OmegaConf.create({"seed": 0})
@@ -60,6 +60,18 @@ def tracker():
 
 
 @pytest.fixture
+def journal(tmp_path):
+    with closing(journal_in(tmp_path, "a-sweep")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def feed(tracker, journal):
+    with AtOnce(tracker, journal, "the sweep") as opened:
+        yield opened
+
+
+@pytest.fixture
 def workers():
     """Call `workers.give(...)` with the events that come, then with those that `stop` yields."""
     fake = create_autospec(Workers, instance=True)
@@ -84,17 +96,16 @@ def failures():
 
 
 @pytest.fixture
-def recording(workers, tracker, progress, failures):
+def recording(workers, feed, journal, progress, failures):
     def make(*events, left=(), runs=RUNS):
         workers.give(events, left)
         return Recorder(
             runs,
             workers,
-            tracker,
-            fake_journals(),
+            feed,
+            journal,
             fake_checkpoints(),
             {},
-            "the sweep",
             progress,
             failures.append,
         )
@@ -106,6 +117,17 @@ def told(progress):
     """What the progress was told, in its order; of an epoch its number."""
     calls = [(call[0], *call.args) for call in progress.method_calls]
     return [(*call[:2], call[2].epoch) if call[0] == "advance" else call for call in calls]
+
+
+def endings(tracker):
+    """How each run has ended in the store, by its number: "" well, else why it failed or what ended it."""
+    found = {}
+    for number in range(4):
+        if (run_name := name(number)) in tracker.ended:
+            failed = tracker.opened[run_name].fail.call_args_list
+            error = tracker.ended[run_name]
+            found[number] = ", ".join([*[call.args[0] for call in failed], *([repr(error)] if error else [])])
+    return found
 
 
 def recorded_epochs(tracker, number):
@@ -121,15 +143,18 @@ def test_the_results_come_in_whichever_order_they_are_asked_for(recording, track
     assert {number: result.test["accuracy"] for number, result in results.items()} == {
         number: number / 8 for number in range(3)
     }
-    assert [result.run_id for result in opened.results] == [f"id of {name(number)}" for number in range(3)]
-    assert tracker.ended == {name(number): None for number in range(3)}
+    assert opened.results == results
+    assert {number: result.run_id for number, result in results.items()} == {
+        number: f"id of {name(number)}" for number in range(3)
+    }
+    assert endings(tracker) == {0: "", 1: "", 2: ""}
     workers.stop.assert_not_called()
 
 
 def test_no_more_is_taken_than_the_run_asked_for_needs(recording, tracker):
     opened = recording(STARTED, *epochs(0), ended(0), epoch(1))
     assert opened.await_run(RUNS[0], CFG).status == "finished"
-    assert opened.results == [opened.await_run(RUNS[0], CFG)]
+    assert opened.results == {0: opened.await_run(RUNS[0], CFG)}
     assert recorded_epochs(tracker, 1) == []
     opened.__exit__(None, None, None)
 
@@ -164,9 +189,11 @@ def test_a_run_that_broke_is_raised_where_it_is_awaited_and_keeps_no_other(recor
         with pytest.raises(UserError, match="run 0 broke") as mistake:
             opened.await_run(RUNS[0], CFG)
         assert opened.await_run(RUNS[1], CFG).status == "finished"
-    assert tracker.ended == {name(0): mistake.value, name(1): None, name(2): failed.value}
+    assert endings(tracker) == {0: "UserError: run 0 broke", 1: "", 2: "TrainingFailed: run 2 broke"}
+    assert "Traceback: there" in tracker.opened[name(2)].fail.call_args.args[1]
     assert failures == [mistake.value, failed.value]
-    assert [result.status for result in opened.results] == ["failed", "finished", "failed"]
+    statuses = {number: result.status for number, result in opened.results.items()}
+    assert statuses == {0: "failed", 1: "finished", 2: "failed"}
     assert len(opened.results[0].validation) == 1
 
 
@@ -180,7 +207,7 @@ def test_a_run_that_diverged_is_a_result_and_no_failure(recording, tracker, prog
     with recording(STARTED, epoch(0), epoch(0, 1, diverged_chunk)) as opened:
         result = opened.await_run(RUNS[0], CFG)
     assert (result.status, result.diverged_step) == ("diverged", 99)
-    assert isinstance(tracker.ended[name(0)], Diverged)
+    assert endings(tracker)[0] == "Diverged('the loss is not finite at step 99')"
     assert failures == []
     assert told(progress)[-2:] == [("advance", WORKER, 1), ("end", WORKER, 50)]
 
@@ -207,7 +234,7 @@ def test_what_comes_of_a_run_that_has_ended_is_ignored(recording, tracker):
         opened.await_run(RUNS[1], CFG)
         assert opened.await_run(RUNS[0], CFG).status == "finished"
     assert recorded_epochs(tracker, 0) == [0, 50, 100]
-    assert tracker.ended[name(0)] is None
+    assert endings(tracker)[0] == ""
 
 
 def test_a_stack_that_begins_again_when_all_its_runs_have_ended_is_passed_over(recording, tracker, progress):
@@ -221,74 +248,124 @@ def test_a_stack_that_begins_again_when_all_its_runs_have_ended_is_passed_over(r
     assert starts == ["seed=0: group0, group1, group2", "group3 seed=0"]
 
 
-def test_a_run_that_cannot_be_opened_fails_and_the_others_of_its_stack_go_on(recording, tracker, progress):
-    error = OSError("no space left")
+def refuse_one(tracker, error, number=1):
+    """Let the store not open this run; return what lets it do so again."""
     open_run = tracker.run.side_effect
 
-    def fail_for_the_second(run_name, **options):
-        if run_name == name(1):
+    def refuse_or_open(run_name, **options):
+        if run_name == name(number):
             raise error
         return open_run(run_name, **options)
 
-    tracker.run.side_effect = fail_for_the_second
+    tracker.run.side_effect = refuse_or_open
+    return open_run
+
+
+def test_a_run_that_the_store_does_not_open_is_trained_and_a_result_like_the_others(
+    recording, tracker, feed, progress, failures
+):
+    refuse_one(tracker, StoreError("tracking.uri: it is full."))
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        results = {number: opened.await_run(RUNS[number], CFG) for number in range(3)}
+    assert [(result.status, result.value, result.run_id) for result in results.values()] == [
+        ("finished", 0.0, f"id of {name(0)}"),
+        ("finished", 0.125, ""),
+        ("finished", 0.25, f"id of {name(2)}"),
+    ]
+    assert [feed.lacks(number) for number in range(3)] == [False, True, False]
+    assert failures == []
+    assert told(progress)[-3:] == [("end", WORKER, 0)] * 3
+    assert endings(tracker) == {0: "", 2: ""}
+
+
+def test_a_run_that_was_not_opened_is_given_whole_to_a_store_that_takes_it_again(recording, tracker, feed):
+    open_run = refuse_one(tracker, StoreError("tracking.uri: it is full."))
+    with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
+        opened.await_run(RUNS[2], CFG)
+        tracker.run.side_effect = open_run
+        feed.drain()
+    assert (feed.lacks(1), feed.id_of(1)) == (False, f"id of {name(1)}")
+    assert recorded_epochs(tracker, 1) == [0, 50, 100]
+    assert endings(tracker) == {0: "", 1: "", 2: ""}
+    assert tracker.run.call_args.kwargs["parent_id"] == "the sweep"
+
+
+def test_a_run_that_no_store_could_open_fails_and_the_others_of_its_stack_go_on(
+    recording, tracker, progress, failures
+):
+    error = OSError("no space left")
+    refuse_one(tracker, error)
     with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
         with pytest.raises(OSError, match="no space left") as raised:
             opened.await_run(RUNS[1], CFG)
         assert opened.await_run(RUNS[2], CFG).status == "finished"
     assert raised.value is error
-    assert told(progress)[1] == ("end", WORKER, 150)
-    assert tracker.ended == {name(0): None, name(2): None}
-    assert [(result.status, result.run_id) for result in opened.results] == [
-        ("finished", f"id of {name(0)}"),
-        ("failed", ""),
-        ("finished", f"id of {name(2)}"),
-    ]
+    assert failures == [error]
+    assert told(progress)[1:3] == [("advance", WORKER, 0), ("end", WORKER, 150)]  # of the first, the second
+    assert endings(tracker) == {0: "", 2: ""}
+    assert {number: (result.status, result.run_id) for number, result in opened.results.items()} == {
+        0: ("finished", f"id of {name(0)}"),
+        1: ("failed", ""),
+        2: ("finished", f"id of {name(2)}"),
+    }
 
 
-def test_an_epoch_that_cannot_be_recorded_is_an_error_of_its_run(recording, tracker, failures):
-    with recording(STARTED, epoch(0), epoch(1), *epochs(2), ended(2)) as opened:
+def test_an_epoch_that_no_store_could_take_is_an_error_of_its_run(recording, tracker, journal, failures):
+    """The store is given it while training goes on; so it is the next epoch that ends the run."""
+    with recording(STARTED, epoch(0), epoch(1), epoch(0, 1), *epochs(2), ended(2)) as opened:
         opened._record(STARTED)
-        tracker.opened[name(0)].metrics.side_effect = OSError("the store is gone")
-        with pytest.raises(OSError, match="the store is gone") as raised:
+        tracker.opened[name(0)].metrics.side_effect = ValueError("no such name")
+        with pytest.raises(ValueError, match="no such name") as raised:
             opened.await_run(RUNS[0], CFG)
         assert opened.await_run(RUNS[2], CFG).status == "finished"
-    assert tracker.ended[name(0)] is raised.value
     assert failures == [raised.value]
+    past = journal.read_again().runs[0]
+    assert (past.steps, past.stopped["status"]) == (50, "FAILED")
+    assert past.stopped["reason"] == "ValueError: no such name"
+    assert opened.results[0].status == "failed"
 
 
-def test_a_run_whose_metrics_could_not_be_stored_is_a_result_like_the_others(recording, tracker, failures):
+def test_a_run_whose_metrics_could_not_be_stored_is_a_result_like_the_others(
+    recording, tracker, feed, failures
+):
     with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
         opened._record(STARTED)
         tracker.opened[name(1)].lacks_metrics = True
         result = opened.await_run(RUNS[1], CFG)
-        assert (result.status, result.value, result.lacks_metrics) == ("finished", 0.125, True)
+        assert (result.status, result.value, result.run_id) == ("finished", 0.125, f"id of {name(1)}")
         opened.await_run(RUNS[2], CFG)
     assert failures == []
-    assert tracker.ended == {name(number): None for number in range(3)}
-    assert [result.lacks_metrics for result in opened.results] == [False, True, False]
+    assert [feed.lacks(number) for number in range(3)] == [False, True, False]
+    # left as it is there, to be begun again: nothing more is given, and no end
+    tracker.opened[name(1)].leave.assert_called_once_with()
+    assert recorded_epochs(tracker, 1) == [0]
+    assert endings(tracker) == {0: "", 1: "", 2: ""}
 
 
-def test_a_run_whose_end_the_store_does_not_take_is_a_result_and_an_error(recording, tracker, failures):
-    refusal, open_run = StoreError("tracking.uri: it is full."), tracker.run.side_effect
+def test_a_run_whose_end_the_store_does_not_take_is_a_result_and_no_failure(
+    recording, tracker, feed, journal, failures
+):
+    open_run = tracker.run.side_effect
 
     @contextmanager
-    def refuse_one(run_name, **options):
+    def refuse_the_end(run_name, **options):
         with open_run(run_name, **options) as run:
             yield run
         if run_name == name(1):
-            raise refusal
+            raise StoreError("tracking.uri: it is full.")
 
-    tracker.run.side_effect = refuse_one
+    tracker.run.side_effect = refuse_the_end
     with recording(STARTED, *epochs(0, 1, 2), *map(ended, range(3))) as opened:
-        with pytest.raises(StoreError) as raised:
-            opened.await_run(RUNS[1], CFG)
-        opened.await_run(RUNS[2], CFG)
-    assert (raised.value, failures) == (refusal, [refusal])
-    assert [(result.status, result.value) for result in opened.results] == [
-        ("finished", 0.0),
+        results = [opened.await_run(RUNS[number], CFG) for number in (1, 2, 0)]
+    assert failures == []
+    assert [(result.status, result.value) for result in results] == [
         ("finished", 0.125),
         ("finished", 0.25),
+        ("finished", 0.0),
     ]
+    assert [feed.lacks(number) for number in range(3)] == [False, True, False]
+    past = journal.read_again().runs
+    assert [past[number].is_stored for number in range(3)] == [True, False, True]
 
 
 def test_what_has_been_computed_is_recorded_when_something_ends_the_sweep(recording, tracker, workers):
@@ -298,9 +375,9 @@ def test_what_has_been_computed_is_recorded_when_something_ends_the_sweep(record
     with pytest.raises(KeyboardInterrupt), opened:
         raise error
     workers.stop.assert_called_once()
-    assert tracker.ended == {name(0): None, name(1): error, name(2): error}
+    assert endings(tracker) == {0: "", 1: "KeyboardInterrupt()", 2: "KeyboardInterrupt()"}
     assert [len(recorded_epochs(tracker, number)) for number in range(3)] == [3, 1, 0]
-    assert [result.status for result in opened.results] == ["finished"]
+    assert {number: result.status for number, result in opened.results.items()} == {0: "finished"}
 
 
 def test_every_record_is_ended_although_the_workers_cannot_be_stopped(recording, tracker, workers):
@@ -312,15 +389,14 @@ def test_every_record_is_ended_although_the_workers_cannot_be_stopped(recording,
         raise error
     assert raised.value is error
     assert error.__notes__ == ["and then OSError: no such process"]
-    assert tracker.ended == {name(number): error for number in range(3)}
+    assert endings(tracker) == dict.fromkeys(range(3), "RuntimeError: first")
 
 
 def test_a_run_that_nobody_awaited_is_no_run_that_finished(recording, tracker):
     with recording(STARTED, *epochs(0), ended(0), epoch(1)) as opened:
         opened.await_run(RUNS[0], CFG)
-    assert tracker.ended[name(0)] is None
-    for number in (1, 2):
-        assert repr(tracker.ended[name(number)]) == "RuntimeError('the sweep ended before this run')"
+    why = "RuntimeError: the sweep ended before this run"
+    assert endings(tracker) == {0: "", 1: why, 2: why}
 
 
 def test_a_configuration_that_was_changed_after_composing_is_refused(recording, tracker):
@@ -376,7 +452,7 @@ def test_every_record_is_ended_although_one_of_them_cannot_be(recording, tracker
         raise error
     assert raised.value is error
     assert error.__notes__ == ["and then OSError: the store is gone"]
-    assert tracker.ended == {name(1): error, name(2): error}
+    assert endings(tracker) == {1: "KeyboardInterrupt()", 2: "KeyboardInterrupt()"}
 
 
 def test_a_model_that_cannot_be_built_is_a_warning_of_its_run(recording, tracker, device):
@@ -391,7 +467,7 @@ def test_a_model_that_cannot_be_built_is_a_warning_of_its_run(recording, tracker
     with recording(*events, runs=[run]) as opened:
         assert opened.await_run(run, CFG).status == "finished"
     tracker.opened[name(0)].warn.assert_called_once_with("the model", error)
-    assert tracker.ended == {name(0): None}
+    assert endings(tracker) == {0: ""}
 
 
 def test_no_further_run_ends_well_after_a_signal_that_another_job_has_swallowed(recording, monkeypatch):

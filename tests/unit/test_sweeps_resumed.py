@@ -5,15 +5,22 @@ from dataclasses import replace
 import pytest
 
 from ratelab.runs import resuming
+from ratelab.runs.description import describe, store_of
 from ratelab.runs.resuming import check_runs, plan_runs, settings_of
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
+from ratelab.tracking import StoreError
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import Journals, chunk, diverged_chunk, fake_checkpoints, fake_tracker
+from support.fakes import START, AtOnce, Journals, chunk, diverged_chunk, fake_checkpoints, fake_tracker
 
 SWEEP = {"mode": "sweep", "sweep_id": "a-sweep"}
 RUNS = [planned_run(number, learning_rate=0.1 / (number + 1)) for number in range(4)]
+
+
+@pytest.fixture
+def tracker():
+    return fake_tracker()
 
 
 @pytest.fixture
@@ -156,19 +163,66 @@ def test_a_run_that_was_not_planned_then_is_refused(begin):
         check_runs(begin(), RUNS)
 
 
-def test_the_results_of_those_that_ended_come_from_the_journal_alone_if_the_store_has_them(begin):
-    journal, tracker = begin(is_resumed=False), fake_tracker()
+@pytest.fixture
+def begin_ended(begin):
+    """Open the journal of a sweep of whose runs two had ended, one in its middle, and one had not begun."""
+    journal = begin(is_resumed=False)
     plan_runs(journal, RUNS, [(0, 1), (2, 3)])
     for number in (0, 1, 2):
-        journal.of(number).note_opened(f"id {number}")
-        journal.of(number).note_chunk(chunk(), (number,))
+        own = journal.of(number)
+        own.note_begun(describe(RUNS[number], (0, 1), journal.path), store_of(RUNS[number]))
+        journal.note_opened(number, f"id {number}")
+        own.note_chunk(chunk(), (number,))
     for number in (0, 1):
-        journal.of(number).note_ended(status="finished", test={"loss": 1.0, "accuracy": 0.5 + number / 8})
-        journal.of(number).note_stored()
-    found = restore_ended(RUNS, tracker, begin(), "the sweep")
+        test = {"loss": 1.0, "accuracy": 0.5 + number / 8}
+        journal.of(number).note_ended(status="finished", test=test, tested_at=START)
+    return begin
+
+
+def note_stored(journal, *numbers):
+    for number in numbers:
+        journal.note_stored(number)
+
+
+def test_the_results_of_those_that_ended_come_from_the_journal_alone_if_the_store_has_them(
+    begin_ended, tracker
+):
+    note_stored(begin_ended(), 0, 1)
+    journal = begin_ended()
+    with AtOnce(tracker, journal, "the sweep") as feed:
+        found = restore_ended(RUNS, feed, journal)
     assert {number: result.value for number, result in found.items()} == {0: 0.5, 1: 0.625}
     assert [result.run_id for result in found.values()] == ["id 0", "id 1"]
     tracker.run.assert_not_called()
+
+
+def test_the_store_is_given_whole_what_it_may_lack_of_those_that_ended(begin_ended, tracker):
+    note_stored(begin_ended(), 0)
+    journal = begin_ended()
+    with AtOnce(tracker, journal, "the sweep") as feed:
+        found = restore_ended(RUNS, feed, journal)
+    assert {number: result.value for number, result in found.items()} == {0: 0.5, 1: 0.625}
+    [opened] = tracker.run.call_args_list
+    assert (opened.kwargs["key"], opened.kwargs["parent_id"]) == (journal.key(1), "the sweep")
+    assert opened.kwargs["is_resumed"] is True
+    assert found[1].run_id == f"id of {RUNS[1].name}"
+    keys = [call.args[0] for call in tracker.opened[RUNS[1].name].metrics.call_args_list]
+    assert [keys.count(key) for key in ("learning_rate", "test_accuracy")] == [1, 1]
+    assert tracker.ended == {RUNS[1].name: None}
+    assert journal.read_again().runs[1].is_stored
+
+
+def test_the_results_are_the_same_where_the_store_does_not_take_them(begin_ended, tracker):
+    tracker.run.side_effect = StoreError("tracking.uri: it is full.")
+    journal = begin_ended()
+    with AtOnce(tracker, journal, "the sweep") as feed:
+        found = restore_ended(RUNS, feed, journal)
+    assert {number: (result.status, result.value) for number, result in found.items()} == {
+        0: ("finished", 0.5),
+        1: ("finished", 0.625),
+    }
+    assert [feed.lacks(number) for number in range(4)] == [True, True, False, False]
+    assert [journal.read_again().runs[number].is_stored for number in (0, 1)] == [False, False]
 
 
 def test_what_is_kept_is_said_of_runs_that_the_journal_knows(begin):

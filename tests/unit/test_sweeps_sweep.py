@@ -2,6 +2,8 @@
 
 import io
 import logging
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock, create_autospec
@@ -13,18 +15,21 @@ from rich.console import Console
 
 from ratelab import report
 from ratelab.comparison import Outcomes
-from ratelab.runs import description, display
+from ratelab.runs import description, display, feed
 from ratelab.runs.past import read_past
 from ratelab.runtime import provenance
+from ratelab.runtime.lost_metrics import StoreLacksError, told_at_the_end
 from ratelab.runtime.program_identity import this_program
+from ratelab.sweeps import store as sweeps_store
 from ratelab.sweeps import sweep
 from ratelab.sweeps.jobs import plan_jobs
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.stacks import Broke, Stack, Started
 from ratelab.sweeps.sweep import open_sweep, run_jobs
+from ratelab.tracking import StoreError
 from ratelab.validation import UserError
 from support.composing import QuickComposer, hydra_program
-from support.fakes import fake_tracker, fake_workers
+from support.fakes import fake_checkpoints, fake_tracker, fake_workers
 
 SMALL = ["data=digits", "tracking=none", "epochs=1"]
 SWEEP_ID = "2026-01-31-12-00-00"
@@ -60,7 +65,7 @@ def log():
 def tracker(monkeypatch, log):
     fake = fake_tracker()
     fake.find_runs.return_value = None
-    monkeypatch.setattr(sweep, "open_tracker", lambda *given: log.append(("open", *given)) or fake)
+    monkeypatch.setattr(sweeps_store, "open_tracker", lambda *given: log.append(("open", *given)) or fake)
     fake.__exit__.side_effect = lambda *_: log.append("close")
     return fake
 
@@ -242,9 +247,226 @@ def test_a_run_that_failed_marks_the_sweep_and_keeps_no_other(program, resources
     [failure] = tracker.opened[PARENT].fail.call_args_list
     assert failure.args[0] == "no memory left"
     assert "Traceback: there" in failure.args[1]
-    assert tracker.ended[PARENT] is None
-    assert str(tracker.ended["staircase seed=0"]) == "no memory left"
+    assert tracker.ended == dict.fromkeys(["fixed seed=0", "staircase seed=0", PARENT])
+    [failure] = tracker.opened["staircase seed=0"].fail.call_args_list
+    assert failure.args[0] == "TrainingFailed: no memory left"
+    assert "Traceback: there" in failure.args[1]
+    tracker.opened["fixed seed=0"].fail.assert_not_called()
     assert "* note: failed, not counted: staircase seed=0" in lines()
+    past = read_past(program.folder)
+    assert (past.sweep_is_stored, past.has_finished) == (True, False)
+
+
+def test_what_failed_is_told_to_the_run_of_the_sweep_when_nothing_else_is_left(
+    program, resources, tracker, lines
+):
+    """So nothing waits for the store while the sweep trains."""
+
+    def start(stacks):
+        workers = fake_workers(stacks)
+        events = [event for one in stacks for event in (Started(0, one), Broke(0, one.numbers[0], "no", ""))]
+        workers.__iter__.side_effect = lambda: iter(events)
+        return workers
+
+    resources.start.side_effect = start
+    with open_sweep(program, resources, PARENT, frozenset(), None) as opened:
+        opened.run(jobs_of(program, ["seed=0"], ["seed=1"]))
+        tracker.opened[PARENT].fail.assert_not_called()
+    assert [call.args[0] for call in tracker.opened[PARENT].fail.call_args_list] == ["no", "no"]
+    assert tracker.ended[PARENT] is None
+
+
+def test_what_failed_is_told_although_the_sweep_is_stopped(program, resources, jobs, tracker, lines):
+    def start(stacks):
+        workers = fake_workers(stacks)
+
+        def events():
+            yield Started(0, stacks[0])
+            yield Broke(0, stacks[0].numbers[0], "no memory left", "")
+            raise KeyboardInterrupt
+
+        workers.__iter__.side_effect = events
+        return workers
+
+    resources.start.side_effect = start
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(program, resources, jobs)
+    assert [call.args[0] for call in tracker.opened[PARENT].fail.call_args_list] == ["no memory left"]
+    assert isinstance(tracker.ended[PARENT], KeyboardInterrupt)
+    assert not read_past(program.folder).sweep_is_stored
+
+
+REFUSAL = "tracking.uri: it is full."
+
+
+class Store:
+    """Stands before the runs of a fake tracker: it opens those that it has once more, and may refuse."""
+
+    def __init__(self, tracker):
+        self._tracker, self._open_run = tracker, tracker.run.side_effect
+        self.refuses = lambda name: False  # to open it
+        self.refuses_end = lambda name: False
+        self.loses_metrics = lambda name: False
+        tracker.run.side_effect = self._run
+
+    @contextmanager
+    def _run(self, name, **options):
+        if self.refuses(name):
+            raise StoreError(REFUSAL)
+        if options["is_resumed"]:
+            self._tracker.opened.pop(name, None)
+        with self._open_run(name, **options) as run:
+            run.lacks_metrics = self.loses_metrics(name)
+            yield run
+        if self.refuses_end(name):
+            raise StoreError(REFUSAL)
+
+
+@pytest.fixture
+def store(tracker):
+    return Store(tracker)
+
+
+@pytest.fixture
+def checkpoints(monkeypatch):
+    """Those of the sweep, fakes that keep nothing."""
+    fake = fake_checkpoints()
+    monkeypatch.setattr(sweep, "Checkpoints", lambda *_: fake)
+    return fake
+
+
+def is_child(name):
+    return name != PARENT
+
+
+def settle(opened):
+    """Wait until the store of a sweep has been given what waits for it."""
+    feed = opened._store.feed
+    with feed._changed:
+        assert feed._changed.wait_for(feed._is_idle, timeout=10)
+
+
+@pytest.mark.parametrize("lost", ["refuses", "refuses_end", "loses_metrics"])
+def test_a_sweep_whose_store_is_lost_compares_its_results_and_says_that_the_store_lacks_them(
+    program, resources, jobs, store, tracker, checkpoints, lines, capfd, lost
+):
+    setattr(store, lost, is_child)
+    with pytest.raises(StoreLacksError) as raised, told_at_the_end():
+        returns = run_jobs(program, resources, jobs)
+    assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
+    assert [one.return_value.value for one in returns] == [0.5, 0.5 + 1 / 64]
+    ranks = {tuple(line.split()[:3]) for line in lines()}
+    assert {("staircase", "1", "0.5156"), ("fixed", "1", "0.5000")} <= ranks
+    assert raised.value.status == 75
+    assert str(raised.value).endswith(f"ratelab sync {program.folder}")
+    past = read_past(program.folder)
+    assert not past.has_finished
+    assert [(run.ended["status"], run.is_stored) for run in past.runs.values()] == [("finished", False)] * 2
+    checkpoints.clear.assert_not_called()
+    # of the sweep as a whole the store has everything
+    assert past.sweep_is_stored
+    tracker.opened[PARENT].fail.assert_not_called()
+    assert tracker.ended[PARENT] is None
+    told = capfd.readouterr().err.count("What the store lacks is in the journal; it is given another time")
+    assert told == (lost != "loses_metrics")  # of which the run itself warns
+
+
+def test_one_run_that_the_store_lacks_is_left_out_of_its_links_alone(
+    program, resources, jobs, store, tracker, lines
+):
+    store.refuses = lambda name: name == "fixed seed=0"
+    with open_sweep(program, resources, PARENT, frozenset({"schedule"}), 2) as opened:
+        opened.run(jobs)
+    tracker.links.assert_called_once_with(["id of staircase seed=0"], SWEEP_ID)
+    assert [(result.run_id, result.lacks_metrics) for result in opened.results] == [
+        ("", True),
+        ("id of staircase seed=0", False),
+    ]
+    assert [run.is_stored for run in read_past(program.folder).runs.values()] == [False, True]
+
+
+@pytest.mark.parametrize("lost", ["refuses", "refuses_end", "loses_metrics"])
+def test_a_store_that_takes_everything_again_before_the_end_lacks_nothing(
+    program, resources, jobs, store, tracker, checkpoints, lines, lost
+):
+    setattr(store, lost, is_child)
+    with told_at_the_end(), open_sweep(program, resources, PARENT, frozenset({"schedule"}), 2) as opened:
+        opened.run(jobs)
+        settle(opened)
+        assert [opened._store.feed.lacks(number) for number in (0, 1)] == [True, True]
+        setattr(store, lost, lambda name: False)
+    assert [(result.run_id, result.lacks_metrics) for result in opened.results] == [
+        ("id of fixed seed=0", False),
+        ("id of staircase seed=0", False),
+    ]
+    past = read_past(program.folder)
+    assert past.has_finished
+    assert [run.is_stored for run in past.runs.values()] == [True, True]
+    checkpoints.clear.assert_called_once_with()
+    for name in ("fixed seed=0", "staircase seed=0"):
+        keys = [call.args[0] for call in tracker.opened[name].metrics.call_args_list]
+        assert keys.count("learning_rate") == 1
+        assert tracker.ended[name] is None
+
+
+def test_a_sweep_whose_own_end_the_store_does_not_take_is_compared_and_says_that_the_store_lacks_it(
+    program, resources, jobs, store, tracker, lines, capfd
+):
+    store.refuses_end = lambda name: name == PARENT
+    with pytest.raises(StoreLacksError) as raised, told_at_the_end():
+        returns = run_jobs(program, resources, jobs)
+    assert raised.value.status == 75
+    assert "metrics of 1 of 3 runs" in str(raised.value)
+    assert capfd.readouterr().err == f"warning: {REFUSAL}\n"
+    assert [one.status for one in returns] == [JobStatus.COMPLETED] * 2
+    assert any("staircase" in line for line in lines())
+    past = read_past(program.folder)
+    assert not past.sweep_is_stored
+    assert [run.is_stored for run in past.runs.values()] == [True, True]
+
+
+def test_a_sweep_that_is_stopped_does_not_wait_for_a_store_that_does_not_answer(
+    program, resources, jobs, store, tracker, checkpoints, lines, capfd, monkeypatch
+):
+    monkeypatch.setattr(feed, "_STOPPING", 0.01)
+    answers = threading.Event()
+    store.refuses = lambda name: is_child(name) and not answers.wait(30)
+
+    def stop_after(cfg, run=None):
+        run(cfg)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(replace(program, task=stop_after), resources, jobs)
+    tracker.give_up.assert_called_once_with()
+    assert isinstance(tracker.ended[PARENT], KeyboardInterrupt)
+    assert tracker.opened.keys() == {PARENT}
+    command = f"ratelab sync {program.folder}"
+    assert capfd.readouterr().err == (
+        f"warning: the store has not taken all in time. Give it the rest: {command}\n"
+    )
+    past = read_past(program.folder)
+    # the last stack comes first; of the other one nothing had begun
+    assert {number: bool(run.ended) for number, run in past.runs.items()} == {0: False, 1: True}
+    assert not any((past.has_finished, past.sweep_is_stored, past.runs[1].is_stored))
+    checkpoints.clear.assert_not_called()
+    answers.set()
+    for thread in threading.enumerate():
+        if thread.name == "feed":
+            thread.join(10)
+
+
+def test_a_store_that_does_not_open_the_run_of_the_sweep_ends_it_before_anything_is_trained(
+    program, resources, jobs, store, tracker, lines
+):
+    store.refuses = lambda name: True
+    with pytest.raises(StoreError, match="it is full"):
+        run_jobs(program, resources, jobs)
+    resources.made[0].__iter__.assert_not_called()
+    resources.made[0].__exit__.assert_called_once()
+    assert tracker.opened == {}
+    past = read_past(program.folder)
+    assert (past.sweep["name"], past.sweep_is_stored) == (PARENT, False)
 
 
 def test_a_store_that_cannot_be_opened_ends_the_sweep_before_anything_is_trained(
@@ -253,7 +475,7 @@ def test_a_store_that_cannot_be_opened_ends_the_sweep_before_anything_is_trained
     def fail(*_):
         raise OSError("the store is gone")
 
-    monkeypatch.setattr(sweep, "open_tracker", fail)
+    monkeypatch.setattr(sweeps_store, "open_tracker", fail)
     with pytest.raises(OSError, match="the store is gone"):
         run_jobs(program, resources, jobs)
     resources.made[0].__iter__.assert_not_called()

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,10 @@ from ratelab.tracking import (
     sqlite_path,
 )
 from ratelab.tracking.client import Client
+from ratelab.tracking.environment import open_client
 from ratelab.tracking.mlflow_runs import MlflowRun, MlflowTracker
 from ratelab.tracking.names import safe_texts
+from ratelab.tracking.sinks import sink_for
 from ratelab.validation import UserError
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -378,6 +381,7 @@ def test_a_tracker_that_is_off_keeps_nothing(tmp_path: Path) -> None:
         with tracker.run("run", params={"a": 1}, tags={}) as run:
             run.metrics("a", np.arange(1), np.arange(1), np.arange(1))
             run.fail("reason", "traceback")
+            run.leave()
         assert (tracker.uri, run.id, tracker.links([run.id], None), tracker.find_runs("abc")) == (
             "",
             "",
@@ -386,6 +390,7 @@ def test_a_tracker_that_is_off_keeps_nothing(tmp_path: Path) -> None:
         )
         with pytest.raises(ValueError, match="mine"), tracker.run("run", params={}, tags={}):
             raise ValueError("mine")
+        tracker.give_up()
     assert not any(tmp_path.iterdir())
 
 
@@ -512,3 +517,139 @@ def test_a_run_can_be_marked_as_killed_at_once_as_long_as_it_may_be_running(
     with pytest.raises(KeyboardInterrupt):
         interrupt()
     assert (seen, signals._state.last_words) == (["KILLED"], [])
+
+
+def test_a_run_that_is_left_stays_as_it_is_and_goes_on_when_it_is_opened_by_its_key(
+    tracker: Tracker, client: Any
+) -> None:
+    with tracker.run("run", params={"a": 1}, tags={"schedule": "fixed"}, key="left") as run:
+        run.metrics("a", np.arange(3), np.arange(3), np.arange(3))
+        run.leave()
+    assert client.get_run(run.id).info.status == "RUNNING"
+    opened = tracker.run("run", params={"a": 1}, tags={"schedule": "fixed"}, key="left", is_resumed=True)
+    with opened as again:
+        assert again.id == run.id
+        again.metrics("a", np.arange(5), np.arange(5), np.arange(5))
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"a": 4.0})
+    assert [point.step for point in client.get_metric_history(run.id, "a")] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), Diverged(17)], ids=repr)
+def test_a_run_that_is_left_is_not_told_what_ends_its_block(
+    tracker: Tracker, client: Any, error: BaseException
+) -> None:
+    opened = tracker.run("run", params={}, tags={})
+    run = opened.__enter__()
+    run.leave()
+    assert opened.__exit__(type(error), error, None) is False
+    stored = client.get_run(run.id)
+    assert stored.info.status == "RUNNING"
+    assert {"error", "diverged_step"}.isdisjoint(stored.data.tags)
+
+
+def test_a_run_that_is_left_waits_for_nothing(tracker: Tracker, client: Any) -> None:
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as held:
+        assert isinstance(held, MlflowTracker)
+        sink, released = held._writer._sink, threading.Event()
+
+        class Slow:
+            """Stores nothing before it is released."""
+
+            def store(self, batch: Any) -> None:
+                assert released.wait(30)
+                sink.store(batch)
+
+        held._writer._sink = Slow()
+        with held.run("run", params={}, tags={}) as run:
+            run.metrics("a", ONE, ONE, ONE)
+            run.leave()
+        released.set()
+        held.flush()
+    assert client.get_run(run.id).data.metrics == {"a": 0.0}
+    assert client.get_run(run.id).info.status == "RUNNING"
+
+
+def test_a_run_that_was_left_without_its_metrics_gets_all_of_them_when_it_is_opened_again(
+    refusing: MlflowTracker, client: Any
+) -> None:
+    with refusing.run("run", params={}, tags={}, key="lost") as run:
+        run.metrics("a", ONE, ONE, ONE)
+        with contextlib.suppress(StoreError):
+            refusing._writer.flush(run.id)
+        run.metrics("a", ONE, ONE, ONE)
+        assert run.lacks_metrics
+        run.leave()
+    assert client.get_run(run.id).data.tags["not_kept"] == "metrics"
+    refusing._writer._sink = sink_for(open_client(refusing.uri))
+    with refusing.run("run", params={}, tags={}, key="lost", is_resumed=True) as again:
+        again.metrics("a", np.arange(2), np.arange(2), np.arange(2))
+    assert (again.id, again.lacks_metrics) == (run.id, False)
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"a": 1.0})
+    assert "not_kept" not in stored.data.tags
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()], ids=["well", "stopped"])
+def test_a_tracker_that_has_given_up_ends_no_run_and_waits_for_no_metrics(
+    tracker: Tracker, client: Any, error: BaseException | None
+) -> None:
+    """The database is locked by another program while this one goes."""
+    given_up = open_tracker(tracker.uri, "ratelab", Path.cwd())
+    assert isinstance(given_up, MlflowTracker)
+    opened = given_up.run("run", params={}, tags={})
+    run = opened.__enter__()
+    kind = type(error) if error else None
+    with contextlib.closing(sqlite3.connect(sqlite_path(tracker.uri, Path.cwd()))) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        run.metrics("a", ONE, ONE, ONE)
+        given_up.give_up()
+        assert opened.__exit__(kind, error, None) is False
+        given_up.__exit__(kind, error, None)
+        assert given_up._writer._held == 1  # nothing was stored before it went
+        other.rollback()
+    given_up._writer._thread.join()
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == ("RUNNING", {"a": 0.0})
+
+
+def test_a_tracker_that_has_given_up_asks_the_store_for_nothing_that_a_run_still_says(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As the run of a sweep that is stopped, which is told at its end what failed: it would wait again."""
+    from mlflow import MlflowClient
+
+    asked: list[str] = []
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as given_up:
+        opened = given_up.run("run", params={}, tags={})
+        run = opened.__enter__()
+        for name in ("set_tag", "log_text", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, name, lambda *_, name=name, **__: asked.append(name))
+        given_up.give_up()
+        run.fail("reason", "traceback")
+        assert opened.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None) is False
+    assert asked == []
+    assert client.get_run(run.id).info.status == "RUNNING"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_tracker_that_has_given_up_does_not_give_the_store_again_what_it_did_not_take(
+    tracker: Tracker, client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    with open_tracker(tracker.uri, "ratelab", Path.cwd()) as given_up:
+        opened = given_up.run("run", params={}, tags={})
+        run = opened.__enter__()
+        with monkeypatch.context() as full:
+            full.setattr(MlflowClient, "set_terminated", refuse)
+            with pytest.raises(StoreError):
+                opened.__exit__(None, None, None)
+        given_up.give_up()
+    assert client.get_run(run.id).info.status == "RUNNING"
+    assert capfd.readouterr().err == ""

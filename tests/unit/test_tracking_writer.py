@@ -316,3 +316,98 @@ def test_a_second_ctrl_c_need_not_wait_for_a_store_that_is_gone(uri: str, run_id
         assert time.perf_counter() - start < 1
         other.execute("ROLLBACK")
     metrics._thread.join()
+
+
+class Refusing:
+    """A sink that takes no metrics of one run until it is told otherwise; `store` stores those of others."""
+
+    def __init__(self, sink: Any, run_id: str) -> None:
+        self._sink, self.refused = sink, {run_id}
+
+    def store(self, batch: Any) -> None:
+        if any(rows.run_id in self.refused for rows in batch):
+            raise StoreError("tracking.uri: not these.")
+        self._sink.store(batch)
+
+
+@pytest.fixture
+def refusing(uri: str, run_id: str) -> Iterator[MetricWriter]:
+    """A writer that has lost a metric of the run."""
+    metrics = MetricWriter(uri)
+    metrics._sink = Refusing(metrics._sink, run_id)
+    metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
+    with pytest.raises(StoreError, match="not these"):
+        metrics.flush(run_id)
+    yield metrics
+    metrics.close()
+
+
+def test_a_run_that_is_forgiven_is_given_everything_once_more(
+    refusing: MetricWriter, client: Any, run_id: str
+) -> None:
+    refusing._sink.refused.clear()  # type: ignore[attr-defined]
+    with pytest.raises(StoreError, match="not these"):
+        refusing.write(run_id, "a", np.arange(3), np.arange(3), np.arange(3))
+    refusing.forgive(run_id)
+    assert not refusing.has_lost(run_id)
+    refusing.write(run_id, "a", np.arange(3), np.arange(3), np.arange(3))
+    refusing.flush()
+    assert [step for step, *_ in history(client, run_id, "a")] == [0, 1, 2]
+
+
+def test_a_run_that_was_forgiven_and_loses_metrics_again_says_so_again(
+    refusing: MetricWriter, run_id: str
+) -> None:
+    refusing.forgive(run_id)
+    refusing.flush()
+    refusing.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
+    with pytest.raises(StoreError, match="not these"):
+        refusing.flush()  # as of any run of which nobody was told yet
+    assert refusing.has_lost(run_id)
+
+
+def test_who_has_lost_nothing_or_is_another_run_is_not_changed_by_forgiving(
+    refusing: MetricWriter, client: Any, run_id: str
+) -> None:
+    other = str(client.create_run("0").info.run_id)
+    refusing.forgive(other)
+    refusing.write(other, "a", np.arange(1), np.arange(1), np.arange(1))
+    refusing.flush(other)
+    assert refusing.has_lost(run_id)
+    assert [step for step, *_ in history(client, other, "a")] == [0]
+
+
+def test_a_writer_that_is_abandoned_is_closed_without_waiting_for_a_store_that_is_held(
+    uri: str, client: Any, run_id: str
+) -> None:
+    metrics = MetricWriter(uri)
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
+        metrics.abandon()
+        metrics.close()
+        assert metrics._held == 10
+        assert metrics._thread.daemon  # nor does the end of the program wait for it
+        with pytest.raises(RuntimeError, match="closed"):
+            metrics.write(run_id, "a", np.arange(1), np.arange(1), np.arange(1))
+        other.execute("ROLLBACK")
+    metrics._thread.join()
+    assert len(history(client, run_id, "a")) == 10
+
+
+def test_a_writer_that_is_abandoned_is_closed_although_another_thread_waits_in_it(
+    uri: str, run_id: str
+) -> None:
+    """As the thread that feeds a store does while the main thread is told to stop."""
+    metrics = MetricWriter(uri)
+    with closing(sqlite3.connect(database(uri), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        metrics.write(run_id, "a", np.arange(10), np.arange(10), np.arange(10))
+        waiting = threading.Thread(target=metrics.flush, args=(run_id,), daemon=True)
+        waiting.start()
+        metrics.abandon()
+        metrics.close()
+        assert waiting.is_alive()
+        other.execute("ROLLBACK")
+    waiting.join()
+    metrics._thread.join()

@@ -26,7 +26,7 @@ def resume(folder: Path | None, anyway: bool) -> None:
 
     FOLDER is as in multirun/, or the id of a sweep there. What has ended is kept.
     """
-    from ratelab.runs.resuming import find_journal, pasts_below
+    from ratelab.runs.resuming import find_journal, pasts_below, sweep_of
 
     if folder is not None:
         left: Iterator[tuple[Path, Past]] = iter([find_journal(folder, ROOT)])
@@ -35,7 +35,7 @@ def resume(folder: Path | None, anyway: bool) -> None:
     one = next(left, None)
     if one is None:
         raise UserError(f"no run or sweep below {ROOT.absolute()} has anything left to do.")
-    found, past = one
+    found, past = sweep_of(*one)
     if past.program["command"] is None:
         raise UserError(
             f"{found} was begun from Python: call it there again, with 'resume={found}' among its overrides."

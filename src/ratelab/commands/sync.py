@@ -10,7 +10,9 @@ from ratelab.commands.options import HomePath
 from ratelab.commands.resume import ROOT
 from ratelab.runtime.journal_file import is_held
 from ratelab.runtime.lost_metrics import StoreLacksError
-from ratelab.runtime.passwords import take_password, without_password
+from ratelab.runtime.passwords import without_password
+from ratelab.tracking import resolve_store
+from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from ratelab.runs.past import Past
@@ -20,25 +22,43 @@ if TYPE_CHECKING:
 @click.argument("folder", required=False, type=HomePath(path_type=Path))
 @click.option("--uri", help="The store; by default the one in which the runs were begun.")
 def sync(folder: Path | None, uri: str | None) -> None:
-    """Give the store all that the journal in FOLDER has; without one, those of all runs and sweeps here.
+    """Give the store what the journal in FOLDER has; without one, what it has not taken of any run here.
 
-    FOLDER is as in multirun/, or the id of a sweep there. Nothing is trained, and nothing is there twice.
+    FOLDER is as in multirun/, or the id of a sweep there: what the store has lost since is given as well.
+    Nothing is trained, and nothing is there twice.
     """
-    from ratelab.runs.past import NAME
-    from ratelab.runs.resuming import find_journal, pasts_below
-    from ratelab.runs.syncing import lacking
+    from ratelab.runs.resuming import find_journal, jobs_of
 
-    store = take_password(uri) if uri else None
-    if folder is not None:
-        left = [find_journal(folder, ROOT)]
-    else:  # what a living program writes it gives to the store itself
-        left = [one for one in pasts_below(ROOT) if lacking(one[1]) and not is_held(one[0] / NAME)]
-        if not left:
-            click.echo(f"The stores have all that the journals below {ROOT.absolute()} have.")
-    missing = sum(_sync(found, past, store) for found, past in left)
+    store = resolve_store(uri, Path.cwd())
+    if folder is None:
+        missing = _sync_all(store)
+    else:
+        named = find_journal(folder, ROOT)
+        missing = sum(_sync(found, past, store) for found, past in jobs_of(*named) or [named])
     if missing:
-        runs = "one run" if missing == 1 else f"{missing} runs"
-        raise StoreLacksError(f"not all of {runs} is in the store; mend that, then call this again.")
+        runs = "1 run" if missing == 1 else f"{missing} runs"
+        raise StoreLacksError(f"the store lacks something of {runs}; mend it, then call this again.")
+
+
+def _sync_all(uri: str | None) -> int:
+    """Give the store what is left of each journal here; return of how many runs it has not taken all."""
+    from ratelab.runs.past import NAME
+    from ratelab.runs.resuming import jobs_of, pasts_below
+    from ratelab.runs.syncing import is_lacking, lacking
+
+    # what a living program writes it gives to the store itself
+    every = dict(one for found in pasts_below(ROOT) for one in (found, *jobs_of(*found)))
+    left = [one for one in every.items() if is_lacking(one[1], uri) and not is_held(one[0] / NAME)]
+    if not left:
+        click.echo(f"No journal below {ROOT.absolute()} has anything that its store has not taken.")
+    missing = 0
+    for folder, past in left:
+        try:
+            missing += _sync(folder, past, uri)
+        except UserError as error:  # other journals may have other stores
+            click.echo(f"warning: {folder}: {without_password(str(error))}", err=True)
+            missing += max(1, len(lacking(past, uri)))
+    return missing
 
 
 def _sync(folder: Path, past: "Past", uri: str | None) -> int:
@@ -52,8 +72,10 @@ def _sync(folder: Path, past: "Past", uri: str | None) -> int:
         click.echo(f"{folder}: {what}, {done.steps:,} steps, given to {where}.")
     elif not done.lacking:
         click.echo(f"{folder}: the store has all that the journal has.")
-    left = sum(run.ended is None for run in past.runs.values())
-    if left:
+    if past.trouble:
+        click.echo(f"Its journal ends there: {past.trouble}.")
+    if not past.is_trained:
+        ended = sum(run.ended is not None for run in past.runs.values())
         command = shlex.join(["ratelab", "resume", str(folder)])
-        click.echo(f"{left} of {len(past.runs)} runs are not trained to their end. Go on with: {command}")
+        click.echo(f"{ended} of {len(past.runs)} runs have ended. Go on with: {command}")
     return done.lacking

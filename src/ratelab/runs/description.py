@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from omegaconf import OmegaConf
 
@@ -42,6 +42,12 @@ class Description:
     tags: Mapping[str, str]
     files: Mapping[str, str]
     loss_every: int
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any], files: Mapping[str, str]) -> Self:
+        """Return what the fields of a record say, with files that are not among them."""
+        own = {key: fields[key] for key in ("name", "params", "tags", "loss_every")}
+        return cls(files={**files, **fields["files"]}, **own)
 
 
 def describe(planned: PlannedRun, members: Sequence[int], journal: Path) -> Description:

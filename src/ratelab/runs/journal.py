@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -17,7 +18,7 @@ import psutil
 from ratelab.runs.description import Description
 from ratelab.runs.past import ARRAYS, NAME, NUMBERS, Past, chunk_of, digest_of
 from ratelab.runtime import provenance
-from ratelab.runtime.journal_file import Arrays, JournalFile, JournalHeldError
+from ratelab.runtime.journal_file import Arrays, Entry, JournalFile, JournalHeldError
 from ratelab.runtime.passwords import without_password
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.training import Chunk
@@ -26,6 +27,9 @@ from ratelab.validation import UserError
 _PATIENCE = 120.0  # seconds that a full disk is waited for, as a store is
 _PAUSE = 0.5
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+Noted = int | Entry  # where a record is in the file; the record itself where the file took it no more
 
 
 class Journal:
@@ -43,6 +47,9 @@ class Journal:
         path: of the file, absolute.
         past: what it held when it was opened.
         is_resumed: as given.
+        files: as given to `begin`.
+        is_over: whether this program came to its end.
+        has_sweep: whether the store has the end of the sweep as a whole.
 
     Raises:
         UserError: another program, which is alive, holds what is to go on.
@@ -51,14 +58,17 @@ class Journal:
     def __init__(self, folder: Path, identity: Mapping[str, Any], is_resumed: bool) -> None:
         self.path, self._identity, self.is_resumed = folder.absolute() / NAME, identity, is_resumed
         self._file: JournalFile | None = None
-        self._files: dict[str, str] = {}
+        self._lock, self._takes_more = threading.Lock(), True
+        self.files: Mapping[str, str] = {}
+        self.is_over = self.has_sweep = False
         self.past = Past()
         try:
             self._open()
         except JournalHeldError:
             if is_resumed:
-                message = f"resume: {folder} is still being written, by a program that is alive."
-                raise UserError(message) from None
+                raise UserError(
+                    f"{folder} is still being written, by a program that is alive; let that end first."
+                ) from None
             _say(f"{self.path}: another program writes it, so this run could not be resumed after a death.")
         except OSError as error:
             self._give_up(error)
@@ -82,7 +92,7 @@ class Journal:
             origin: what made it.
             files: texts that the description of each of its runs has, by their names.
         """
-        self._files = dict(files)
+        self.files = dict(files)
         self.append(
             "program", {"id": self._id, **self._identity, **origin, **_describe_process(), "files": files}
         )
@@ -104,9 +114,23 @@ class Journal:
         """
         self.append("sweep", {"store": store, "name": name, "params": params, "tags": tags})
 
-    def is_shared(self, name: str, text: str) -> bool:
-        """Say whether every run of this program has this text under this name."""
-        return self._files.get(name) == text
+    def note_opened(self, number: int, run_id: str) -> None:
+        """Note that the store has begun a run."""
+        self.append("opened", {"run": number, "id": run_id})
+
+    def note_stored(self, number: int, copy: str = "") -> None:
+        """Note that the store has all of a run that is in the journal now.
+
+        Args:
+            number: of the run.
+            copy: the URI, without a password, of another store than that in which the run was begun.
+        """
+        self.append("stored", {"run": number, "copy": copy})
+
+    def note_sweep_stored(self) -> None:
+        """Note that the store has that run, and how it ended."""
+        self.append("sweep stored", {})
+        self.has_sweep = True
 
     def key(self, number: int | None = None) -> str:
         """Return what finds in the store the run of a job, or, for None, that of the sweep."""
@@ -116,27 +140,33 @@ class Journal:
         """Return the part of one run."""
         return RunJournal(self, number)
 
+    def note_over(self) -> None:
+        """Note that the program came to its end; what failed may be left to train, the rest to store."""
+        self.append("over", {})
+        self.is_over = True
+
     def finish(self) -> None:
         """Note that nothing is left to train or to store."""
         self.append("finished", {})
         self.sync()
 
-    def append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:
-        """Append a record, as `JournalFile.append` does; wait where there is no room."""
+    def append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> Noted:
+        """Append a record, as `JournalFile.append` does; wait where there is no room. Any thread may."""
         until, is_told = time.monotonic() + _PATIENCE, False
-        while self._file is not None:
+        while self._file is not None and self._takes_more:
             try:
-                self._file.append(kind, fields, arrays)
-                return
+                with self._lock:
+                    return self._file.append(kind, fields, arrays)
             except OSError as error:
                 if error.errno not in _FULL or time.monotonic() > until:
                     self._give_up(error)
-                    return
+                    break
                 if not is_told:
                     is_told = True
                     _say(f"{self.path}: the disk is full. It is waited for, two minutes at most.")
             raise_if_told_to_stop()
             time.sleep(_PAUSE)
+        return Entry(kind, fields, arrays or {}, 0, 0)
 
     def sync(self) -> None:
         """Return when what was appended survives the death of the machine as well."""
@@ -144,10 +174,16 @@ class Journal:
             with contextlib.suppress(OSError):  # such as a file system that knows of no such thing
                 self._file.sync()
 
-    def read_at(self, place: int) -> Chunk:
-        """Return an epoch that was recorded."""
-        assert self._file is not None  # noqa: S101 - it was read there
-        return chunk_of(self._file.read_at(place))
+    def read(self, noted: Noted) -> Entry:
+        """Return a record that `append` has returned, or that was found in the file."""
+        if isinstance(noted, Entry):
+            return noted
+        assert self._file is not None  # noqa: S101 - it was appended there
+        return self._file.read_at(noted)
+
+    def read_again(self) -> Past:
+        """Return all that the file holds by now."""
+        return Past(self._file.entries if self._file is not None else ())
 
     def close(self) -> None:
         """Let the file go."""
@@ -157,7 +193,7 @@ class Journal:
 
     def _give_up(self, error: OSError) -> None:
         _say(f"{self.path}: {error.strerror}. What is trained from here on cannot be resumed after a death.")
-        self.close()
+        self._takes_more = False  # what is in it can still be read
 
 
 class RunJournal:
@@ -191,29 +227,25 @@ class RunJournal:
         """How many updates were recorded before."""
         return self.past.steps if self.past else 0
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield the epochs that were recorded before, in their order."""
+    def chunks(self) -> Iterator[tuple[Noted, Chunk]]:
+        """Yield the epochs that were recorded before, in their order, and where they are noted."""
         for place in self.past.places if self.past else []:
-            yield self._journal.read_at(place)
+            yield place, chunk_of(self._journal.read(place))
 
-    def note_begun(self, described: Description, store: Mapping[str, str]) -> None:
+    def note_begun(self, described: Description, store: Mapping[str, str]) -> Noted:
         """Note what the run says about itself, and in which store, before that sees it."""
-        files = {
-            name: text for name, text in described.files.items() if not self._journal.is_shared(name, text)
-        }
-        self._append("begun", {**vars(described), "params": None, "files": files, "store": store})
+        shared = self._journal.files.items()
+        files = dict(item for item in described.files.items() if item not in shared)
+        return self._append("begun", {**vars(described), "files": files, "store": store})
 
-    def note_opened(self, run_id: str) -> None:
-        """Note that the store has begun the run."""
-        self._append("opened", {"id": run_id})
-
-    def note_chunk(self, chunk: Chunk, members: Sequence[int]) -> None:
+    def note_chunk(self, chunk: Chunk, members: Sequence[int]) -> Noted:
         """Note an epoch, and which runs were trained together; it is on disk before the store sees it."""
         numbers = {name: getattr(chunk, name) for name in NUMBERS}
         arrays = {name: getattr(chunk, name) for name in ARRAYS if getattr(chunk, name) is not None}
         fields = {**numbers, "validation": dict(chunk.validation), "members": list(members)}
-        self._append("chunk", fields, arrays)
+        noted = self._append("chunk", fields, arrays)
         self._digests.append(digest_of(chunk))
+        return noted
 
     def is_repeated(self, chunk: Chunk) -> bool:
         """Say whether an epoch that was trained again gave what it gave before."""
@@ -226,27 +258,28 @@ class RunJournal:
         self._append("tested", {"at": now})
         return now
 
-    def note_ended(self, **how: Any) -> None:
-        """Note how the run ended: "status", and "test" or "step"; it then survives the machine's death."""
-        self._append("ended", how)
-        self._journal.sync()
+    def note_ended(self, **how: Any) -> Noted:
+        """Note how the run ended; it then survives the machine's death.
 
-    def note_stopped(self, status: str, error: BaseException) -> None:
+        Args:
+            how: "status", and "test" and when it was, "tested_at", or "step".
+        """
+        noted = self._append("ended", how)
+        self._journal.sync()
+        return noted
+
+    def note_stopped(self, status: str, error: BaseException) -> Noted:
         """Note that something has ended the run before its end: as what, and why if it failed."""
         failed = status == "FAILED"
         reason = f"{type(error).__name__}: {error}" if failed else ""
         trace = "".join(traceback.format_exception(error)) if failed else ""
-        self._append(
+        return self._append(
             "stopped",
             {"status": status, "reason": without_password(reason), "traceback": without_password(trace)},
         )
 
-    def note_stored(self) -> None:
-        """Note that the store has all of the run that is in the journal now."""
-        self._append("stored", {})
-
-    def _append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:
-        self._journal.append(kind, {"run": self._number, **fields}, arrays)
+    def _append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> Noted:
+        return self._journal.append(kind, {"run": self._number, **fields}, arrays)
 
 
 def _describe_process() -> dict[str, Any]:

@@ -11,7 +11,6 @@ from ratelab.runtime.journal_file import Entries, Entry
 from ratelab.training import Chunk
 
 NAME = "journal"
-DATA_DIGEST = "data_digest"  # among the settings of a run, which are its params else
 NUMBERS = ("epoch", "first_step", "seconds", "noise_scale")
 ARRAYS = ("learning_rate", "train_loss", "timestamps", "batch_size", "examples_seen", "momentum")
 _REPEATED = ("learning_rate", "train_loss", "batch_size", "momentum")  # the same bits whenever it is trained
@@ -33,7 +32,8 @@ class PastRun:
         ended: its "status", finished or diverged, and what was measured on the "test" split, or the "step"
             where it diverged; None where something is left to train.
         is_stored: whether the store had all of it that stands before that in the journal.
-        begun: what it says about itself, but for its params, and its store; None if it has not begun.
+        copies: URIs of other stores that had.
+        begun: what it says about itself, and its store; None if it has not begun.
         stopped: the "status" with which it ended before its end, "reason", "traceback"; None if it did not.
     """
 
@@ -47,13 +47,26 @@ class PastRun:
     tested_at: int | None = None
     ended: Mapping[str, Any] | None = None
     is_stored: bool = False
+    copies: set[str] = field(default_factory=set)
     begun: Mapping[str, Any] | None = None
     stopped: Mapping[str, Any] | None = None
 
     @property
-    def params(self) -> dict[str, Any]:
-        """What the store has of its settings as params."""
-        return {key: value for key, value in self.settings.items() if key != DATA_DIGEST}
+    def failure(self) -> Mapping[str, Any] | None:
+        """How it failed, if it did: as `stopped`."""
+        return self.stopped if self.stopped is not None and self.stopped["status"] == "FAILED" else None
+
+    def take_stored(self, copy: str) -> None:
+        """Take note that the store, or another of this URI, has all of it that was read until now."""
+        if copy:
+            self.copies.add(copy)
+        else:
+            self.is_stored = True
+
+    def outdate(self) -> None:
+        """Take note that the journal goes on behind what any store has."""
+        self.is_stored = False
+        self.copies.clear()
 
 
 class Past:
@@ -65,30 +78,42 @@ class Past:
     Attributes:
         program: that began it: its id, command, folder and so on; empty if there is none.
         sweep: what the run of the sweep as a whole says about itself, and its store; None if there is none.
+        sweep_is_stored: whether the store had that run and its end.
         runs: by their numbers.
-        has_finished: whether the program came to its end.
+        is_over: whether the program came to its end, with or without something left.
+        has_finished: whether nothing was left to train or to store.
+        end: where the last record ends.
         trouble: why the rest of the file was not read; "" if it was read whole.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.program: Mapping[str, Any] = {}
         self.sweep: Mapping[str, Any] | None = None
+        self.sweep_is_stored = False
         self.runs: dict[int, PastRun] = {}
         self._files: Mapping[str, str] = {}
-        self.has_finished = False
+        self.is_over = self.has_finished = False
         for entry in entries:
             self._take(entry)
-        self.trouble = getattr(entries, "trouble", "")
+        self.trouble, self.end = getattr(entries, "trouble", ""), getattr(entries, "end", 0)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether nothing is left to train; a sweep that did not come to its end may have planned more."""
+        is_over = self.is_over or self.sweep is None
+        return is_over and bool(self.runs) and all(run.ended is not None for run in self.runs.values())
 
     def _take(self, entry: Entry) -> None:
         fields = entry.fields
         if entry.kind == "program":
-            self.program, self.has_finished = self.program or fields, False
-            self._files = fields["files"]
+            self.program, self.is_over, self.has_finished = self.program or fields, False, False
+            self._files, self.sweep_is_stored = fields.get("files", {}), False
         elif entry.kind == "sweep":
             self.sweep = fields
-        elif entry.kind == "finished":
-            self.has_finished = True
+        elif entry.kind == "sweep stored":
+            self.sweep_is_stored = True
+        elif entry.kind in {"over", "finished"}:
+            self.is_over, self.has_finished = True, entry.kind == "finished"
         elif entry.kind == "plan":
             stacks = {number: tuple(stack) for stack in fields["stacks"] for number in stack}
             for number, settings in fields["runs"]:
@@ -100,7 +125,8 @@ class Past:
         fields = entry.fields
         if entry.kind == "begun":
             run.begun = {**fields, "files": {**self._files, **fields["files"]}}
-            run.is_stored, run.stopped = False, None
+            run.stopped = None
+            run.outdate()
         elif entry.kind == "opened":
             run.run_id = fields["id"]
         elif entry.kind == "chunk":
@@ -108,16 +134,19 @@ class Past:
         elif entry.kind == "tested":
             run.tested_at = fields["at"]
         elif entry.kind == "ended":
-            run.ended, run.is_stored = fields, False
+            run.ended = fields
+            run.outdate()
         elif entry.kind == "stopped":
             run.stopped = fields
+            run.outdate()
         elif entry.kind == "stored":
-            run.is_stored = True
+            run.take_stored(fields["copy"])
 
 
 def _take_chunk(entry: Entry, run: PastRun) -> None:
     chunk = chunk_of(entry)
-    run.members, run.is_stored = tuple(entry.fields["members"]), False
+    run.members = tuple(entry.fields["members"])
+    run.outdate()
     run.steps += len(chunk.train_loss)
     run.places.append(entry.place)
     run.digests.append(digest_of(chunk))

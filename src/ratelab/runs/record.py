@@ -11,12 +11,12 @@ import numpy as np
 from ratelab.comparison import Result, write_value
 from ratelab.runs import description
 from ratelab.runs.course import Course
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import RunJournal
 from ratelab.runs.planned import PlannedRun
-from ratelab.runs.stored import StoredRun
-from ratelab.runtime import lost_metrics
 from ratelab.runtime.signals import held_back
-from ratelab.tracking import Diverged, Tracker, now_ms, status_after
+from ratelab.tracking import Diverged, now_ms, status_after
+from ratelab.tracking.names import metric_name
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -24,50 +24,37 @@ if TYPE_CHECKING:
 
 
 class RunRecord:
-    """Opens the run in the store; takes its chunks, then its result; must be closed, whatever happens.
+    """Takes the chunks of a run, then its result; must be closed, whatever happens.
 
-    Each chunk is in the journal before the store sees it. What the journal has of the run from before, it
-    takes first: the store gets all of it once more, for it may lack some, and training goes on from there.
+    Each chunk is in the journal before the store is given it, for which nobody waits. What the journal has of
+    the run from before, it takes first: the store gets all of it once more, for it may lack some, and
+    training goes on from there.
 
     As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
 
     Args:
         planned: the run.
-        tracker: where it is recorded.
+        feed: gives the store what is noted.
         journal: its part of the program's.
-        parent_id: the run of the sweep that it belongs to.
         members: the numbers of the runs that it is to train with, itself among them; none for a single run.
-
-    Raises:
-        Exception: whatever the store raises; the run, if it was made, is then FAILED.
     """
 
     def __init__(
-        self,
-        planned: PlannedRun,
-        tracker: Tracker,
-        journal: RunJournal,
-        parent_id: str | None = None,
-        members: Sequence[int] = (),
+        self, planned: PlannedRun, feed: Feed, journal: RunJournal, members: Sequence[int] = ()
     ) -> None:
-        self._planned, self._journal, self._members = planned, journal, tuple(members)
+        self._planned, self._feed, self._journal = planned, feed, journal
+        self._number, self._members = planned.number, tuple(members)
         self._course, self._differs, self._has_ended = Course(planned), False, False
         described = description.describe(planned, self._members, journal.path)
-        journal.note_begun(described, description.store_of(planned))
-        self._stored = StoredRun(tracker, described, journal.key, parent_id, journal.past is not None)
-        try:
-            journal.note_opened(self._stored.id)
-            for chunk in journal.chunks():
-                self._store(chunk)
-        except BaseException as error:
-            self._stored.close(error)
-            raise
+        feed.begin(self._number, journal.note_begun(described, description.store_of(planned)))
+        for place, chunk in journal.chunks():
+            self._course.add(chunk)
+            feed.take(self._number, place)
 
     @property
     def result(self) -> Result:
-        """How the run ended; "failed" until it is known better."""
-        stored = self._stored
-        return replace(self._course.result, run_id=stored.id, lacks_metrics=stored.lacks_metrics)
+        """How the run ended; "failed" until it is known better; what the store has of it is known later."""
+        return replace(self._course.result, run_id=self._feed.id_of(self._number))
 
     @property
     def epochs(self) -> int:
@@ -100,26 +87,24 @@ class RunRecord:
         return False
 
     def note_members(self, members: Sequence[int]) -> None:
-        """Record with which runs it is trained, if these are others than was planned."""
-        if tuple(members) != self._members:
-            self._members = tuple(members)
-            self._stored.note_members(members)
+        """Let it be recorded from now on with which runs it is trained."""
+        self._members = tuple(members)
 
     def add(self, chunk: Chunk) -> None:
         """Record an epoch.
 
         Raises:
             Diverged: if the loss is not finite at its end; all of it has been recorded.
+            ValueError: no store could take what was measured, such as a metric of an impossible name.
         """
-        self._journal.note_chunk(chunk, self._members)
-        self._store(chunk)
+        self._feed.check(self._number)
+        if not self.epochs:
+            for name in chunk.measured:
+                metric_name(name)
+        self._course.add(chunk)
+        self._feed.take(self._number, self._journal.note_chunk(chunk, self._members))
         if chunk.diverged_step is not None:
             raise Diverged(chunk.diverged_step)
-
-    def _store(self, chunk: Chunk) -> None:
-        """Take an epoch and hand it over to the store."""
-        self._course.add(chunk)
-        self._stored.add(chunk)
 
     def finish(
         self,
@@ -128,23 +113,24 @@ class RunRecord:
     ) -> None:
         """Record what the test split gave, if known, and the model, if it is wanted; then close.
 
-        A model that cannot be built or saved, as a table that cannot be kept, is a warning.
-
-        Raises:
-            StoreError: the store does not take that the run has finished; its result is known all the same.
+        A model that cannot be built or saved is a warning.
         """
-        self._stored.add_test(test, self._journal.note_tested(now_ms()))
+        tested_at = self._journal.note_tested(now_ms())
         if build_model is not None:
-            with self._stored.keeping("the model"):
-                with held_back():  # see `single`
-                    model = build_model()
-                self._stored.add_model(model, self._example())
-        # before the store is told, which may not take it: the run has trained all the same
+            self._give_model(build_model)
         self._course.finish(test)
-        self._journal.note_ended(status="finished", test=test)
         self._has_ended = True
-        self._stored.finish()
-        self._note_stored()
+        ended = self._journal.note_ended(status="finished", test=test, tested_at=tested_at)
+        self._feed.take(self._number, ended)
+
+    def _give_model(self, build_model: "Callable[[], keras.Model]") -> None:
+        try:
+            with held_back():  # see `single`
+                model = build_model()
+        except Exception as error:
+            self._feed.warn(self._number, "the model", error)
+        else:
+            self._feed.take_model(self._number, model, self._example())
 
     def _example(self) -> np.ndarray:
         """Return one example as the model sees it."""
@@ -160,21 +146,10 @@ class RunRecord:
             return
         self._has_ended = True
         if isinstance(error, Diverged):
-            self._journal.note_ended(status="diverged", step=error.step)
+            noted = self._journal.note_ended(status="diverged", step=error.step)
         else:
-            self._journal.note_stopped(status_after(error), error)
-        self._stored.close(error)
-        if isinstance(error, Diverged):
-            self._note_stored()
-        self._note_lacking()
-
-    def _note_stored(self) -> None:
-        self._note_lacking()
-        if not self._stored.lacks_metrics:
-            self._journal.note_stored()
-
-    def _note_lacking(self) -> None:
-        lost_metrics.note_run(self._stored.id, self._stored.lacks_metrics, self._journal.path.parent)
+            noted = self._journal.note_stopped(status_after(error), error)
+        self._feed.take(self._number, noted)
 
     def __enter__(self) -> Self:
         return self
@@ -187,28 +162,25 @@ class RunRecord:
         return isinstance(error, Diverged)
 
 
-def restore(
-    planned: PlannedRun, tracker: Tracker, journal: RunJournal, parent_id: str | None = None
-) -> Result:
+def restore(planned: PlannedRun, feed: Feed, journal: RunJournal) -> Result:
     """Return the result of a run that had ended before; give the store all of it, if it may lack some.
 
     Args:
         planned: the run, as it was planned then.
-        tracker: where it is recorded.
+        feed: gives the store what is noted.
         journal: its part, which says how it ended.
-        parent_id: the run of the sweep that it belongs to.
     """
     past = journal.past
     assert past is not None  # noqa: S101 - it has ended
     assert past.ended is not None  # noqa: S101 - the same
     if past.is_stored:
         course = Course(planned)
-        for chunk in journal.chunks():
+        for _, chunk in journal.chunks():
             course.add(chunk)
         if past.ended["status"] == "finished":
             course.finish(past.ended["test"])
         return replace(course.result, run_id=past.run_id)
-    with RunRecord(planned, tracker, journal, parent_id, past.members or ()) as record:
+    with RunRecord(planned, feed, journal, past.members or ()) as record:
         if past.ended["status"] == "diverged":
             raise Diverged(int(past.ended["step"]))
         record.finish(past.ended["test"])

@@ -10,7 +10,7 @@ from ratelab.config.schema import RESUMING
 from ratelab.config.sweeping import override_key
 from ratelab.runs import description
 from ratelab.runs.journal import Journal
-from ratelab.runs.past import DATA_DIGEST, NAME, Past, read_past
+from ratelab.runs.past import NAME, Past, read_past
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
 from ratelab.runtime.home import expand_home
@@ -38,10 +38,11 @@ def find_folder(config: DictConfig, mode: str) -> Path | None:
     if past is None or not past.program:
         where = f"{folder} holds no journal" if folder else f"no {mode} of these words has a journal"
         raise UserError(f"resume: {where}; begin anew without resume, or name the folder: resume=FOLDER.")
-    if past.program["mode"] != mode:
+    if (is_job := _is_job(past)) or past.program["mode"] != mode:
+        what = "job of a sweep" if is_job else past.program["mode"]
         raise UserError(
-            f"resume: {folder} is that of a {past.program['mode']}, and this would be a {mode}; "
-            "only a run by itself, or a whole sweep of hydra/launcher=ratelab or ray, can go on."
+            f"resume: {folder} is that of a {what}, and this would be a {mode}; what can go on is a run by "
+            "itself, or, with -m and its own folder, a whole sweep whose jobs were known when it began."
         )
     if past.has_finished:
         raise UserError(f"resume: nothing is left to do in {folder}; begin anew without resume.")
@@ -65,7 +66,8 @@ def open_journal(folder: Path, hydra: Any, options: Any, mode: str, sweep_id: st
     identity = {"mode": mode, "sweep_id": sweep_id, "words": _words_of(hydra)}
     journal = Journal(folder, identity, is_resumed)
     now = _describe_origin()
-    if is_resumed:
+    # a job that Slurm begins again goes on without being asked; of a sweep that goes on, a job may be new
+    if journal.past.program:
         before = {key: journal.past.program.get(key) for key in now}
         try:
             check_same(folder, before, now, bool(_option(options, "resume_anyway")))
@@ -98,7 +100,7 @@ def check_runs(journal: Journal, runs: Sequence[PlannedRun]) -> bool:
 
 def settings_of(planned: PlannedRun) -> dict[str, Any]:
     """Return what a run is to do, flat, as it is after a way through JSON; with the digest of its data."""
-    return {**description.params(planned), DATA_DIGEST: planned.job.data.digest}
+    return {**description.params(planned), "data_digest": planned.job.data.digest}
 
 
 def check_same(what: Path | str, before: Mapping[str, Any], now: Mapping[str, Any], is_told: bool) -> None:
@@ -144,7 +146,9 @@ def _newest(config: DictConfig, mode: str) -> Path | None:
     words = _words_of(config.hydra)
     for folder in journals_below(Path(str(pattern["dir"]).partition("${")[0] or ".")):
         past = read_past(folder)
-        if past is not None and (past.program.get("mode"), past.program.get("words")) == (mode, words):
+        if past is None or _is_job(past):
+            continue
+        if (past.program.get("mode"), past.program.get("words")) == (mode, words):
             return folder
     return None
 
@@ -172,6 +176,53 @@ def find_journal(folder: Path, root: Path) -> tuple[Path, Past]:
         if found.program["sweep_id"] == str(folder):
             return path, found
     raise UserError(f"FOLDER: {folder} holds no journal, and no sweep below {root.absolute()} has this id.")
+
+
+def sweep_of(folder: Path, past: Past) -> tuple[Path, Past]:
+    """Return the folder of the sweep that a job belongs to and what its journal holds, else what was given.
+
+    Args:
+        folder: of a run or sweep, absolute.
+        past: what its journal holds.
+    """
+    for above in folder.parents if _is_job(past) else ():
+        found = read_past(above)
+        if found is not None and found.program.get("sweep_id") == past.program["sweep_id"]:
+            return above, found
+    return folder, past
+
+
+def jobs_of(folder: Path, past: Past) -> list[tuple[Path, Past]]:
+    """Return the folders of the jobs of a sweep that have journals of their own, and what these hold.
+
+    Args:
+        folder: of the sweep.
+        past: what its journal holds.
+    """
+    if past.program.get("mode") != "sweep":
+        return []
+    found = [(path.parent, read_past(path.parent)) for path in sorted(folder.glob(f"*/**/{NAME}"))]
+    return [(path, job) for path, job in found if job is not None and _is_same_sweep(job, past)]
+
+
+def ended_jobs(folder: Path, past: Past) -> set[int]:
+    """Return the numbers of the runs of a sweep that have ended, by its journal or those of its jobs.
+
+    Args:
+        folder: of the sweep.
+        past: what its journal holds.
+    """
+    every = [past, *(job for _, job in jobs_of(folder, past))]
+    return {number for one in every for number, run in one.runs.items() if run.ended is not None}
+
+
+def _is_job(past: Past) -> bool:
+    """Say whether a journal is that of a job which another launcher has run, of a sweep."""
+    return past.program.get("mode") == "run" and past.program["sweep_id"] is not None
+
+
+def _is_same_sweep(job: Past, sweep: Past) -> bool:
+    return _is_job(job) and job.program["sweep_id"] == sweep.program["sweep_id"]
 
 
 def pasts_below(root: Path) -> Iterator[tuple[Path, Past]]:

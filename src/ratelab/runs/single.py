@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,10 +12,12 @@ from omegaconf import DictConfig
 from ratelab.comparison import Result, write_value
 from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Display, Places, Terminal
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import Journal, RunJournal
 from ratelab.runs.planned import PlannedRun, prepare_run
 from ratelab.runs.record import RunRecord, describe_look, restore
 from ratelab.runs.resuming import check_runs, open_journal, plan_runs
+from ratelab.runs.storing import Storing
 from ratelab.runtime import devices, handover
 from ratelab.runtime.endings import attempt
 from ratelab.runtime.signals import held_back, raise_if_told_to_stop
@@ -51,7 +54,7 @@ def run_single(cfg: DictConfig, display: Display | None = None) -> Result:
     opened = open_journal(folder, hydra, cfg, "run", planned.labels.sweep_id)
     with contextlib.closing(opened) as journal:
         checkpoints = Checkpoints(folder, journal)
-        result, places = _train(planned, _take_up(planned, journal, display), checkpoints, display)
+        result, places = _train(planned, journal, _take_up(planned, journal, display), checkpoints, display)
         if not result.lacks_metrics:
             journal.finish()
             checkpoints.clear()
@@ -73,13 +76,13 @@ def _take_up(planned: PlannedRun, journal: Journal, display: Display) -> RunJour
         return journal.of(planned.number)
     own = journal.of(planned.number)
     display.say(f"{own.steps:,} of {planned.steps:,} steps are kept; the rest goes on.")
-    for before in own.chunks():
+    for _, before in own.chunks():
         display.keep_chunk(before)
     return own
 
 
 def _train(
-    planned: PlannedRun, own: RunJournal, checkpoints: Checkpoints, display: Display
+    planned: PlannedRun, journal: Journal, own: RunJournal, checkpoints: Checkpoints, display: Display
 ) -> tuple[Result, Places]:
     """Train and record; a run that diverged is a result, any other error passes on.
 
@@ -87,23 +90,24 @@ def _train(
         The result, and where it can be seen.
     """
     if own.past is not None and own.past.ended is not None:
-        with _open_store(planned) as tracker:
-            return restore(planned, tracker, own), _places(planned, tracker, own.past.run_id)
+        with _open_store(planned, journal) as (tracker, feed):
+            return _outcome(planned, restore(planned, feed, own), tracker, feed)
     job = planned.job
     try:
         with held_back():  # here and below: C++ of TensorFlow's prints, or loses, what is raised inside of it
             start = checkpoints.load((), len(own.past.places) if own.past else 0)
             training = Training([job], _programs_of_process().get(job), start)
     except Exception as error:  # a run that cannot begin is recorded as FAILED like one that broke
-        attempt(error, functools.partial(_record_failure, planned, own, error))
+        attempt(error, functools.partial(_record_failure, planned, journal, own, error))
         raise
     with contextlib.ExitStack() as stack:
         # Training begins first: while XLA compiles and the first epochs run, which leaves Python's lock
         # alone, this thread imports MLflow and opens the run.
         every = planned.config.checkpoint.every
         epochs = stack.enter_context(prefetch(with_checkpoints(training, every), EPOCHS_AHEAD))
-        tracker = stack.enter_context(_open_store(planned))
-        record = stack.enter_context(RunRecord(planned, tracker, own))
+        tracker, feed = stack.enter_context(_open_store(planned, journal))
+        record = stack.enter_context(RunRecord(planned, feed, own))
+        feed.await_begin(planned.number)
         progress = stack.enter_context(contextlib.closing(display.begin()))
         left = planned.steps - own.steps
         progress.begin([(planned.pace, left)])
@@ -120,7 +124,7 @@ def _train(
         with held_back():
             [test] = training.test()
         record.finish(test, training.model if _wants_model(planned) else None)
-    return record.result, _places(planned, tracker, record.result.run_id)
+    return _outcome(planned, record.result, tracker, feed)
 
 
 @contextlib.contextmanager
@@ -135,13 +139,18 @@ def _save_at_the_end(checkpoints: Checkpoints, training: Training, record: RunRe
         raise
 
 
-def _places(planned: PlannedRun, tracker: Tracker, run_id: str) -> Places:
+def _outcome(planned: PlannedRun, result: Result, tracker: Tracker, feed: Feed) -> tuple[Result, Places]:
+    """Return the result with what the store has of it, and where it can be seen."""
+    feed.drain()
+    run_id = feed.id_of(planned.number) or result.run_id
+    result = replace(result, run_id=run_id, lacks_metrics=feed.lacks(planned.number))
     sweep_id = planned.labels.sweep_id
-    return Places(tracker.uri, sweep_id, tracker.links([run_id], sweep_id))
+    ways = tracker.links([run_id], sweep_id) if run_id else ()  # it has no page where it was not opened
+    return result, Places(tracker.uri, sweep_id, ways)
 
 
-def _record_failure(planned: PlannedRun, journal: RunJournal, error: Exception) -> None:
-    with _open_store(planned) as tracker, RunRecord(planned, tracker, journal):
+def _record_failure(planned: PlannedRun, journal: Journal, own: RunJournal, error: Exception) -> None:
+    with _open_store(planned, journal) as (_, feed), RunRecord(planned, feed, own):
         raise error
 
 
@@ -156,9 +165,14 @@ def forget_programs() -> None:
     _programs_of_process.cache_clear()
 
 
-def _open_store(planned: PlannedRun) -> Tracker:
+@contextlib.contextmanager
+def _open_store(planned: PlannedRun, journal: Journal) -> Iterator[tuple[Tracker, Feed]]:
     tracking = planned.config.tracking
-    return open_tracker(tracking.uri, tracking.experiment, planned.directory)
+    with (
+        open_tracker(tracking.uri, tracking.experiment, planned.directory) as tracker,
+        Feed(Storing(tracker, journal), tracker, journal.path.parent) as feed,
+    ):
+        yield tracker, feed
 
 
 def _wants_model(planned: PlannedRun) -> bool:

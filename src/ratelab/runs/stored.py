@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 from ratelab.runs import description
 from ratelab.runs.description import Description
 from ratelab.runs.steps_file import StepsFile
-from ratelab.runtime.endings import attempt
-from ratelab.tracking import Run, Tracker, warn_of_loss
+from ratelab.tracking import Tracker, warn_of_loss
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StoredRun:
-    """A run in the store from its description to its end; must be closed, whatever happens.
+    """A run in the store from its description to its end; must be ended or left, whatever happens.
 
     What cannot be kept of it but its beginning and its end is a warning.
 
@@ -46,7 +44,8 @@ class StoredRun:
     ) -> None:
         self._steps, self._seconds, self._every = StepsFile(), 0.0, described.loss_every
         self._last: Chunk | None = None
-        self._half: Chunk | None = None  # that a signal may have left half handed over
+        self._members = described.tags.get("stack", "")
+        self._is_left = False
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(
@@ -58,7 +57,7 @@ class StoredRun:
                 is_resumed=is_resumed,
             )
             self._run = stack.enter_context(opened)
-            stack.enter_context(_keep_steps(self._run, self._steps))
+            stack.enter_context(self._keep_steps())
             with warn_of_loss(self._run, "the description of the run (config.yaml and others)"):
                 description.log_files(self._run, described.files)
             self._stack = stack.pop_all()  # from here on `finish` or `close` ends the run
@@ -73,28 +72,29 @@ class StoredRun:
         """Whether some of its metrics could not be stored, of which the user has been warned."""
         return self._run.lacks_metrics
 
-    def note_members(self, members: "Sequence[int]") -> None:
-        """Say with which runs it is trained, if these are others than was planned."""
-        self._run.tag("stack", description.write_members(members))
-
     def tag(self, key: str, text: str) -> None:
         """Set a tag."""
         self._run.tag(key, text)
 
-    def add(self, chunk: Chunk) -> None:
+    def warn(self, what: str, error: Exception) -> None:
+        """Say, also in the store, that `what` could not be kept."""
+        self._run.warn(what, error)
+
+    def add(self, chunk: Chunk, members: "Sequence[int]") -> None:
         """Give an epoch: every rate, some losses, the validation at the step where it was measured.
 
         Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` is a parameter,
         and the examples seen after a step are (step + 1) * batch_size.
+
+        Args:
+            chunk: the epoch.
+            members: the numbers of the runs that it was trained with.
         """
+        if (written := description.write_members(members)) != self._members:
+            self._members = written
+            self._run.tag("stack", written)
         self._last, self._seconds = chunk, self._seconds + chunk.seconds
         self._steps.add(chunk)
-        self._half = chunk
-        self._hand_over(chunk)
-        self._half = None
-
-    def _hand_over(self, chunk: Chunk) -> None:
-        """Give the store what an epoch gave; twice changes nothing."""
         shown = chunk.steps % self._every == 0
         metrics = self._run.metrics
         for key, values in chunk.applied.items():
@@ -111,15 +111,10 @@ class StoredRun:
         for name, value in (test or {}).items():
             self._run.metrics(f"test_{name}", self._last.steps[-1:], np.array([value]), np.array([when]))
 
-    @contextlib.contextmanager
-    def keeping(self, what: str) -> Iterator[None]:
-        """Let it go on, with a warning, without what the block would keep."""
-        with warn_of_loss(self._run, what):
-            yield
-
     def add_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Give its model, with the signature that `example` (first axis: batch) gives it."""
-        self._run.log_keras_model(model, example)
+        with warn_of_loss(self._run, "the model"):
+            self._run.log_keras_model(model, example)
 
     def finish(self) -> None:
         """End it as FINISHED.
@@ -135,20 +130,22 @@ class StoredRun:
         self._stack.close()
 
     def close(self, error: BaseException) -> None:
-        """End it by `error`; nothing if it has ended before."""
-        if self._half is not None:
-            attempt(error, partial(self._hand_over, self._half))
-            self._half = None
+        """End it by `error`, of which what the store does not take of that becomes a note."""
         self._stack.__exit__(type(error), error, error.__traceback__)
 
+    def leave(self) -> None:
+        """Let it be as it is in the store, for it is opened again; nothing more is given here."""
+        self._is_left = True
+        self._run.leave()
+        self._stack.close()
 
-@contextlib.contextmanager
-def _keep_steps(run: Run, steps: StepsFile) -> Iterator[None]:
-    """Keep the steps collected as the artifact steps.parquet, however the block ends."""
-    with contextlib.closing(steps):
-        try:
-            yield
-        finally:
-            with warn_of_loss(run, "steps.parquet"):
-                if (path := steps.finish()) is not None:
-                    run.artifact(path)
+    @contextlib.contextmanager
+    def _keep_steps(self) -> Iterator[None]:
+        """Keep the steps collected as the artifact steps.parquet, however the block ends."""
+        with contextlib.closing(self._steps):
+            try:
+                yield
+            finally:
+                with warn_of_loss(self._run, "steps.parquet"):
+                    if not self._is_left and (path := self._steps.finish()) is not None:
+                        self._run.artifact(path)

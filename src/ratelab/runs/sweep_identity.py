@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from ratelab.config.schema import RESUMING
 from ratelab.runs.past import read_past
 from ratelab.validation import UserError
 
@@ -38,6 +39,7 @@ def identify_sweep(config: DictConfig, resumed: Path | None = None) -> str:
             assert past is not None  # noqa: S101 - it was found by its journal
             _override(config, _PLACE, str(past.program["sweep_id"]))
             _override(config, "sweep.dir", str(resumed))
+            _keep_names(config)
             return ""
         OmegaConf.update(config.hydra, _PLACE, _ID)
         sweep_id = str(OmegaConf.select(config.hydra, _PLACE))
@@ -69,6 +71,14 @@ def sweep_id_of(hydra: Any) -> str:
     # Without our hook, in a configuration that leaves it out, the folder is all that its jobs share.
     folder = str(Path(str(hydra.sweep.dir)).absolute())
     return f"sweep-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+
+
+def _keep_names(config: DictConfig) -> None:
+    """Let a job be named as before it went on: its folder, where its journal is, may be called so."""
+    key = "job.config.override_dirname.exclude_keys"
+    keys = [*OmegaConf.select(config.hydra, key), *RESUMING]
+    OmegaConf.update(config.hydra, key, keys)
+    config.hydra.overrides.hydra.append(f"hydra.{key}=[{','.join(keys)}]")
 
 
 def _override(config: DictConfig, key: str, value: str) -> None:

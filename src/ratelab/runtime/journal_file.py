@@ -108,7 +108,7 @@ class JournalFile:
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name) / "journal"
     >>> journal = JournalFile(path)
-    >>> journal.append("chunk", {"run": 3}, {"rates": np.float32([0.1, 0.2])})
+    >>> place = journal.append("chunk", {"run": 3}, {"rates": np.float32([0.1, 0.2])})
     >>> journal.close()
     >>> journal = JournalFile(path)
     >>> [entry] = journal.entries
@@ -128,8 +128,10 @@ class JournalFile:
         self.entries = Entries(self._file)
         self._end: int | None = None
 
-    def append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> None:
-        """Append a record; when it returns, a death of this process, but not of the machine, leaves it whole.
+    def append(self, kind: str, fields: Mapping[str, Any], arrays: Arrays | None = None) -> int:
+        """Append a record and return its place; a death of this process from then on leaves it whole.
+
+        That of the machine may not: see `sync`.
 
         Args:
             kind: what it says.
@@ -149,6 +151,7 @@ class JournalFile:
             self._cut(end)
             raise
         self._end = end + len(data)
+        return end
 
     def read_at(self, place: int) -> Entry:
         """Return the record that was found, whole, at a place."""

@@ -124,8 +124,12 @@ def raise_if_told_to_stop() -> None:
 def held_back() -> Iterator[None]:
     """Let no signal be raised in the middle of the block: `raise_if_told_to_stop` does it there, or the end.
 
-    For what must be done whole, such as a message that is half read from a pipe.
+    For what must be done whole, such as a message that is half read from a pipe. Python raises signals in the
+    main thread alone, so in others this is nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _state.held += 1
     try:
         yield
@@ -271,6 +275,8 @@ def _end_at_once() -> None:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     runs = "KILLED" if len(said) == len(threads) else "left RUNNING, for the store did not answer"
-    lost = f" A run that had begun is {runs}; what waited to be stored is lost." if threads else ""
+    lost = (
+        f" A run that had begun is {runs}; what waited to be stored is not in the store." if threads else ""
+    )
     _say(f"Ended at once by SIGQUIT.{lost}")
     os._exit(128 + signal.SIGQUIT)

@@ -1,14 +1,22 @@
-"""Jobs that another launcher runs, such as Slurm's: how far they are, and what they say at the end."""
+"""Jobs that another launcher runs, such as Slurm's: how far they are, and what they say at the end.
+
+Each records itself, in a journal of its own; that of the sweep says what they were to do, and whether all
+have ended. So a sweep goes on by launching all of its jobs again: each finds what it had.
+"""
 
 import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from ratelab.comparison import Result
 from ratelab.runs.display import Display, Places
+from ratelab.runs.journal import Journal
+from ratelab.runs.past import read_past
+from ratelab.runs.resuming import check_runs, ended_jobs, jobs_of, open_journal, plan_runs
 from ratelab.runtime import lost_metrics
 from ratelab.runtime.passwords import without_password
 from ratelab.sweeps.jobs import HydraProgram, Jobs
@@ -34,7 +42,8 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
     if not jobs.runs:
         return launch()
     display, uri = program.display, jobs.runs[0].config.tracking.uri
-    with _watch(uri, program.sweep_id, len(jobs.runs), display) if uri else contextlib.nullcontext():
+    watched = _watch(uri, program.sweep_id, len(jobs.runs), display) if uri else contextlib.nullcontext()
+    with _noted(program, jobs), watched:
         returns = launch()
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
@@ -47,6 +56,34 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
         commands = [f"ratelab {command} {words}" for command in ("ui", "report")]
         display.show_places(Places(uri, program.sweep_id, commands))
     return returns
+
+
+@contextlib.contextmanager
+def _noted(program: HydraProgram, jobs: Jobs) -> Iterator[None]:
+    """Let the sweep have a journal for the block, of what its jobs are to do and, in the end, that they have.
+
+    Raises:
+        UserError: to go on, they are to do something else than what was noted.
+    """
+    folder = program.folder.absolute()
+    opened = open_journal(folder, program.config.hydra, program.config, "sweep", program.sweep_id)
+    with contextlib.closing(opened) as journal:
+        if check_runs(journal, jobs.runs):
+            ended = len(ended_jobs(folder, journal.past))
+            program.display.say(f"{ended} of {len(jobs.runs)} runs had ended; the rest goes on.")
+        else:
+            plan_runs(journal, jobs.runs, [[run.number] for run in jobs.runs])
+        yield
+        _note_end(folder, journal, jobs)
+
+
+def _note_end(folder: Path, journal: Journal, jobs: Jobs) -> None:
+    """Note, if the journals of the jobs say so, that nothing is left to train or to store."""
+    past = read_past(folder)
+    if past is None or {run.number for run in jobs.runs} - ended_jobs(folder, past):
+        return
+    if all(job.has_finished for _, job in jobs_of(folder, past)):
+        journal.finish()
 
 
 @contextlib.contextmanager

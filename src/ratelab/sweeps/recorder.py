@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from ratelab.comparison import Result
 from ratelab.runs.checkpoints import Checkpoints
-from ratelab.runs.course import begun_result
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import Journal
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.record import RunRecord, describe_look
@@ -19,7 +19,7 @@ from ratelab.runtime.progress import Reporter
 from ratelab.runtime.signals import raise_if_told_to_stop
 from ratelab.sweeps.resources import Workers
 from ratelab.sweeps.stacks import Broke, Ended, Epoch, Event, Saved, Started
-from ratelab.tracking import Diverged, Tracker
+from ratelab.tracking import Diverged
 from ratelab.validation import UserError
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ class Recorder:
     Args:
         runs: of the sweep.
         workers: who train them; already started.
-        tracker: where they are recorded.
+        feed: gives the store what is noted.
         journal: where they are noted before.
         checkpoints: of the sweep.
         ended: the results of runs that need no training, by their numbers.
-        parent_id: of the sweep's own run.
         progress: is told how far they are.
         fail: is told of every run that failed.
     """
@@ -49,30 +48,24 @@ class Recorder:
         self,
         runs: Sequence[PlannedRun],
         workers: Workers,
-        tracker: Tracker,
+        feed: Feed,
         journal: Journal,
         checkpoints: Checkpoints,
         ended: Mapping[int, Result],
-        parent_id: str,
         progress: Reporter,
         fail: Callable[[Exception], None],
     ) -> None:
         self._runs = {run.number: run for run in runs}
         self._workers, self._events = workers, iter(workers)
-        self._tracker, self._parent_id, self._progress, self._tell_failure = (
-            tracker,
-            parent_id,
-            progress,
-            fail,
-        )
+        self._feed, self._progress, self._tell_failure = feed, progress, fail
         self._records: dict[int, RunRecord] = {}
         self._journal, self._checkpoints, self._results = journal, checkpoints, dict(ended)
         self._errors: dict[int, Exception] = {}
 
     @property
-    def results(self) -> list[Result]:
-        """Of the runs that ended, in the order of the jobs."""
-        return [self._results[number] for number in sorted(self._results)]
+    def results(self) -> dict[int, Result]:
+        """Of the runs that ended, by their numbers."""
+        return self._results
 
     def await_run(self, run: PlannedRun, cfg: DictConfig) -> Result:
         """Record what comes until `run` has ended; return its result.
@@ -150,6 +143,7 @@ class Recorder:
     def _add(self, event: Epoch, record: RunRecord) -> None:
         """Record an epoch, unless it comes again from a stack that is trained once more."""
         if record.is_new(event.chunk):
+            self._feed.check(event.number)  # here, for the progress counts only what is recorded
             look = describe_look(self._runs[event.number], event.chunk)
             self._progress.advance(event.worker, event.chunk, look)
             record.note_members(event.members)
@@ -173,15 +167,8 @@ class Recorder:
         for run in runs:
             if run.number in self._records:
                 continue
-            try:
-                own = self._journal.of(run.number)
-                record = RunRecord(run, self._tracker, own, self._parent_id, event.stack.numbers)
-            except Exception as error:
-                self._results[run.number] = begun_result(run)
-                self._progress.end(event.worker, self._count_left(run))
-                self._fail(run.number, error)
-            else:
-                self._records[run.number] = record
+            own = self._journal.of(run.number)
+            self._records[run.number] = RunRecord(run, self._feed, own, event.stack.numbers)
 
     def _count_left(self, run: PlannedRun) -> int:
         """Return how many updates of a run have not been recorded."""

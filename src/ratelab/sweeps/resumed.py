@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from ratelab.comparison import Result
 from ratelab.runs.checkpoints import Checkpoints
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import Journal
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.record import restore
 from ratelab.runs.resuming import check_runs, plan_runs
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.stacks import Stack
-from ratelab.tracking import Tracker
 
 
 def cut_left(
@@ -57,15 +57,13 @@ def describe_resumed(runs: Sequence[PlannedRun], journal: Journal) -> list[str]:
     ]
 
 
-def restore_ended(
-    runs: Sequence[PlannedRun], tracker: Tracker, journal: Journal, parent_id: str
-) -> dict[int, Result]:
-    """Return by their numbers the results of the runs that have ended, once the store has all of them."""
+def restore_ended(runs: Sequence[PlannedRun], feed: Feed, journal: Journal) -> dict[int, Result]:
+    """Return by their numbers the results of the runs that have ended; give the store all of them."""
     found = {}
     for run in runs:
         own = journal.of(run.number)
         if own.past is not None and own.past.ended is not None:
-            found[run.number] = restore(run, tracker, own, parent_id)
+            found[run.number] = restore(run, feed, own)
     return found
 
 

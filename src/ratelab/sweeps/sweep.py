@@ -1,7 +1,6 @@
 """A sweep while it runs: its store and its parent run, its jobs in Hydra's way, what it says at its end."""
 
 import contextlib
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,22 +11,19 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ratelab.comparison import Result, Study, write_value
-from ratelab.runs import description
 from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Places
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.resuming import open_journal
-from ratelab.runtime import provenance
-from ratelab.runtime.program_identity import this_program
 from ratelab.runtime.signals import held_back
 from ratelab.sweeps.jobs import HydraProgram, Jobs, save_sweep_config
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
+from ratelab.sweeps.store import SweepRun, SweepStore, open_store
 from ratelab.tasks import Outcome
-from ratelab.tracking import Losses, Run, Tracker, open_tracker, warn_of_loss, write_command
-from ratelab.tracking.recorded import PROGRAM
+from ratelab.tracking import Losses, Run, Tracker, warn_of_loss, write_command
 from ratelab.validation import UserError
 
 Body = Callable[[DictConfig], Result]
@@ -64,9 +60,8 @@ def open_sweep(
         number: how many runs there will be; None: that is not known yet.
     """
     save_sweep_config(program)
-    params: dict[str, Any] = {"varied": ", ".join(sorted(varied))}
-    if number is not None:
-        params["jobs"] = number
+    jobs = {} if number is None else {"jobs": number}
+    params = {"varied": ", ".join(sorted(varied)), **jobs}
     with contextlib.ExitStack() as stack:
         sweep = Sweep(program, resources, name, params, stack)
         yield sweep
@@ -84,9 +79,6 @@ class Sweep:
         name: as there.
         params: of the parent run.
         stack: closes what the sweep opens.
-
-    Attributes:
-        results: of the runs that ended, in the order of the jobs.
     """
 
     def __init__(
@@ -97,16 +89,21 @@ class Sweep:
         params: Mapping[str, Any],
         stack: contextlib.ExitStack,
     ) -> None:
-        self.results: list[Result] = []
+        self._results: dict[int, Result] = {}
         self._program, self._resources, self._stack = program, resources, stack
-        self._name, self._params, self._id = name, params, program.sweep_id
+        self._id, self._own = program.sweep_id, SweepRun(program.sweep_id, name, params)
         self._display = program.display
-        self._store: tuple[Tracker, Run] | None = None
+        self._store: SweepStore | None = None
         opened = open_journal(
             program.folder.absolute(), program.config.hydra, program.config, "sweep", self._id
         )
         self._journal = stack.enter_context(contextlib.closing(opened))
         self._checkpoints = Checkpoints(program.folder.absolute(), self._journal)
+
+    @property
+    def results(self) -> list[Result]:
+        """Of the runs that ended, in the order of the jobs."""
+        return [self._results[number] for number in sorted(self._results)]
 
     def run(self, jobs: Jobs) -> list[JobReturn]:
         """Train and record the runs of `jobs`; a run that fails does not keep the others from running.
@@ -122,33 +119,42 @@ class Sweep:
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(self._display.begin()))
             progress.begin(self._list_left(jobs.runs))
-            tracker, parent = self._open_store(jobs.runs[0])
-            ended = restore_ended(jobs.runs, tracker, self._journal, parent.id)
+            store = self._open_store(jobs.runs[0])
+            ended = restore_ended(jobs.runs, store.feed, self._journal)
             # From here on a signal is raised between two events, where the workers look, and not within one.
             stack.enter_context(held_back())
             recorder = stack.enter_context(
                 Recorder(
                     jobs.runs,
                     workers,
-                    tracker,
+                    store.feed,
                     self._journal,
                     self._checkpoints,
                     ended,
-                    parent.id,
                     progress,
-                    partial(_fail, parent),
+                    self._own.note_failure,
                 )
             )
             bodies = {run.number: partial(recorder.await_run, run) for run in jobs.runs}
             # In the order of the stacks, so that no job waits for one that is trained after it.
             order = [number for one in stacks for number in one.numbers]
             returns = _run_in_turn(self._program, jobs.composed, bodies, order)
-        self.results += recorder.results
+        self._results |= recorder.results
         return returns
 
     def note_end(self) -> None:
+        """Wait for the store; note in the journal that the program is over."""
+        if self._store is not None:
+            self._store.feed.drain()
+            self._results = {
+                number: self._store.complete(number, result) for number, result in self._results.items()
+            }
+        self._journal.note_over()
+
+    def _note_finished(self) -> None:
         """Note in the journal, if it is so, that nothing is left to train or to store."""
-        if all(result.is_outcome and not result.lacks_metrics for result in self.results):
+        is_left = any(not result.is_outcome or result.lacks_metrics for result in self.results)
+        if self._journal.is_over and self._journal.has_sweep and not is_left:
             self._journal.finish()
             self._checkpoints.clear()
 
@@ -157,7 +163,7 @@ class Sweep:
         found = self._display.compare(self.results) if self.results else None
         if self._store is None:
             return
-        tracker, parent = self._store
+        tracker = self._store.tracker
         if tracker.is_lost:
             command = write_command("compare", tracker.uri, self._id)
             self._display.say(
@@ -167,27 +173,13 @@ class Sweep:
         run_ids = [result.run_id for result in self.results if result.run_id]
         self._display.show_places(Places(tracker.uri, self._id, tracker.links(run_ids, self._id)))
         if found is not None:
-            self._report(found, tracker, parent)
+            self._report(found, tracker, self._store.parent)
 
-    def _open_store(self, first: PlannedRun) -> tuple[Tracker, Run]:
+    def _open_store(self, first: PlannedRun) -> SweepStore:
         """Open store and parent run, at the first call; all runs of a sweep have one store."""
         if self._store is None:
-            tracking = first.config.tracking
-            tracker = self._stack.enter_context(
-                open_tracker(tracking.uri, tracking.experiment, first.directory)
-            )
-            program = this_program(self._journal.path).write()
-            tags = {"sweep_id": self._id, "kind": "sweep", PROGRAM: program, **provenance.collect().tags}
-            self._journal.note_sweep(description.store_of(first), self._name, self._params, tags)
-            opened = tracker.run(
-                self._name,
-                params=self._params,
-                tags=tags,
-                key=self._journal.key(),
-                is_resumed=self._journal.is_resumed,
-            )
-            with held_back():
-                self._store = tracker, self._stack.enter_context(opened)
+            self._stack.callback(self._note_finished)  # when the store has been told of all
+            self._store = open_store(self._stack, self._own, self._journal, first)
         return self._store
 
     def _list_left(self, runs: Sequence[PlannedRun]) -> list[tuple[object, int]]:
@@ -244,11 +236,6 @@ def _check_direction(program: HydraProgram, outcome: Outcome) -> None:
             f"hydra.sweeper.direction must be {wanted}, for the value of a run is its {outcome.metric} on "
             f"the validation split; got {wrong}."
         )
-
-
-def _fail(parent: Run, error: Exception) -> None:
-    """Mark the sweep as failed while it goes on."""
-    parent.fail(str(error), "".join(traceback.format_exception(error)))
 
 
 def _run_in_turn(

@@ -77,6 +77,10 @@ class Client:
                 raise
         return self.open_experiment(name, artifacts)  # another process was faster: this finds what it made
 
+    def has_run(self, experiment_id: str, key: str) -> bool:
+        """Say whether the store has a run with this key that is not deleted."""
+        return bool(self._find_runs(experiment_id, key))
+
     def reopen_run(self, experiment_id: str, key: str) -> str | None:
         """Let the run with this key go on and return its id; None if the store has none."""
         found = self._find_runs(experiment_id, key)

@@ -65,6 +65,9 @@ class Run(Protocol):
     def fail(self, reason: str, traceback_text: str) -> None:
         """Mark the run as failed although its block goes on; it becomes FAILED when the block ends."""
 
+    def leave(self) -> None:
+        """Let the store have it as it is when the block ends: it is opened again, by its key."""
+
 
 class Tracker(Protocol):
     """The way to the store, one a process; `with` stores everything before it ends.
@@ -105,6 +108,9 @@ class Tracker(Protocol):
             BaseException: whatever left the block, after the run has been marked as FAILED or KILLED.
         """
 
+    def has_run(self, key: str) -> bool:
+        """Say whether the store has a run under this key, not deleted; True where nothing is tracked."""
+
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:
         """Return the lines to print that say where these runs, and no others, are seen side by side.
 
@@ -127,6 +133,9 @@ class Tracker(Protocol):
             UserError: the store holds no run of this sweep.
             Exception: as `flush` does.
         """
+
+    def give_up(self) -> None:
+        """Wait for the store no more from now on: what it does not take at once it is given another day."""
 
     def flush(self) -> None:
         """Return when every metric written so far is stored.

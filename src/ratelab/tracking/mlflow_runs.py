@@ -56,7 +56,11 @@ class MlflowRun(Run):
         self._is_told = True
         self._missing: list[str] = []
         self._untold: dict[str, str] = {}  # tags that the store has not taken
-        self.lacks_metrics = False
+        self.lacks_metrics = self.is_left = False
+
+    def leave(self) -> None:
+        """Let the store have it as it is when the block ends: it is opened again, by its key."""
+        self.is_left = True
 
     def metrics(self, key: str, steps: np.ndarray, values: np.ndarray, timestamps: np.ndarray) -> None:
         """Hand points of one metric over, as `MetricWriter.write` does; none after some were lost."""
@@ -173,12 +177,13 @@ class MlflowRun(Run):
 def status_after(error: BaseException) -> str:
     """Return the status of a run whose block was left by `error`.
 
-    KILLED is for Ctrl-C and for the exit codes 128 + n by which a handler of signal n ends a program.
+    KILLED is for Ctrl-C, for the exit codes 128 + n by which a handler of signal n ends a program, and for
+    -1, by which submitit ends a job that Slurm begins again.
 
-    >>> status_after(KeyboardInterrupt()), status_after(SystemExit(143)), status_after(SystemExit(3))
-    ('KILLED', 'KILLED', 'FAILED')
+    >>> status_after(KeyboardInterrupt()), *[status_after(SystemExit(code)) for code in (143, -1, 3)]
+    ('KILLED', 'KILLED', 'KILLED', 'FAILED')
     """
-    by_signal = isinstance(error, SystemExit) and error.code in {128 + number for number in signal.Signals}
+    by_signal = isinstance(error, SystemExit) and error.code in {-1, *(128 + n for n in signal.Signals)}
     return "KILLED" if by_signal or isinstance(error, KeyboardInterrupt) else "FAILED"
 
 
@@ -198,11 +203,12 @@ class MlflowTracker(Tracker):
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         self.uri = uri
-        patience = Patience(uri)
-        self._client = Client(uri, patience)
+        self._patience = Patience(uri)
+        self._client = Client(uri, self._patience)
         self.experiment_id = self._client.open_experiment(experiment, artifacts)
-        self._writer = MetricWriter(uri, patience)
+        self._writer = MetricWriter(uri, self._patience)
         self._losses = Losses()
+        self._has_given_up = False
 
     @property
     def is_lost(self) -> bool:
@@ -227,20 +233,32 @@ class MlflowTracker(Tracker):
             try:
                 with held_back():  # a run that the store has and nobody ends would be RUNNING for ever
                     run_id = self._client.reopen_run(self.experiment_id, key) if is_resumed else None
-                    if run_id is None:
+                    if run_id is not None:
+                        self._writer.forgive(run_id)
+                    else:
                         run_id = self._client.create_run(self.experiment_id, name, key, parent_id)
                     run = MlflowRun(self._client, self._writer, self._losses, run_id, name)
                     stack.enter_context(at_once(partial(self._client.set_status, run_id, "KILLED", {})))
                 run._log(params, tags)
                 yield run
-                run._store_metrics()  # inside: a signal that comes meanwhile ends the run as KILLED
+                if self._ends(run):
+                    run._store_metrics()  # inside: a signal that comes meanwhile ends the run as KILLED
             except BaseException as error:
-                if run is not None:
+                if run is not None and self._ends(run):
                     with held_back():
                         run._end_by(error)
                 raise
-            with held_back():
-                run._end()
+            if self._ends(run):
+                with held_back():
+                    run._end()
+
+    def _ends(self, run: MlflowRun) -> bool:
+        """Say whether the store is to be told how a run ends."""
+        return not (run.is_left or self._has_given_up)
+
+    def has_run(self, key: str) -> bool:
+        """Say whether the store has a run under this key that is not deleted."""
+        return self._client.has_run(self.experiment_id, key)
 
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:
         """Return how to see these runs in MLflow's UI, side by side."""
@@ -250,6 +268,12 @@ class MlflowTracker(Tracker):
         """Store everything written so far, then return the runs of the sweep as they can be read."""
         self.flush()
         return find_runs(self.uri, sweep_id)
+
+    def give_up(self) -> None:
+        """Wait for the store no more; what it has not taken by now it does not get from here."""
+        self._has_given_up = True
+        self._patience.is_lost = True  # so that of a run that fails nothing is asked either
+        self._writer.abandon()
 
     def flush(self) -> None:
         """Return when every metric written so far is stored."""
@@ -262,4 +286,5 @@ class MlflowTracker(Tracker):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Store the rest and stop."""
-        clean_up(error, self._writer.close, self._client.end_runs, self._losses.close)
+        end_runs = [] if self._has_given_up else [self._client.end_runs]
+        clean_up(error, self._writer.close, *end_runs, self._losses.close)

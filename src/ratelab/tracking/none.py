@@ -48,6 +48,9 @@ class NullRun(Run):
     def fail(self, reason: str, traceback_text: str) -> None:
         """Do nothing."""
 
+    def leave(self) -> None:
+        """Do nothing."""
+
 
 class NullTracker(Tracker):
     """A tracker that keeps nothing, for `tracking=none`."""
@@ -69,12 +72,19 @@ class NullTracker(Tracker):
         """Let the block run; its exceptions pass."""
         yield NullRun(name)
 
+    def has_run(self, key: str) -> bool:  # noqa: ARG002 - the same
+        """Say that nothing is missing."""
+        return True
+
     def links(self, run_ids: Sequence[str], sweep_id: str | None) -> list[Text]:  # noqa: ARG002 - the same
         """Return nothing: nobody can see these runs."""
         return []
 
     def find_runs(self, sweep_id: str) -> None:
         """Return None: no run was recorded."""
+
+    def give_up(self) -> None:
+        """Do nothing."""
 
     def flush(self) -> None:
         """Do nothing."""

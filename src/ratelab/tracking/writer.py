@@ -103,6 +103,16 @@ class MetricWriter:
             if not self._abandoned:
                 self._thread.join()
 
+    def forgive(self, run_id: str) -> None:
+        """Take metrics of a run again that were lost before: it is given all of them once more."""
+        with self._changed:
+            self._errors.pop(run_id, None)
+            self._told.discard(run_id)
+
+    def abandon(self) -> None:
+        """Let `close` return at once."""
+        self._abandoned = True
+
     def has_lost(self, run_id: str) -> bool:
         """Say whether metrics of this run could not be stored."""
         return run_id in self._errors

@@ -1,7 +1,8 @@
-"""Metrics that a store never takes: runs that trained are FINISHED and count, and the program ends with 1."""
+"""Metrics that a store never takes: runs that trained are FINISHED and count; the program ends with 75."""
 
 import json
 import re
+import shlex
 import sqlite3
 import sys
 import time
@@ -129,6 +130,32 @@ def test_a_run_whose_metrics_a_database_refuses_is_finished(tmp_path):
     assert (run.info.status, run.data.tags.get("not_kept")) == ("FINISHED", None)
     for key in ("learning_rate", "train_loss"):
         assert done.points(run, key)[0] == list(range(0, 250, 1 if key == "learning_rate" else 10))
+
+
+def test_what_a_database_refused_it_is_given_by_the_command_that_the_message_names(tmp_path):
+    make_refusing_store(tmp_path, "NEW.step >= 100")
+    done = train(tmp_path, "experiment=quick")
+    command = shlex.split(done.err.splitlines()[-1].rpartition(": ")[2])
+    assert command[:2] == ["ratelab", "sync"]
+    refused = ratelab(tmp_path, *command[1:])
+    assert refused.status == 75
+    assert (
+        refused.err.splitlines()[-1] == "the store lacks something of 1 run; mend it, then call this again."
+    )
+    [run] = done.runs.values()
+    assert (run.info.status, run.data.tags["not_kept"]) == ("FINISHED", "metrics")
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as connection, connection:
+        connection.execute("DROP TRIGGER full")
+    given = ratelab(tmp_path, *command[1:])
+    assert (given.status, given.err) == (0, "")
+    assert given.out == f"{command[2]}: 1 run, 250 steps, given to {done.store}.\n"
+    [run] = done.runs.values()
+    assert (run.info.status, run.data.tags.get("not_kept")) == ("FINISHED", None)
+    for key in ("learning_rate", "train_loss"):
+        assert done.points(run, key)[0] == list(range(0, 250, 1 if key == "learning_rate" else 10))
+    resumed = ratelab(tmp_path, "resume")
+    assert (resumed.status, resumed.out) == (1, "")
+    assert "has anything left to do." in resumed.err
 
 
 def test_a_call_from_python_warns_of_it_and_returns_what_it_has(tmp_path):

@@ -3,19 +3,19 @@
 import os
 import random
 import signal
-import sqlite3
 import time
 import zipfile
-from contextlib import closing, suppress
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import h5py
+import psutil
 import pytest
 
 from ratelab.runs.past import read_past
-from support.programs import RATELAB, begin, finish, so_far, train, unless_given
+from support.programs import RATELAB, begin, finish, rows_of, so_far, train, unless_given
 
 SWEEP = [
     "-m",
@@ -24,6 +24,11 @@ SWEEP = [
     "tracking.train_loss_every=1",
     "checkpoint.every=0.05",
     "hydra.launcher.workers=2",
+]
+OF_OTHERS = [  # launchers, which know nothing of journals: each job has its own
+    *[word for word in SWEEP if not word.startswith("hydra.")],
+    "epochs=200",
+    "schedule=fixed,plateau",
 ]
 PROGRAMS = {
     "a sweep": [
@@ -52,25 +57,22 @@ PROGRAMS = {
         "hydra.sweeper.tuning.widenings=1",
     ],
     "one run": ["experiment=quick", "epochs=400", "tracking.train_loss_every=1", "checkpoint.every=0.05"],
+    "basic": [*OF_OTHERS, "hydra/launcher=basic", "seed=0,1"],
+    "joblib": [*OF_OTHERS, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit": [
+        *OF_OTHERS,
+        "hydra/launcher=submitit_local",
+        "hydra.sweep.subdir=${hydra.job.override_dirname}",
+    ],
 }
+MOMENTS = ["a sweep", "dropout", "growing", "tuned", "one run"]
+NEEDED = {"joblib": "hydra_plugins.hydra_joblib_launcher", "submitit": "submitit"}  # packages
 
 
 def program_of(name):
     """The words of a program; of a key that it gives twice the last one counts."""
     words = {word.partition("=")[0]: word for word in PROGRAMS[name]}
     return [*words.values()]
-
-
-def rows_of(folder):
-    """All metrics in the store, but how long the training took, with the names of their runs."""
-    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as store:
-        runs = store.execute("SELECT name, status FROM runs").fetchall()
-        rows = store.execute(
-            "SELECT runs.name, key, step, value, is_nan FROM metrics JOIN runs USING (run_uuid) "
-            "WHERE key != 'train_seconds'"
-        ).fetchall()
-        number = store.execute("SELECT count(*) FROM metrics WHERE key = 'train_seconds'").fetchone()
-    return sorted(runs), sorted(rows), number
 
 
 def weights_of(folder):
@@ -112,6 +114,11 @@ def steps_of(folder):
     return columns
 
 
+def size_of(folder):
+    """How many bytes the journals of a program have, those of its jobs among them."""
+    return sum(path.stat().st_size for path in folder.glob("multirun/**/journal"))
+
+
 class Whole:
     """What uninterrupted programs leave, each trained once."""
 
@@ -119,17 +126,18 @@ class Whole:
         self._make, self._left = make_folder, {}
 
     def of(self, name):
+        if name in NEEDED:
+            pytest.importorskip(NEEDED[name])
         if name not in self._left:
             folder = self._make.mktemp("whole")
             begun = time.monotonic()
             done = train(folder, *program_of(name))
             assert done.status == 0, done.err
-            [journal] = folder.glob("multirun/*/*/journal")
             took = time.monotonic() - begun
             left = rows_of(folder), weights_of(folder), steps_of(folder)
             keeps = name == "one run" or any("log_model=true" in word for word in PROGRAMS[name])
             assert bool(left[1]) is keeps
-            self._left[name] = left, journal.stat().st_size, took
+            self._left[name] = left, size_of(folder), took
         return self._left[name]
 
 
@@ -139,15 +147,13 @@ def whole(tmp_path_factory):
 
 
 def wait_for(process, folder, size):
-    """Return when the journal of a program has this size, or the program has ended."""
-    while process.poll() is None:
-        if any(path.stat().st_size >= size for path in folder.glob("multirun/*/*/journal")):
-            break
+    """Return when the journals of a program have this size, or the program has ended."""
+    while process.poll() is None and size_of(folder) < size:
         time.sleep(0.001)
 
 
 def kill_at(process, folder, share, size):
-    """Kill all of a program when its journal has this share of its size at the end."""
+    """Kill all of a program when its journals have this share of their size at the end."""
     wait_for(process, folder, share * size)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -180,7 +186,7 @@ def check_killed(tmp_path, whole, name, shares, by):
     assert rows_of(tmp_path) == rows
     assert weights_of(tmp_path) == weights
     assert steps_of(tmp_path) == steps
-    assert not [*tmp_path.glob("multirun/*/*/checkpoints")]
+    assert not [*tmp_path.glob("multirun/**/checkpoints")]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +199,9 @@ def check_killed(tmp_path, whole, name, shares, by):
         ("tuned", [0.2, 0.7], "ratelab resume"),
         ("one run", [0.1, 0.5], "the same words"),
         ("one run", [0.9], "ratelab resume"),
+        ("basic", [0.2, 0.6], "ratelab resume"),
+        ("joblib", [0.5], "the same words"),
+        ("submitit", [0.4], "ratelab resume"),
     ],
 )
 def test_a_program_killed_at_some_moments_leaves_what_an_uninterrupted_one_does(
@@ -217,6 +226,29 @@ def test_a_program_that_is_told_to_stop_keeps_a_checkpoint_and_goes_on_from_ther
     done = finish(begin(tmp_path, "resume", program=RATELAB), tmp_path)
     assert (done.status, done.err) == (0, "")
     assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+
+
+def test_a_job_that_is_preempted_and_begun_again_goes_on_by_itself(tmp_path, whole):
+    """Processes of submitit's stand for jobs of Slurm's, which sends both signals."""
+    wanted, size, _ = whole.of("submitit")
+    words = [word for word in program_of("submitit") if not word.startswith("checkpoint.")]
+    process = begin(tmp_path, *words)
+    wait_for(process, tmp_path, 0.3 * size)
+    jobs = [
+        one
+        for one in psutil.Process(process.pid).children(recursive=True)
+        if "submitit.core._submit" in one.cmdline()
+    ]
+    for job in jobs:
+        job.send_signal(signal.SIGTERM)
+        job.send_signal(signal.SIGUSR2)
+    _, alive = psutil.wait_procs(jobs, timeout=5.0)
+    assert not alive
+    done = finish(process, tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+    logs = [path.read_text() for path in tmp_path.glob("multirun/*/*/.submitit/*/*.out")]
+    assert sum("steps are kept; the rest goes on." in log for log in logs) > 0
 
 
 @pytest.mark.parametrize(
@@ -249,6 +281,6 @@ def test_what_is_another_run_is_refused_with_the_difference(tmp_path, change, to
 @pytest.mark.parametrize("number", range(100))
 def test_a_program_killed_at_any_moment_leaves_what_an_uninterrupted_one_does(tmp_path, whole, number):
     chance = random.Random(number)  # noqa: S311 - the same moments whenever it runs
-    name = [*PROGRAMS][number % len(PROGRAMS)]
+    name = MOMENTS[number % len(MOMENTS)]
     shares = sorted(chance.uniform(0.002, 1.0) for _ in range(chance.choice([1, 1, 2])))
     check_killed(tmp_path, whole, name, shares, chance.choice(["ratelab resume", "the same words"]))

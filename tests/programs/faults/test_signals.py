@@ -271,7 +271,8 @@ def test_sigquit_ends_at_once_but_for_the_last_words(tmp_path, word, said):
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (131, "KILLED\n" if said == "KILLED" else "")
     assert err == (
-        f"Ended at once by SIGQUIT. A run that had begun is {said}; what waited to be stored is lost.\n"
+        f"Ended at once by SIGQUIT. A run that had begun is {said}; what waited to be stored is not in the "
+        "store.\n"
     )
 
 

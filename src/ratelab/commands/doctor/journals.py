@@ -1,4 +1,4 @@
-"""Runs and sweeps that died, or that others train now: by their journals."""
+"""Runs and sweeps that died, that others train now, or that a store lacks: by their journals."""
 
 import shlex
 from collections.abc import Iterator
@@ -22,14 +22,22 @@ def check_journals(setup: Setup) -> Iterator[Finding]:
 def _look(folder: Path) -> Finding | None:
     """Return what there is to say of the run or sweep in a folder; None if it came to its end."""
     from ratelab.runs.past import NAME, read_past
+    from ratelab.runs.resuming import ended_jobs
+    from ratelab.runs.syncing import lacking
 
     past = read_past(folder)
     if past is None or not past.program or past.has_finished:
         return None
-    ended = sum(run.ended is not None for run in past.runs.values())
-    seen = f"{folder}: {ended} of {len(past.runs)} runs have ended"
+    seen = f"{folder}: {len(ended_jobs(folder, past))} of {len(past.runs)} runs have ended"
     if is_held(folder / NAME):
         return Finding(OK, "journals", f"{seen}, a program trains the rest")
+    if past.is_trained and (missing := len(lacking(past))):
+        lacks = f"{seen}, the store lacks something of {missing}"
+        return Finding(WARNING, "journals", lacks, f"Mend the store, then: {_write('sync', folder)}")
     damaged = f" ({past.trouble})" if past.trouble else ""
-    advice = f"Go on with: {shlex.join(['ratelab', 'resume', str(folder)])}"
-    return Finding(WARNING, "journals", f"{seen}, nobody trains the rest{damaged}", advice)
+    rest = f"{seen}, nobody trains the rest{damaged}"
+    return Finding(WARNING, "journals", rest, f"Go on with: {_write('resume', folder)}")
+
+
+def _write(command: str, folder: Path) -> str:
+    return shlex.join(["ratelab", command, str(folder)])

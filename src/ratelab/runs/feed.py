@@ -1,0 +1,175 @@
+"""The thread that gives the store what the journal has, so that training does not wait for it."""
+
+import shlex
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from ratelab.runs.journal import Noted
+from ratelab.runs.storing import Storing
+from ratelab.runtime import lost_metrics
+from ratelab.tracking import StoreError, Tracker, status_after
+
+if TYPE_CHECKING:
+    import keras
+
+_PAUSE, _LONGEST_PAUSE = 15.0, 240.0  # seconds until a store is tried again that did not take something
+_STOPPING = 3.0  # seconds that a program which is told to stop waits for the store
+
+
+class Feed:
+    """Hands records over to a `Storing` in a thread of its own; a context manager.
+
+    Records of one run are taken in their order, its beginning before all else that waits. What waits is in
+    the journal; here are only places in it.
+
+    Args:
+        storing: takes them.
+        tracker: of the store, which is waited for no more when the program is told to stop.
+        folder: of the journal.
+    """
+
+    def __init__(self, storing: Storing, tracker: Tracker, folder: Path) -> None:
+        self._storing, self._tracker, self._folder = storing, tracker, folder
+        self._changed = threading.Condition()
+        self._begins: deque[Callable[[], None]] = deque()
+        self._steps: deque[Callable[[], None]] = deque()
+        self._is_busy = self._is_closing = self._is_drained = False
+        self._pause, self._next_try = _PAUSE, float("inf")
+        # a daemon: a program that is told to stop does not wait for a store that is gone
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread.start()
+
+    def begin(self, number: int, noted: Noted) -> None:
+        """Let a run be opened, before whatever else waits."""
+        self._put(self._begins, partial(self._storing.take, number, noted))
+
+    def take(self, number: int, noted: Noted) -> None:
+        """Let a record of a run be handed over; return at once."""
+        self._put(self._steps, partial(self._storing.take, number, noted))
+
+    def check(self, number: int) -> None:
+        """Raise what no store could take of a run, such as a metric of an impossible name."""
+        error = self._storing.lacking.get(number)
+        if error is not None and not isinstance(error, StoreError):
+            raise error
+
+    def take_model(self, number: int, model: "keras.Model", example: np.ndarray) -> None:
+        """Let the model of a run be kept before its end."""
+        self._put(self._steps, partial(self._storing.take_model, number, model, example))
+
+    def warn(self, number: int, what: str, error: Exception) -> None:
+        """Let it be said, also in the store, that `what` of a run cannot be kept."""
+        self._put(self._steps, partial(self._storing.warn, number, what, error))
+
+    def await_begin(self, number: int) -> str:
+        """Return what the store calls a run, once it has been opened.
+
+        Raises:
+            Exception: why it cannot be.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._storing.has_begun(number) or number in self._storing.lacking)
+        if not self._storing.has_begun(number):
+            raise self._storing.lacking[number]
+        return self._storing.id_of(number)
+
+    def id_of(self, number: int) -> str:
+        """Return what the store calls a run; "" if it has not been opened there yet."""
+        return self._storing.id_of(number)
+
+    def lacks(self, number: int) -> bool:
+        """Say whether the store lacks something of a run, after all that could be done."""
+        return number in self._storing.lacking
+
+    def drain(self) -> None:
+        """Return when the store has everything, or does not take it after all patience."""
+        if not self._is_drained:
+            self._put(self._steps, partial(self._storing.catch_up, is_last=True))
+            with self._changed:
+                self._changed.wait_for(self._is_idle)
+            self._is_drained = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the store have what waits, but wait for seconds only if the program is told to stop."""
+        if error is not None:
+            self._put(self._steps, partial(self._storing.end, error))
+        is_stopped = True
+        try:
+            if error is None or status_after(error) == "FAILED":
+                self.drain()
+                is_stopped = False
+        finally:  # it may be told to stop while it waits
+            self._close(is_stopped)
+
+    def _close(self, is_stopped: bool) -> None:
+        """End the thread, or leave it to a store that holds it; say what the store lacks."""
+        with self._changed:
+            is_done = self._changed.wait_for(self._is_idle, _STOPPING)
+            self._is_closing = True
+            self._changed.notify_all()
+        if is_done:
+            self._thread.join()
+        else:
+            self._tracker.give_up()
+        if is_stopped and (self._storing.lacking or not is_done):
+            command = shlex.join(["ratelab", "sync", str(self._folder)])
+            sys.stderr.write(f"warning: the store has not taken all in time. Give it the rest: {command}\n")
+        for number in self._storing.numbers:
+            run_id = self._storing.id_of(number) or f"{self._folder} {number}"  # if it was never opened
+            lost_metrics.note_run(run_id, self.lacks(number), self._folder)
+
+    def _put(self, steps: deque[Callable[[], None]], step: Callable[[], None]) -> None:
+        with self._changed:
+            steps.append(step)
+            self._is_drained = False
+            self._changed.notify_all()
+
+    def _is_idle(self) -> bool:
+        return not (self._begins or self._steps or self._is_busy)
+
+    def _run(self) -> None:
+        """Take step after step until the end; this is the thread."""
+        while step := self._next():
+            step()
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for the next step and return it; None at the end. What is behind is tried now and then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or not self._is_idle(), self._time_left())
+            steps = self._begins or self._steps
+            if self._is_closing:
+                return None
+            self._is_busy = True
+            return self._try_again if time.monotonic() >= self._next_try or not steps else steps.popleft()
+
+    def _time_left(self) -> float | None:
+        """Return how many seconds may pass until what is behind is tried again; None if nothing is behind."""
+        if not self._storing.lacking:
+            self._next_try = float("inf")
+            return None
+        if self._next_try == float("inf"):
+            self._next_try = time.monotonic() + self._pause
+        return max(0.0, self._next_try - time.monotonic())
+
+    def _try_again(self) -> None:
+        """Give the store what it lacks; wait longer from one time that it does not take it to the next."""
+        self._storing.catch_up()
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._storing.lacking else _PAUSE
+        self._next_try = time.monotonic() + self._pause

@@ -1,0 +1,113 @@
+"""The store of a sweep while that runs: the way to it, the sweep's own run, the thread that feeds it."""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ratelab.comparison import Result
+from ratelab.runs import description
+from ratelab.runs.feed import Feed
+from ratelab.runs.journal import Journal
+from ratelab.runs.planned import PlannedRun
+from ratelab.runs.storing import Storing
+from ratelab.runtime import lost_metrics, provenance
+from ratelab.runtime.program_identity import this_program
+from ratelab.runtime.signals import held_back
+from ratelab.tracking import Run, StoreError, Tracker, open_tracker
+from ratelab.tracking.recorded import PROGRAM
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """What the run of a sweep as a whole says about itself.
+
+    Attributes:
+        sweep_id: of the sweep.
+        name: what people see.
+        params: of that run.
+        failures: reason and traceback of what has failed in the sweep, which it is told at its end.
+    """
+
+    sweep_id: str
+    name: str
+    params: Mapping[str, Any]
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def note_failure(self, error: Exception) -> None:
+        """Let the sweep be marked as failed at its end."""
+        self.failures.append((str(error), "".join(traceback.format_exception(error))))
+
+
+@dataclass(frozen=True)
+class SweepStore:
+    """The store of a sweep, as `open_store` has opened it.
+
+    Attributes:
+        tracker: of the store.
+        parent: the run of the sweep as a whole.
+        feed: gives the store what the journal has of the runs.
+    """
+
+    tracker: Tracker
+    parent: Run
+    feed: Feed
+
+    def complete(self, number: int, result: Result) -> Result:
+        """Return the result of a run with what the store has of it."""
+        run_id = self.feed.id_of(number) or result.run_id
+        return replace(result, run_id=run_id, lacks_metrics=self.feed.lacks(number))
+
+
+def open_store(stack: contextlib.ExitStack, own: SweepRun, journal: Journal, first: PlannedRun) -> SweepStore:
+    """Open store and parent run.
+
+    Args:
+        stack: closes them.
+        own: the parent run.
+        journal: of the sweep.
+        first: of its runs; all of them have one store.
+
+    Raises:
+        Exception: it cannot be opened.
+    """
+    tracking = first.config.tracking
+    tracker = stack.enter_context(open_tracker(tracking.uri, tracking.experiment, first.directory))
+    opened = _open_parent(own, tracker, journal, first)
+    with held_back():
+        parent = stack.enter_context(opened)
+    storing = Storing(tracker, journal, parent.id)
+    feed = stack.enter_context(Feed(storing, tracker, journal.path.parent))
+    return SweepStore(tracker, parent, feed)
+
+
+@contextlib.contextmanager
+def _open_parent(own: SweepRun, tracker: Tracker, journal: Journal, first: PlannedRun) -> Iterator[Run]:
+    """Open the run of the sweep as a whole for the block; that it cannot be ended is a warning."""
+    program = this_program(journal.path).write()
+    tags = {"sweep_id": own.sweep_id, "kind": "sweep", PROGRAM: program, **provenance.collect().tags}
+    journal.note_sweep(description.store_of(first), own.name, own.params, tags)
+    with contextlib.ExitStack() as stack:
+        parent = stack.enter_context(
+            tracker.run(
+                own.name,
+                params=own.params,
+                tags=tags,
+                key=journal.key(),
+                is_resumed=journal.is_resumed,
+            )
+        )
+        try:
+            yield parent
+        finally:
+            for reason, trace in own.failures:
+                parent.fail(reason, trace)
+        try:
+            stack.close()
+        except StoreError as error:
+            sys.stderr.write(f"warning: {error}\n")
+            lost_metrics.note_run(parent.id, True, journal.path.parent)
+        else:
+            journal.note_sweep_stored()

@@ -111,9 +111,17 @@ class Feed:
         try:
             if error is None or status_after(error) == "FAILED":
                 self.drain()
+                self._settle()
                 is_stopped = False
         finally:  # it may be told to stop while it waits
             self._close(is_stopped)
+
+    def _settle(self) -> None:
+        """Begin nothing more; return when nothing goes on."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+            self._changed.wait_for(self._is_idle)
 
     def _close(self, is_stopped: bool) -> None:
         """End the thread, or leave it to a store that holds it; say what the store lacks."""

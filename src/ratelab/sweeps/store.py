@@ -110,4 +110,5 @@ def _open_parent(own: SweepRun, tracker: Tracker, journal: Journal, first: Plann
             sys.stderr.write(f"warning: {error}\n")
             lost_metrics.note_run(parent.id, True, journal.path.parent)
         else:
-            journal.note_sweep_stored()
+            if not tracker.is_lost:  # else it may not even have been asked
+                journal.note_sweep_stored()

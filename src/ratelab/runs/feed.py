@@ -16,12 +16,14 @@ import numpy as np
 from ratelab.runs.journal import Noted
 from ratelab.runs.storing import Storing
 from ratelab.runtime import lost_metrics
+from ratelab.runtime.signals import held_back
 from ratelab.tracking import StoreError, Tracker, status_after
 
 if TYPE_CHECKING:
     import keras
 
 _PAUSE, _LONGEST_PAUSE = 15.0, 240.0  # seconds until a store is tried again that did not take something
+_LOOK = 0.2  # seconds after which a wait looks whether the program is told to stop
 _STOPPING = 3.0  # seconds that a program which is told to stop waits for the store
 
 
@@ -76,8 +78,7 @@ class Feed:
         Raises:
             Exception: why it cannot be.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._storing.has_begun(number) or number in self._storing.lacking)
+        self._wait(lambda: self._storing.has_begun(number) or number in self._storing.lacking)
         if not self._storing.has_begun(number):
             raise self._storing.lacking[number]
         return self._storing.id_of(number)
@@ -94,8 +95,7 @@ class Feed:
         """Return when the store has everything, or does not take it after all patience."""
         if not self._is_drained:
             self._put(self._steps, partial(self._storing.catch_up, is_last=True))
-            with self._changed:
-                self._changed.wait_for(self._is_idle)
+            self._wait(self._is_idle)
             self._is_drained = True
 
     def __enter__(self) -> Self:
@@ -118,17 +118,18 @@ class Feed:
 
     def _settle(self) -> None:
         """Begin nothing more; return when nothing goes on."""
-        with self._changed:
+        self._note_closing()
+        self._wait(self._is_idle)
+
+    def _note_closing(self) -> None:
+        with held_back(), self._changed:
             self._is_closing = True
             self._changed.notify_all()
-            self._changed.wait_for(self._is_idle)
 
     def _close(self, is_stopped: bool) -> None:
         """End the thread, or leave it to a store that holds it; say what the store lacks."""
-        with self._changed:
-            is_done = self._changed.wait_for(self._is_idle, _STOPPING)
-            self._is_closing = True
-            self._changed.notify_all()
+        is_done = self._wait(self._is_idle, _STOPPING)
+        self._note_closing()
         if is_done:
             self._thread.join()
         else:
@@ -141,10 +142,23 @@ class Feed:
             lost_metrics.note_run(run_id, self.lacks(number), self._folder)
 
     def _put(self, steps: deque[Callable[[], None]], step: Callable[[], None]) -> None:
-        with self._changed:
+        with held_back(), self._changed:
             steps.append(step)
             self._is_drained = False
             self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], object], seconds: float = float("inf")) -> bool:
+        """Say whether a condition holds within so many seconds; return as soon as it does.
+
+        A signal is raised between two looks: in the middle of one it would leave the lock in a state that
+        nobody expects.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            with held_back(), self._changed:
+                is_so = self._changed.wait_for(condition, max(0.0, min(_LOOK, end - time.monotonic())))
+            if is_so or time.monotonic() >= end:
+                return bool(is_so)
 
     def _is_idle(self) -> bool:
         return not (self._begins or self._steps or self._is_busy)

@@ -20,7 +20,7 @@ from ratelab.runs.past import ARRAYS, NAME, NUMBERS, Past, chunk_of, digest_of
 from ratelab.runtime import provenance
 from ratelab.runtime.journal_file import Arrays, Entry, JournalFile, JournalHeldError
 from ratelab.runtime.passwords import without_password
-from ratelab.runtime.signals import raise_if_told_to_stop
+from ratelab.runtime.signals import held_back, raise_if_told_to_stop
 from ratelab.training import Chunk
 from ratelab.validation import UserError
 
@@ -155,7 +155,7 @@ class Journal:
         until, is_told = time.monotonic() + _PATIENCE, False
         while self._file is not None and self._takes_more:
             try:
-                with self._lock:
+                with held_back(), self._lock:
                     return self._file.append(kind, fields, arrays)
             except OSError as error:
                 if error.errno not in _FULL or time.monotonic() > until:

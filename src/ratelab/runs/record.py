@@ -30,7 +30,8 @@ class RunRecord:
     the run from before, it takes first: the store gets all of it once more, for it may lack some, and
     training goes on from there.
 
-    As a context manager it closes itself, and lets every error pass but a divergence, which is a result.
+    As a context manager it closes itself, and lets every error pass but a divergence, which is a result. What
+    is noted is given to the store as well: a signal is raised before both or after both.
 
     Args:
         planned: the run.
@@ -90,6 +91,7 @@ class RunRecord:
         """Let it be recorded from now on with which runs it is trained."""
         self._members = tuple(members)
 
+    @held_back()
     def add(self, chunk: Chunk) -> None:
         """Record an epoch.
 
@@ -118,10 +120,11 @@ class RunRecord:
         tested_at = self._journal.note_tested(now_ms())
         if build_model is not None:
             self._give_model(build_model)
-        self._course.finish(test)
-        self._has_ended = True
-        ended = self._journal.note_ended(status="finished", test=test, tested_at=tested_at)
-        self._feed.take(self._number, ended)
+        with held_back():
+            self._course.finish(test)
+            self._has_ended = True
+            ended = self._journal.note_ended(status="finished", test=test, tested_at=tested_at)
+            self._feed.take(self._number, ended)
 
     def _give_model(self, build_model: "Callable[[], keras.Model]") -> None:
         try:
@@ -140,6 +143,7 @@ class RunRecord:
             return (example * np.float32(data.scale)).astype(np.float32)
         return example.astype(np.float32 if np.issubdtype(example.dtype, np.floating) else np.int32)
 
+    @held_back()
     def close(self, error: BaseException) -> None:
         """Record that `error` ended the run; nothing if it has been closed before."""
         if self._has_ended:

@@ -215,6 +215,40 @@ def test_requests_are_brief_while_a_store_is_lost(monkeypatch: pytest.MonkeyPatc
     assert limits == ["77", "5", "5", "77"]
 
 
+def test_who_waits_waits_no_more_once_another_thread_has_waited_in_vain() -> None:
+    with_store, call = Patience("sqlite:////a/b.db"), Calls()
+
+    def fail_while_another_gives_up() -> None:
+        with_store.is_lost = call() == 3
+        raise locked()
+
+    with pytest.raises(StoreError, match="database is locked"):
+        with_store.ask("status", fail_while_another_gives_up, 0)
+    assert call.made == 3
+
+
+def test_a_locked_file_is_waited_for_briefly_while_a_store_is_lost(tmp_path, monkeypatch) -> None:
+    """MLflow sets its 20 s anew for each session, and so do we for each transaction."""
+    from sqlalchemy import create_engine
+
+    monkeypatch.setattr(patience, "_SECONDS", 0.0)
+    with_store = Patience("sqlite:////a/b.db")
+    engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+
+    def limit(text: str) -> int:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(text)
+            return connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+
+    def both() -> list[int]:
+        return [limit("PRAGMA busy_timeout = 20000;"), limit("PRAGMA busy_timeout = 20000")]
+
+    assert with_store.ask("write", both, 0) == [20_000, 20_000]
+    lose(with_store, "write")
+    assert with_store.ask("read", both, 0, is_read=True) == [1000, 1000]
+    assert both() == [20_000, 20_000]
+
+
 @pytest.mark.parametrize(("given", "used"), [(None, "60"), ("9", "9")])
 def test_a_request_of_mlflows_client_ends_within_our_patience(monkeypatch, given, used) -> None:
     """It is made twice; a pause that a server asks for may be an hour."""

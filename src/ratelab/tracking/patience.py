@@ -11,6 +11,7 @@ from typing import TypeVar
 from ratelab.runtime.connections import break_connections
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import brief_requests
+from ratelab.tracking.mlflow_internals import brief_locks
 from ratelab.tracking.troubles import StoreError, explain_trouble, will_pass
 
 R = TypeVar("R")
@@ -53,9 +54,9 @@ class Patience:
     Who waits for longer than some seconds says so, once. Where waiting was in vain, nobody waits for a call
     of that kind again until one of it succeeds, and then half as long, until waiting pays; nor for any other
     within two minutes, for what fails in them fails for the same reason; nor as long as the store takes
-    nothing at all. One that then still lets a call wait is not asked again for as long as that was. So a
-    store that is gone for good, or that takes some things only, or those of some runs, ends a sweep of many
-    runs after minutes, not days.
+    nothing at all, whoever has found that out. One that then still lets a call wait is not asked again for as
+    long as that was. So a store that is gone for good, or that takes some things only, or those of some runs,
+    ends a sweep of many runs after minutes, not days.
 
     Args:
         uri: of the store.
@@ -100,12 +101,15 @@ class Patience:
             tries += 1
             return call()
 
+        def is_worth_waiting(error: BaseException) -> bool:
+            return self._will_pass(error) and not self.is_lost
+
         if self.is_lost and begun < self._rests_until:
             raise StoreError(self._reason)
         with self.watched(seconds):
             try:
                 with self._briefly() if is_brief else contextlib.nullcontext():
-                    result = wait_patiently(try_once, self._will_pass, pause, seconds)
+                    result = wait_patiently(try_once, is_worth_waiting, pause, seconds)
             except (MlflowException, SQLAlchemyError) as error:
                 if will_pass(self._uri, error):
                     self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
@@ -177,6 +181,7 @@ class Patience:
         with self._lock:
             if self._brief_calls == 0:
                 self._brief.enter_context(brief_requests())
+                self._brief.enter_context(brief_locks())
             self._brief_calls += 1
         try:
             yield

@@ -1,13 +1,15 @@
-"""One recorded sweep for all tests that only look at one; what tests of worker processes share."""
+"""One recorded sweep for all tests that only look at one, a PostgreSQL server, what is asked of workers."""
 
 import json
 import multiprocessing
 import os
 import signal
+import uuid
 
 import pytest
 from filelock import FileLock
 
+from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
 
 
@@ -47,3 +49,48 @@ def no_worker_is_left():
     """Whatever a test does with workers, none outlives their context."""
     yield
     assert multiprocessing.active_children() == []
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server, which keeps running."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture
+def connect(postgresql):
+    """Connect to a database of the server, as the owner of all."""
+    from sqlalchemy import create_engine, make_url
+
+    engines = []
+
+    def connect_to(name=None):
+        url = make_url(postgresql.uri)
+        engine = create_engine(url.set(database=name) if name else url, isolation_level="AUTOCOMMIT")
+        engines.append(engine)
+        return engine.connect()
+
+    yield connect_to
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def make_database(postgresql, connect):
+    """Make an empty database; return its URI. All are gone at the end."""
+    from sqlalchemy import make_url, text
+
+    names = []
+
+    def make(options=""):
+        names.append(f"ratelab_{uuid.uuid4().hex}")
+        with connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {names[-1]} {options}"))
+        url = make_url(postgresql.uri).set(database=names[-1])
+        return url.render_as_string(hide_password=False)
+
+    yield make
+    with connect() as connection:
+        for name in names:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -1,6 +1,5 @@
 """A real `mlflow server` on loopback stores what SQLite stores; bad servers are refused in seconds."""
 
-import os
 import socket
 import threading
 import time
@@ -218,17 +217,13 @@ def test_postgresql_without_a_server_or_driver_is_a_user_error(tmp_path: Path) -
     assert not any(tmp_path.iterdir())
 
 
-POSTGRESQL = os.environ.get("RATELAB_TEST_POSTGRESQL")
-
-
-@pytest.mark.skipif(not POSTGRESQL, reason="RATELAB_TEST_POSTGRESQL names no PostgreSQL database")
-def test_postgresql_reads_back_every_step(tmp_path: Path) -> None:
+def test_postgresql_reads_back_every_step(tmp_path: Path, make_database) -> None:
     from mlflow import MlflowClient
 
     steps = np.arange(60_000)
     values = np.random.default_rng(0).normal(size=60_000)
     values[[10, 20, 30]] = np.nan, np.inf, -np.inf
-    with open_tracker(prepare_store(POSTGRESQL, tmp_path), "ratelab", tmp_path) as tracker:
+    with open_tracker(prepare_store(make_database(), tmp_path), "ratelab", tmp_path) as tracker:
         assert look_at_store(tracker.uri, tmp_path, "ratelab")
         assert isinstance(tracker, MlflowTracker)
         client = MlflowClient(tracker.uri)

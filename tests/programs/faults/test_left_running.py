@@ -137,9 +137,6 @@ def test_killed_runs_behind_a_server_are_ended(tmp_path, record):
         check_killed_runs(tmp_path, address, record, asking(tmp_path / "server" / "mlruns" / "mlflow.db"))
 
 
-@pytest.mark.skipif(
-    "RATELAB_TEST_POSTGRESQL" not in os.environ, reason="RATELAB_TEST_POSTGRESQL names no PostgreSQL database"
-)
 def test_killed_runs_in_a_postgresql_database_are_ended(tmp_path, record, make_database, connect):
     from sqlalchemy import make_url, text
 

@@ -1,6 +1,5 @@
 """A PostgreSQL database whose first start is killed, that may not be written, that goes silent."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,19 +7,16 @@ import time
 
 import pytest
 
-from ratelab.tracking import find_runs, open_tracker, prepare_store
+from ratelab.tracking import find_runs, open_tracker, prepare_store, read_histories
 from ratelab.validation import UserError
 from support import programs
+from support.postgresql import postgresql_server
 from support.servers import Line
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
-    pytest.mark.skipif(
-        "RATELAB_TEST_POSTGRESQL" not in os.environ,
-        reason="RATELAB_TEST_POSTGRESQL names no PostgreSQL database",
-    ),
 ]
 START = """
 import os, sys
@@ -165,6 +161,14 @@ def test_a_database_that_goes_silent_while_it_is_read_is_waited_for_with_a_word(
     assert last.endswith(" cannot be read: the server does not answer, or has closed the connection.")
 
 
+def is_recorded(uri):
+    """Whether a store has rows of a run."""
+    try:
+        return any("val_loss" in run.metrics for run in find_runs(uri).runs)
+    except UserError:  # there is none yet
+        return False
+
+
 @pytest.mark.faults
 def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
     line, uri = line
@@ -172,18 +176,44 @@ def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
     words = ["experiment=quick", "schedule=fixed", "seed=0,1,2", "epochs=200", programs.ONE_WORKER]
     program = programs.begin(tmp_path, "-m", *words, f"tracking.uri={uri}")
 
-    def is_recorded():
-        try:
-            return any("val_loss" in run.metrics for run in find_runs(uri).runs)
-        except UserError:  # there is none yet
-            return False
-
-    programs.wait_until(is_recorded, program)
+    programs.wait_until(lambda: is_recorded(uri), program)
     line.left = 0
     begun = time.monotonic()
     done = programs.finish(program, tmp_path, 400)
     assert time.monotonic() - begun < 300
-    assert done.status == 1
+    assert done.status == 75
     assert "Traceback" not in done.err
     assert " does not answer. It is waited for, two minutes at most.\n" in done.err
     assert " RUNNING in the store.\n" in done.err
+
+
+@pytest.fixture
+def own_server():
+    """A server that a test may stop."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("how", ["fast", pytest.param("immediate", marks=pytest.mark.faults)])
+def test_a_database_server_that_is_started_again_in_the_middle_of_a_sweep_has_every_row(
+    own_server, tmp_path, how
+):
+    """Stopped as by its service, which ends all connections, and as by a power cut."""
+    uri = own_server.uri
+    prepare_store(uri, tmp_path)
+    words = ["experiment=quick", "schedule=fixed,exponential", "seed=0,1", "epochs=100", programs.ONE_WORKER]
+    program = programs.begin(tmp_path, "-m", *words, f"tracking.uri={uri}")
+    programs.wait_until(lambda: is_recorded(uri), program)
+    own_server.stop(how)
+    time.sleep(15)
+    assert program.poll() is None  # it may have trained all by now, and waits
+    own_server.start()
+    done = programs.finish(program, tmp_path)
+    assert (done.status, done.err.count("Traceback")) == (0, 0)
+    assert "ratelab sync" not in done.err
+    runs = find_runs(uri).runs
+    assert [(run.name, run.status) for run in runs] == [
+        (f"{schedule} seed={seed}", "FINISHED") for schedule in ("fixed", "exponential") for seed in (0, 1)
+    ]
+    for history in read_histories(uri, [run.run_id for run in runs], "learning_rate").values():
+        assert history.steps.tolist() == [*range(100 * 50)]

@@ -7,10 +7,9 @@ A new MLflow may move any of these without a word; tests/unit/test_tracking_inte
 # (parts of mlflow are untyped)
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratelab.tracking.environment import silence_mlflow
 
@@ -18,34 +17,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from requests import Response
     from sqlalchemy import Engine
-
-_BRIEF_LOCK = "PRAGMA busy_timeout = 1000"  # milliseconds
-_is_brief = False
-
-
-@contextmanager
-def brief_locks() -> Iterator[None]:
-    """Let whoever asks a locked SQLite file in the block wait for a second; MLflow sets 20 for each session.
-
-    It is for all threads; only one of them may be in such a block.
-    """
-    global _is_brief  # MLflow does not tell for which client it sets the limit
-    from sqlalchemy import Engine, event
-
-    if not event.contains(Engine, "before_cursor_execute", _limit_lock):
-        event.listen(Engine, "before_cursor_execute", _limit_lock, retval=True)
-    _is_brief = True
-    try:
-        yield
-    finally:
-        _is_brief = False
-
-
-def _limit_lock(
-    _connection: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
-) -> tuple[str, Any]:
-    is_limit = _is_brief and statement.startswith("PRAGMA busy_timeout")
-    return _BRIEF_LOCK if is_limit else statement, parameters
 
 
 def find_engine(client: "MlflowClient") -> "Engine | None":

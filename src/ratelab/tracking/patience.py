@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from ratelab.runtime.connections import break_connections
+from ratelab.runtime.connections import break_connections, brief_locks
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking.environment import brief_requests
-from ratelab.tracking.mlflow_internals import brief_locks
 from ratelab.tracking.troubles import StoreError, explain_trouble, will_pass
 
 R = TypeVar("R")

@@ -1,7 +1,8 @@
 """How the program ends when it is told to stop, or when the user made a mistake.
 
 A signal is raised once, as `Terminated`, and never again while what was computed is stored on the way out; a
-thread of its own hears those that follow, also while the main thread is deep in a library.
+thread of its own hears those that follow, also while the main thread is deep in a library. SIGQUIT, and
+Ctrl-C behind another signal, end the program at once.
 """
 
 import contextlib
@@ -23,6 +24,9 @@ from ratelab.validation import UserError
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 SECONDS_OF_SILENCE = 10.0  # of storing, until a user is told that it goes on and how to end it
 SECONDS_AT_ONCE = 3.0  # for the last words to the store when told to end at once
+SECONDS_OF_ECHO = (
+    0.25  # within which a second SIGINT is no other: programs that start us hand on what we got, too
+)
 SECONDS_OF_LOADING = 0.01  # of computing, until it is looked again whether an extension module is loaded
 LOADING = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
@@ -58,7 +62,8 @@ def plain_endings() -> Iterator[None]:
 
     The exit status is 128 + the number of the signal, as a shell counts; 1 after a mistake of the user's; 75
     where all is well but the store lacks metrics of a run.
-    What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once.
+    What was ignored when the program began stays ignored: `nohup` is respected. SIGQUIT ends at once, and so
+    does a SIGINT that follows another signal.
     """
     handlers = {**dict.fromkeys(STOPS, _terminate), signal.SIGQUIT: _leave_to_the_thread}
     taken = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
@@ -231,22 +236,20 @@ def _listening() -> Iterator[None]:
 
 def _listen(heard: socket.socket) -> None:
     """Answer those who send a second signal or wait long after the first; this is the thread."""
-    first, answered = "", False
+    first, answered, came = "", False, 0.0
     with heard:
         while number := _next_signal(heard, SECONDS_OF_SILENCE if first and not answered else None):
-            if number == signal.SIGQUIT:
-                _end_at_once()
+            is_interrupted = first and number == signal.SIGINT and time.monotonic() > came + SECONDS_OF_ECHO
+            if number == signal.SIGQUIT or is_interrupted:
+                _end_at_once(number)
             if number == signal.SIGVTALRM:
                 continue  # our own
             if first and not answered:
                 answered = True
-                if _state.begun:
-                    what, how = ": what was computed is being stored", ", without that"
-                else:
-                    what = how = ""
-                _say(f"Stopping, as {first} asked{what}. Ctrl-\\ (SIGQUIT) ends at once{how}.")
+                what = ": what was computed is being stored" if _state.begun else ""
+                _say(f"Stopping, as {first} asked{what}. Ctrl-C (SIGINT) ends at once.")
             elif number in STOPS:
-                first = first or signal.Signals(number).name
+                first, came = first or signal.Signals(number).name, came or time.monotonic()
 
 
 def _next_signal(heard: socket.socket, seconds: float | None) -> int:
@@ -259,7 +262,7 @@ def _next_signal(heard: socket.socket, seconds: float | None) -> int:
     return number[0] if number else 0
 
 
-def _end_at_once() -> None:
+def _end_at_once(number: int) -> None:
     """End the process; only the last words are waited for, and not long."""
     end = time.monotonic() + SECONDS_AT_ONCE
     said: list[bool] = []
@@ -275,8 +278,6 @@ def _end_at_once() -> None:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     runs = "KILLED" if len(said) == len(threads) else "left RUNNING, for the store did not answer"
-    lost = (
-        f" A run that had begun is {runs}; what waited to be stored is not in the store." if threads else ""
-    )
-    _say(f"Ended at once by SIGQUIT.{lost}")
-    os._exit(128 + signal.SIGQUIT)
+    lost = f" A run that had begun is {runs}; what waited to be stored is in its journal." if threads else ""
+    _say(f"Ended at once by {signal.Signals(number).name}.{lost}")
+    os._exit(128 + number)

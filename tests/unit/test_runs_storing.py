@@ -374,7 +374,7 @@ def test_a_run_that_is_behind_takes_nothing_until_it_is_caught_up(journal, kind,
     storing.catch_up()
     assert len(store.calls) == asked
     assert store.runs == kept(journal, places)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "The store has been given what it had not taken.\n"
 
 
 def test_a_run_that_was_caught_up_goes_on_with_what_comes(journal):

@@ -37,7 +37,7 @@ from ratelab.tracking import Losses, NullRun, StoreError, Tracker, warn_of_loss
         (
             "metrics",
             StoreError("tracking.uri: it refuses."),
-            "tracking.uri: it refuses. Every step is in its artifact steps.parquet, if that can be kept.",
+            "tracking.uri: it refuses. They are in its journal, and the store is given them another time.",
         ),
     ],
     ids=["full", "full file", "permission", "model", "store", "other", "metrics"],

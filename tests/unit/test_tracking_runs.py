@@ -168,7 +168,7 @@ def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
     assert "not_kept" not in stored.data.tags
     assert capfd.readouterr().err == (
         "warning: run: metrics could not be kept: RuntimeError: not these. "
-        "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it.\n"
+        "They are in its journal, and the store is given them another time. The run goes on without it.\n"
     )
 
 
@@ -208,8 +208,8 @@ def test_a_run_that_loses_metrics_is_warned_of_it_once_and_goes_on(
     stored = client.get_run(run.id)
     assert (stored.info.status, stored.data.tags["not_kept"]) == ("FINISHED", "metrics, steps.parquet")
     assert capfd.readouterr().err.splitlines() == [
-        "warning: one: metrics could not be kept: tracking.uri: not these. Every step is in its artifact "
-        "steps.parquet, if that can be kept. The run goes on without it.",
+        "warning: one: metrics could not be kept: tracking.uri: not these. They are in its journal, "
+        "and the store is given them another time. The run goes on without it.",
         "warning: one: steps.parquet could not be kept: full. See that the folder is there and that you may "
         "write in it; TMPDIR names the one for a moment. The run goes on without it.",
     ]

@@ -47,7 +47,7 @@ class Storing:
         self._given: dict[int, int] = {}  # up to which place a run that had fallen behind was given
         self._unnoted: set[int] = set()  # of which the journal has not taken all: they cannot be begun again
         self._models: dict[int, tuple[keras.Model, np.ndarray]] = {}
-        self._is_told = False
+        self._is_told = self._has_lacked = False
 
     @property
     def lacking(self) -> Mapping[int, Exception]:
@@ -93,7 +93,7 @@ class Storing:
             sys.stderr.write(f"warning: {what} of a run could not be kept: {error}\n")
 
     def catch_up(self, is_last: bool = False) -> None:
-        """Begin again the runs that have fallen behind, until the store does not take one.
+        """Begin again the runs that have fallen behind, until the store does not take one; say if it has all.
 
         Args:
             is_last: give it the others as well then, and what it takes of one of which it does not take all.
@@ -108,6 +108,9 @@ class Storing:
         for number in numbers:
             if not self._give(number, past, is_last) and not is_last:
                 return
+        if self._has_lacked and not self._errors:
+            self._is_told = self._has_lacked = False
+            sys.stderr.write("The store has been given what it had not taken.\n")
 
     def owe(self, numbers: Iterable[int]) -> None:
         """Let runs be behind, of which the store may lack something from an earlier day."""
@@ -181,7 +184,7 @@ class Storing:
                 raise StoreError(notes[0])
         del self._open[number]
         if stored.lacks_metrics:
-            self._errors[number] = _LACKS_METRICS
+            self._errors[number], self._has_lacked = _LACKS_METRICS, True
         else:
             self._errors.pop(number, None)
             self._journal.note_stored(number, self._copy)
@@ -191,7 +194,7 @@ class Storing:
         stored = self._open.pop(number, None)
         if stored is not None:
             attempt(error, stored.leave if isinstance(error, StoreError) else partial(stored.close, error))
-        self._errors[number] = error
+        self._errors[number], self._has_lacked = error, True
         if isinstance(error, StoreError) and not (self._is_told or error is _LACKS_METRICS):
             self._is_told = True
             sys.stderr.write(

@@ -62,7 +62,7 @@ def _advice(what: str, error: Exception) -> str:
             return f"Make room {where}."
         return "See that the folder is there and that you may write in it; TMPDIR names the one for a moment."
     if what == METRICS:
-        return "Every step is in its artifact steps.parquet, if that can be kept."
+        return "They are in its journal, and the store is given them another time."
     if what == "the model" and not isinstance(error, StoreError):
         return "Give it what Keras needs to save it (get_config), or set tracking.log_model=false."
     return ""

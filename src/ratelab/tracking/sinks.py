@@ -129,7 +129,7 @@ class SqliteSink(_SqlSink):
         if not self._path.exists() or not os.path.samestat(self._path.stat(), self._file):
             raise StoreError(
                 f"tracking.uri: {self._path} was removed or replaced while runs were recorded. "
-                "What was computed since is lost: train these runs anew."
+                "What was computed since is in their journals, from which `ratelab sync FOLDER` gives it."
             )
         super().store(batch)
 

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
-ADVICE = "Every step is in its artifact steps.parquet, if that can be kept. The run goes on without it."
+ADVICE = "They are in its journal, and the store is given them another time. The run goes on without it."
 LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then "
 
 

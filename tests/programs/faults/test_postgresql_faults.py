@@ -185,6 +185,18 @@ def test_a_sweep_whose_database_goes_silent_ends_after_minutes(line, tmp_path):
     assert "Traceback" not in done.err
     assert " does not answer. It is waited for, two minutes at most.\n" in done.err
     assert " RUNNING in the store.\n" in done.err
+    line.left = None
+    again = programs.ratelab(tmp_path, "sync")
+    assert (again.status, again.err) == (0, "")
+    assert_whole(uri, ["fixed seed=0", "fixed seed=1", "fixed seed=2"], 200 * 50)
+
+
+def assert_whole(uri, names, steps):
+    """Every run is FINISHED and has every step once."""
+    runs = find_runs(uri).runs
+    assert [(run.name, run.status) for run in runs] == [(name, "FINISHED") for name in names]
+    histories = read_histories(uri, [run.run_id for run in runs], "learning_rate")
+    assert [history.steps.tolist() for history in histories.values()] == [[*range(steps)]] * len(names)
 
 
 @pytest.fixture
@@ -211,9 +223,5 @@ def test_a_database_server_that_is_started_again_in_the_middle_of_a_sweep_has_ev
     done = programs.finish(program, tmp_path)
     assert (done.status, done.err.count("Traceback")) == (0, 0)
     assert "ratelab sync" not in done.err
-    runs = find_runs(uri).runs
-    assert [(run.name, run.status) for run in runs] == [
-        (f"{schedule} seed={seed}", "FINISHED") for schedule in ("fixed", "exponential") for seed in (0, 1)
-    ]
-    for history in read_histories(uri, [run.run_id for run in runs], "learning_rate").values():
-        assert history.steps.tolist() == [*range(100 * 50)]
+    names = [f"{schedule} seed={seed}" for schedule in ("fixed", "exponential") for seed in (0, 1)]
+    assert_whole(uri, names, 100 * 50)

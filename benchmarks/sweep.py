@@ -9,6 +9,7 @@ store that MLflow has made. A first round, reduced, is not counted. Medians are 
 processes, start to exit; microseconds a run-step are training alone, timed inside the process.
 
 - ours: tracked; with `tracking=none`; with every loss (1.65 million rows). Threads as configured.
+- ours-in-memory: tracked, with a journal that is not written into a file.
 - tutorial: `tutorial.py`, which records nothing, twice: with decay, then without. TensorFlow's threads.
 - keras, joblib: `peers/keras_hydra.py` under Hydra's basic launcher, and under joblib's with a process a core
   and a thread each. The whole would take most of an hour; three reduced sweeps give the cost of a start, of
@@ -47,6 +48,7 @@ TITLES = {
     "ours": "ratelab, tracked",
     "ours-none": "ratelab, tracking=none",
     "ours-every": "ratelab, tracked with every loss",
+    "ours-in-memory": "ratelab, tracked, no journal file",
     "tutorial": "the tutorial's program, 2 runs",
     "tutorial-all": "the tutorial's program, all runs",
     "keras": "Keras fit, Hydra, log_batch",
@@ -65,7 +67,17 @@ TITLES = {
     "steps-tutorial-alone": "the tutorial's program, steps alone",
 }
 KERAS = ("keras", "joblib")
-SECONDS = ("ours", "ours-none", "ours-every", "tutorial", "tutorial-all", "keras", "joblib", "inserts")
+SECONDS = (
+    "ours",
+    "ours-none",
+    "ours-every",
+    "ours-in-memory",
+    "tutorial",
+    "tutorial-all",
+    "keras",
+    "joblib",
+    "inserts",
+)
 RATIOS = (
     ("whole sweep, tracked / the tutorial's 2 runs", "ours", "tutorial", "<= 1.0"),
     ("training / floor", "training", "floor", "<= 1.5"),
@@ -79,6 +91,12 @@ RATIOS = (
     ("the tutorial's program, all runs / whole sweep", "tutorial-all", "ours", ""),
     ("Keras / whole sweep", "keras", "ours", ""),
     ("Keras, joblib / whole sweep", "joblib", "ours", ""),
+)
+
+ADDED = (
+    ("tracking adds", "ours", "ours-none"),
+    ("tracking with every loss adds", "ours-every", "ours-none"),
+    ("the journal's file adds", "ours", "ours-in-memory"),
 )
 
 
@@ -197,9 +215,9 @@ def ratios(found: Figures) -> Iterator[str]:
     for title, over, under, wanted in RATIOS:
         if over in found and under in found:
             yield f"{title:52}{found[over] / found[under]:>8.2f}  {wanted}".rstrip()
-    for title, name in (("tracking adds", "ours"), ("tracking with every loss adds", "ours-every")):
-        if name in found and "ours-none" in found:
-            yield f"{title:52}{found[name] / found['ours-none'] - 1:>8.1%}"
+    for title, name, base in ADDED:
+        if name in found and base in found:
+            yield f"{title:52}{found[name] / found[base] - 1:>8.1%}"
 
 
 def line(name: str, found: Figures, base: str, remark: str) -> str:

@@ -113,11 +113,10 @@ def check_accuracy(accuracies: list[float], epochs: int) -> None:
     assert all(low < accuracy < high for accuracy in accuracies), accuracies
 
 
-def ours(size: Size, folder: Path, *extra: str, losses: int = 10) -> Lap:
+def ours(size: Size, folder: Path, *extra: str, losses: int = 10, script: str = "src/train.py") -> Lap:
     """Run our sweep."""
     overrides = [f"schedule={','.join(SCHEDULES)}", f"seed=range({size.seeds})", f"epochs={size.epochs}"]
-    script = ROOT / "src" / "train.py"
-    seconds, printed = timed(folder, script, "-m", "experiment=tutorial", *overrides, *extra)
+    seconds, printed = timed(folder, ROOT / script, "-m", "experiment=tutorial", *overrides, *extra)
     ranges = re.findall(r"(\d\.\d{4})-(\d\.\d{4})", printed)  # the interval of each schedule
     assert len(ranges) == len(SCHEDULES), printed
     check_accuracy([float(end) for ends in ranges for end in ends], size.epochs)
@@ -191,6 +190,7 @@ CONTESTANTS: dict[str, Callable[[Size, Path], Lap]] = {
     "ours": ours,
     "ours-none": lambda size, folder: ours(size, folder, "tracking=none"),
     "ours-every": lambda size, folder: ours(size, folder, "tracking.train_loss_every=1", losses=1),
+    "ours-in-memory": partial(ours, script="benchmarks/peers/without_journal.py"),
     "tutorial": tutorial,
     "keras": keras,
     "joblib": joblib,

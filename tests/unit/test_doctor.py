@@ -510,6 +510,7 @@ def test_what_a_start_makes_just_now_is_not_left(make_setup, database):
 )
 def test_a_server_and_its_version(make_setup, monkeypatch, version, mark, said):
     monkeypatch.setattr(stores, "look_at_store", lambda *_: True)
+    monkeypatch.setattr(stores, "end_left_runs", lambda _: [])
     monkeypatch.setattr(stores, "server_version", lambda _: version)
     monkeypatch.delenv("MLFLOW_TRACKING_TOKEN", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "")
@@ -526,6 +527,7 @@ def test_a_server_and_its_version(make_setup, monkeypatch, version, mark, said):
 )
 def test_a_database(make_setup, monkeypatch, is_there, said):
     monkeypatch.setattr(stores, "look_at_store", lambda *_: is_there)
+    monkeypatch.setattr(stores, "end_left_runs", lambda _: [])
     found = only(check_stores(make_setup(uri="postgresql://me@host/db")))
     assert found.mark == OK
     assert f"postgresql://me@host/db{said}" in found.seen

@@ -17,6 +17,7 @@ from ratelab.tracking.patience import Patience
 from ratelab.tracking.recorded import ENDED_BY, PROGRAM, RecordedRun
 from ratelab.tracking.served_reader import ServedReader
 from ratelab.tracking.sql_reader import open_sql
+from ratelab.tracking.sqlite import open_to_look
 from ratelab.tracking.troubles import StoreError
 from ratelab.tracking.uris import is_served, kind_of, sqlite_path
 
@@ -114,6 +115,12 @@ def end_left_runs(uri: str) -> list[LeftRun]:
     if is_served(uri):
         return _end_served(uri)
     return _end_in_sqlite(uri) if kind_of(uri) == "sqlite" else _end_in_postgresql(uri)
+
+
+def has_left_runs(path: Path) -> bool:
+    """Say whether `end_left_runs` would end any in the SQLite store at `path`; nothing is touched."""
+    with closing(open_to_look(path)) as connection:
+        return bool(_choose_dead([LeftRun(*row) for row in connection.execute(_FIND)]))
 
 
 def describe_ended(runs: Sequence[LeftRun]) -> list[str]:

@@ -45,12 +45,16 @@ def look_at_sqlite(path: Path, uri: str, experiment: str) -> bool:
         _check_creatable(path)
         _check_beside(path, left)
         return False
+    _check(path, uri, experiment, lambda: open_to_look(path))
+    return True
+
+
+def open_to_look(path: Path) -> sqlite3.Connection:
+    """Open a store that is there, to be read; nothing is touched. A lock is waited for, three seconds."""
     # SQLite makes files beside a database that has a write-ahead log, and a connection that could write puts
     # what a killed program left there into the database; one that cannot change lets neither happen.
-    is_used = any(one.name.endswith(("-shm", "-journal")) for one in left)
-    how = "mode=ro" if is_used else "immutable=1"
-    _check(path, uri, experiment, lambda: _open(path, how, _LOOK_SECONDS))
-    return True
+    is_used = any(one.name.endswith(("-shm", "-journal")) for one in _find_beside(path))
+    return _open(path, "mode=ro" if is_used else "immutable=1", _LOOK_SECONDS)
 
 
 def find_unfinished(path: Path) -> list[Path]:

@@ -98,6 +98,18 @@ def test_a_killed_sweep_is_ended_by_who_compares_and_what_lives_beside_it_goes_o
     assert len(ask("SELECT value FROM tags WHERE key = 'ended_by'")) == 3
 
 
+def test_the_doctor_ends_a_killed_run_and_names_it(tmp_path, record):
+    ask = asking(tmp_path / "mlruns" / "mlflow.db")
+    process = record(tmp_path, ask, 1, *LONG)
+    process.kill()
+    process.wait()
+    done = ratelab(tmp_path, "doctor")
+    line = run_line(0, tmp_path, process).removeprefix("ratelab: ")
+    assert " ".join(line.split()) in " ".join(done.out.split())
+    assert statuses(ask) == ["KILLED fixed seed=0"]
+    assert DIED not in ratelab(tmp_path, "doctor").out
+
+
 def test_two_that_start_at_the_same_time_end_a_killed_run_once(tmp_path, record):
     ask = asking(tmp_path / "mlruns" / "mlflow.db")
     process = record(tmp_path, ask, 1, *LONG)

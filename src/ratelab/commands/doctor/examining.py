@@ -21,7 +21,7 @@ class Check:
 
     Attributes:
         subject: in a word or two.
-        look: yields what it finds. It runs in a thread of its own, and writes nothing anywhere.
+        look: yields what it finds. It runs in a thread of its own, and changes only what dead programs left.
         seconds: how long that may take, from the beginning of the program on.
     """
 

@@ -1,4 +1,4 @@
-"""The store: there or not yet, sound, ours to write into; a server's version and how soon it answers."""
+"""The store: there or not yet, sound, ours to write into, what the dead left in it; a server's version."""
 
 import os
 import shlex
@@ -13,6 +13,7 @@ from ratelab.commands.doctor.findings import OK, PROBLEM, WARNING, Finding
 from ratelab.commands.doctor.setup import Setup
 from ratelab.runtime.passwords import without_password
 from ratelab.tracking import is_served, resolve_store, sqlite_path
+from ratelab.tracking.left_running import describe_ended, end_left_runs, has_left_runs
 from ratelab.tracking.servers import server_version
 from ratelab.tracking.sqlite import find_unfinished
 from ratelab.tracking.stores import look_at_store
@@ -23,7 +24,7 @@ MIB = 2**20
 
 
 def check_stores(setup: Setup) -> Iterator[Finding]:
-    """Look at each store as the start of a run does, but that none is made."""
+    """Look at each store as the start of a run does, but that none is made; end what dead programs left."""
     for uri, experiment in setup.stores:
         if uri is None:
             yield Finding(OK, "store", "none, for tracking.uri=null: nothing is recorded")
@@ -46,6 +47,15 @@ def _look(uri: str, experiment: str, setup: Setup) -> Iterator[Finding]:
         yield Finding(OK, "store", f"{without_password(store)} answers, {_describe_schema()}")
     else:
         yield Finding(OK, "store", f"{without_password(store)} is empty; the first run makes its tables")
+    if is_there:
+        yield from _end_left(store, setup.directory)
+
+
+def _end_left(store: str, directory: Path) -> Iterator[Finding]:
+    """End the runs that dead programs left RUNNING; a file in which there are none is not touched."""
+    if kind_of(store) != "sqlite" or has_left_runs(sqlite_path(store, directory)):
+        for line in describe_ended(end_left_runs(store)):
+            yield Finding(WARNING, "store", line)
 
 
 def _describe_file(path: Path, is_there: bool) -> Iterator[Finding]:

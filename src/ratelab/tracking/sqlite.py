@@ -257,15 +257,21 @@ def _read_revision(path: Path, connection: sqlite3.Connection) -> str:
 
 
 def _search_damage(path: Path, connection: sqlite3.Connection) -> None:
-    """Refuse a file with broken pages; a large one is searched only as far as half a second goes."""
+    """Refuse a file with broken pages; a large one is searched only as far as half a second goes.
+
+    Of the tags the index is searched, too: a run of which it finds none would seem to be an older one,
+    without checksums.
+    """
     connection.set_progress_handler(_after(_DAMAGE_SEARCH_SECONDS), 10_000)
+    findings = list[str]()
     try:
-        findings = [str(line) for (line,) in connection.execute("PRAGMA quick_check(1)")]
+        for check in ("integrity_check(tags)", "quick_check(1)"):
+            findings += [line for (line,) in connection.execute(f"PRAGMA {check}") if line != "ok"]
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
             return
         raise
-    if findings != ["ok"]:
+    if findings:
         _refuse_damaged(path, findings[0].splitlines()[-1])
 
 

@@ -1,6 +1,7 @@
 """A small store of a whole sweep, recorded as a sweep does it, and what is read of it when it is damaged."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from ratelab.commands.recorded_study import read_study
 from ratelab.runs.description import Description
 from ratelab.runs.stored import StoredRun
-from ratelab.tracking import Diverged, StoreError, find_store
+from ratelab.tracking import Diverged, StoreError, find_store, open_tracker
 from ratelab.validation import UserError
 from support.damaged import PARAMS, TAGS
 from support.fakes import START, chunk, diverged_chunk
@@ -19,8 +20,25 @@ from support.fakes import START, chunk, diverged_chunk
 JOBS = [(name, seed) for name in ("fixed", "wsd") for seed in range(3)]
 
 
-def record_sweep(tracker):
-    """Record two schedules over three seeds: of the second the batch grows, and one of its runs diverges."""
+def copied(file, folder):
+    """Return the path of a copy of a file."""
+    return Path(shutil.copy(file, folder))
+
+
+def store_sweep(fresh_store, folder):
+    """Return the file of a store, without a log beside it, that holds two schedules over three seeds.
+
+    Of the second the batch grows, and one of its runs diverges.
+    """
+    path = copied(fresh_store, folder)
+    with open_tracker(find_store(f"sqlite:///{path}", folder), "ratelab", folder) as tracker:
+        _record_sweep(tracker)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+def _record_sweep(tracker):
     own = {"sweep_id": TAGS["sweep_id"], "kind": "sweep"}
     with tracker.run("the sweep", params={"varied": "schedule", "jobs": len(JOBS)}, tags=own) as parent:
         for job, (name, seed) in enumerate(JOBS):

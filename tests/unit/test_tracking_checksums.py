@@ -1,11 +1,9 @@
 """Checksums of what a store has of a run: whatever is changed in it is seen, and nothing else is."""
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelab.commands.recorded_study import read_study
-from ratelab.tracking import RecordedRun, find_runs, find_store, open_tracker
+from ratelab.tracking import RecordedRun, find_runs, reading
 from ratelab.tracking.checksums import CHECKSUMS, Checksums, check_points, check_texts, sum_points
 from support.damaged import PARAMS, TAGS
-from support.stored import JOBS, Damaged, places_of_runs, record_sweep
+from support.stored import JOBS, Damaged, copied, places_of_runs, store_sweep
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
-PART = 1021  # in the first tier one byte of so many is flipped; tests/programs/faults flips more
+PART = 1021  # one byte of so many is flipped; in tests/programs/faults one of fewer
 
 POINTS = st.lists(st.tuples(st.integers(0, 2**40), st.floats()), min_size=1, max_size=8)
 
@@ -116,20 +114,10 @@ def test_a_run_without_checksums_is_read_as_it_is():
     check_points(older, {"val_loss": 5})
 
 
-def copied(file, folder):
-    return Path(shutil.copy(file, folder))
-
-
 @pytest.fixture(scope="module")
 def sweep(fresh_store, tmp_path_factory):
-    """The file of a store that holds a whole sweep, without a log beside it."""
-    folder = tmp_path_factory.mktemp("a sweep")
-    path = copied(fresh_store, folder)
-    with open_tracker(find_store(f"sqlite:///{path}", folder), "ratelab", folder) as tracker:
-        record_sweep(tracker)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
+    """The file of a store that holds a whole sweep."""
+    return store_sweep(fresh_store, tmp_path_factory.mktemp("a sweep"))
 
 
 def test_a_run_ends_with_checksums_of_all_that_is_read_of_it(sweep):
@@ -143,6 +131,14 @@ def test_a_run_ends_with_checksums_of_all_that_is_read_of_it(sweep):
     }
     for run in runs:
         assert json.loads(run.tags[CHECKSUMS]).keys() == kinds[run.tags["schedule"], run.status]
+
+
+def test_what_a_server_gives_back_agrees_as_well(sweep, monkeypatch):
+    _, study = read_study(f"sqlite:///{sweep}")
+    monkeypatch.setattr(reading, "is_served", lambda uri: True)
+    _, served = read_study(f"sqlite:///{sweep}")
+    assert (served.results, served.unreadable) == (study.results, ())
+    assert len(served.results) == len(JOBS)
 
 
 CHANGES = {
@@ -176,10 +172,8 @@ def test_a_run_that_is_not_in_the_store_is_told(sweep, tmp_path):
         connection.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'wsd seed=0'")
     _, study = read_study(f"sqlite:///{path}")
     assert len(study.results) == len(JOBS) - 1
-    note = (
-        "cannot be read, left out: 1 of 6 runs of the sweep: not in the store: never begun, deleted, or lost"
-    )
-    assert note in study.notes
+    lost = "1 of 6 runs of the sweep: not in the store: not begun yet, deleted, or lost"
+    assert f"cannot be read, left out: {lost}" in study.notes
 
 
 def test_of_a_store_with_a_byte_flipped_no_wrong_result_is_read(sweep, tmp_path):

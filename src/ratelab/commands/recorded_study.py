@@ -57,7 +57,7 @@ def read_study(
     results, unreadable = load(uri, found.runs, metric)
     if found.missing:
         which = f"{found.missing} of {found.missing + len(found.runs)} runs of the sweep"
-        unreadable.append(Unreadable(which, "not in the store: never begun, deleted, or lost"))
+        unreadable.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
     return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)

@@ -161,6 +161,41 @@ def test_a_spoilt_file_in_the_cache_is_never_trained_on_even_without_a_source(se
         mnist(validation_size=20)
 
 
+def damaged(whole):
+    """A file cut at every length, then with each byte flipped."""
+    yield from (whole[:length] for length in range(len(whole)))
+    for place in range(len(whole)):
+        for bits in (0x01, 0xFF):
+            yield whole[:place] + bytes([whole[place] ^ bits]) + whole[place + 1 :]
+
+
+def test_a_cached_file_that_is_cut_or_has_a_byte_flipped_anywhere_is_fetched_again(server, cache):
+    name, genuine = "t10k-labels-idx1-ubyte", tuple(SMALL.values())
+    assert fetching.contents("mnist", None, cache.parent) == genuine
+    contents = [*damaged(SMALL[name])]
+    for content in contents:
+        (cache / name).write_bytes(content)
+        assert fetching.contents("mnist", None, cache.parent) == genuine
+        assert (cache / name).read_bytes() == SMALL[name]
+    assert server.asked[f"{name}.gz"] == 1 + len(contents)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.usefixtures("server")
+def test_a_packed_file_of_the_user_that_is_cut_or_has_a_byte_flipped_is_refused_or_the_same(own, name):
+    (own / name).unlink()
+    refused = 0
+    for content in damaged(gzip.compress(SMALL[name], mtime=0)):
+        (own / f"{name}.gz").write_bytes(content)
+        try:
+            found = fetching.contents("mnist", own, own)
+        except UserError:
+            refused += 1
+        else:
+            assert found == tuple(SMALL.values())
+    assert refused > len(SMALL[name])
+
+
 def test_a_source_with_a_spoilt_file_gives_the_sound_ones_and_the_next_the_rest(
     server, tmp_path, monkeypatch
 ):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +18,14 @@ from ratelab.commands.replay.reading import Recording, read_recording
 from ratelab.commands.replay.rebuilding import Permissions, rebuild_run
 from ratelab.commands.replay.replaying import check_plans
 from ratelab.runs.description import digest_config
+from ratelab.runs.steps_file import StepsFile
 from ratelab.runtime.machine import describe_machine, write_machine
 from ratelab.runtime.provenance import Provenance
 from ratelab.tracking import RecordedRun
 from ratelab.validation import UserError
 from support.configs import VALUES, planned_run
 from support.damaged import good_run, having, without
+from support.fakes import chunk
 from support.in_process import ratelab
 
 RUN_ID = f"{7:032x}"
@@ -329,6 +332,30 @@ def test_a_table_that_was_damaged_is_refused(store, artifacts, kind, message):
         pyarrow.parquet.write_table(damage(pyarrow.parquet.read_table(path), kind), path)
     with pytest.raises(UserError, match=message):
         read_recording(store(good_run(0)), good_run(0).run_id)
+
+
+def test_of_a_table_that_is_cut_or_has_a_byte_flipped_no_other_step_is_read(tmp_path):
+    with closing(StepsFile()) as file:
+        for epoch in range(2):
+            file.add(chunk(epoch, 5))
+        whole = file.finish().read_bytes()
+    path = tmp_path / "steps.parquet"
+    path.write_bytes(whole)
+    sound = reading._read_steps(path)
+    contents = [whole[:length] for length in range(len(whole))]
+    for place, byte in enumerate(whole):
+        contents += [whole[:place] + bytes([byte ^ bits]) + whole[place + 1 :] for bits in (0x01, 0xFF)]
+    refused = 0
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            found = reading._read_steps(path)
+        except UserError:
+            refused += 1
+        else:
+            assert found.keys() == sound.keys()
+            assert all(np.array_equal(found[name], sound[name]) for name in sound)
+    assert refused > len(contents) // 2
 
 
 def test_an_infinity_is_read_as_one(store, artifacts):

@@ -10,6 +10,7 @@ from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
+from ratelab.tracking.checksums import check_points, check_texts, sum_points
 from ratelab.tracking.names import PARAM_LENGTH, safe_params
 from ratelab.validation import UserError
 
@@ -54,6 +55,9 @@ def read_study(
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
     results, unreadable = load(uri, found.runs, metric)
+    if found.missing:
+        which = f"{found.missing} of {found.missing + len(found.runs)} runs of the sweep"
+        unreadable.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
     return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)
@@ -80,6 +84,7 @@ def load(
     for run in runs:
         try:
             _check_origin(run)
+            check_texts(run)
             outcomes[run.run_id] = Outcomes.read(run.tags.get("outcomes"))
         except ValueError as error:  # whatever text another program has left
             reasons[run.run_id] = str(error)
@@ -152,6 +157,8 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     whole = status in {"finished", "diverged"} and not run.lacks_metrics
     if finished and not whole:
         raise ValueError("it is FINISHED, but its metrics could not all be stored (tag not_kept)")
+    if whole:
+        check_points(run, _sum_metrics(run, judge, curves, finished=finished))
     chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
         seed=_read_integer("seed", run.params.get("seed")),
@@ -170,6 +177,22 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     )
     _check_outcome(result)
     return result
+
+
+def _sum_metrics(
+    run: RecordedRun, judge: _Judge, curves: _Curves, *, finished: bool
+) -> dict[str, int | None]:
+    """Return the checksum of each metric that is read of a run; None: the store has no point of it."""
+    looks, grown = curves.metric, curves.examples
+    if looks is not None and grown is not None:
+        grown = grown.at(looks.steps.tolist())
+    histories = {f"val_{judge.name}": looks, "train_seconds": curves.seconds, "examples_seen": grown}
+    sums = {key: None if one is None else sum_points(one.steps, one.values) for key, one in histories.items()}
+    if finished:
+        names = ["learning_rate", *(f"test_{name}" for name in judge.outcomes.by_name)]
+        lasts = {name: run.metrics.get(name) for name in names}
+        sums |= {name: None if value is None else sum_points([0], [value]) for name, value in lasts.items()}
+    return sums
 
 
 def _check_origin(run: RecordedRun) -> None:

@@ -70,7 +70,7 @@ class StepsFile:
         if self._writer is None:
             folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
             self._path = Path(self._stack.enter_context(folder)) / "steps.parquet"
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
+            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema, write_page_checksum=True)
         self._writer.write_table(table)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from ratelab.runs import description
 from ratelab.runs.description import Description
 from ratelab.runs.steps_file import StepsFile
-from ratelab.tracking import Tracker, warn_of_loss
+from ratelab.tracking import Diverged, Tracker, warn_of_loss
+from ratelab.tracking.checksums import CHECKSUMS, Checksums
 from ratelab.training import Chunk
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class StoredRun:
         self._last: Chunk | None = None
         self._members = described.tags.get("stack", "")
         self._is_left = False
+        self._sums = Checksums(described.params, described.tags)
         # If anything in here raises, the run that was made ends as FAILED and is not left RUNNING.
         with contextlib.ExitStack() as stack:
             opened = tracker.run(
@@ -104,12 +106,14 @@ class StoredRun:
             look = {**chunk.measured, "train_seconds": self._seconds}
             for key, value in look.items():
                 metrics(key, chunk.steps[-1:], np.array([value]), chunk.timestamps[-1:])
+            self._sum_up(chunk, look)
 
     def add_test(self, test: Mapping[str, float] | None, when: int) -> None:
         """Give what was measured on the test split, if it was, and when, in milliseconds since 1970."""
         assert self._last is not None  # noqa: S101 - a run has at least one epoch
         for name, value in (test or {}).items():
             self._run.metrics(f"test_{name}", self._last.steps[-1:], np.array([value]), np.array([when]))
+            self._sums.put(f"test_{name}", value)
 
     def add_model(self, model: "keras.Model", example: np.ndarray) -> None:
         """Give its model, with the signature that `example` (first axis: batch) gives it."""
@@ -122,6 +126,7 @@ class StoredRun:
         Raises:
             StoreError: the store does not take that.
         """
+        self._run.tag(CHECKSUMS, self._sums.write())
         self._stack.close()
 
     def fail(self, reason: str, traceback: str) -> None:
@@ -131,6 +136,8 @@ class StoredRun:
 
     def close(self, error: BaseException) -> None:
         """End it by `error`, of which what the store does not take of that becomes a note."""
+        if isinstance(error, Diverged):  # a result as well
+            self._run.tag(CHECKSUMS, self._sums.write(diverged_step=str(error.step)))
         self._stack.__exit__(type(error), error, error.__traceback__)
 
     def leave(self) -> None:
@@ -138,6 +145,15 @@ class StoredRun:
         self._is_left = True
         self._run.leave()
         self._stack.close()
+
+    def _sum_up(self, chunk: Chunk, look: Mapping[str, float]) -> None:
+        """Add the checksums of what a comparison reads of an epoch."""
+        step, applied = int(chunk.steps[-1]), chunk.applied
+        if "examples_seen" in applied:
+            look = {**look, "examples_seen": applied["examples_seen"][-1]}
+        for key, value in look.items():
+            self._sums.add(key, step, value)
+        self._sums.put("learning_rate", applied["learning_rate"][-1])
 
     @contextlib.contextmanager
     def _keep_steps(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ratelab.runtime.program_identity import this_program
+from ratelab.tracking.checksums import CHECKSUMS
 from ratelab.tracking.environment import open_client, quiet_logs
 from ratelab.tracking.mlflow_internals import source_tags
 from ratelab.tracking.names import check_location, safe_name
@@ -19,7 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RUN_KEY = "ratelab.run_key"
-_OF_AN_END = {"error", "not_kept", "diverged_step", ENDED_BY}  # tags that say how a run ended before
+# the tags that say how a run ended before
+_OF_AN_END = {"error", "not_kept", "diverged_step", CHECKSUMS, ENDED_BY}
 _TEXTS_A_CALL = 100  # MLflow's own limit
 _PAUSE_SECONDS = 0.2
 

@@ -103,13 +103,25 @@ def _find_sweep(reader: Reader, sweep_id: str) -> Recorded:
             f"there is no run of sweep {sweep_id!r} in this store; make one with `{name_training()}`."
         )
     # Where ids were made from folders, two sweeps may share one; those of the newest's experiment are meant.
-    experiment_id = members[-1].experiment_id
+    whole = [run for run in members if run.tags.get("kind") == "sweep"]
+    experiment_id = (whole or members)[-1].experiment_id
     members = [run for run in members if run.experiment_id == experiment_id]
-    parents = [run.run_id for run in members if run.tags.get("kind") == "sweep"]
+    parents = [run for run in members if run.tags.get("kind") == "sweep"]
     runs = sorted((run for run in members if "schedule" in run.tags), key=_number)
     return Recorded(
-        experiment_id, tuple(runs), f"sweep {sweep_id}", sweep_id, parents[0] if parents else None
+        experiment_id,
+        tuple(runs),
+        f"sweep {sweep_id}",
+        sweep_id,
+        parents[0].run_id if parents else None,
+        max(0, _count_jobs(parents) - len(runs)),
     )
+
+
+def _count_jobs(parents: Sequence[RecordedRun]) -> int:
+    """Return how many runs a sweep has, by its own runs; 0 where one does not say it."""
+    texts = [run.params.get("jobs", "") for run in parents]
+    return sum(map(int, texts)) if all(text.isdecimal() for text in texts) else 0
 
 
 def _number(run: RecordedRun) -> int:

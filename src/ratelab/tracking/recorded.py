@@ -43,6 +43,7 @@ class Recorded:
         title: what they are.
         sweep_id: the sweep that they are all of; None for a single run, an experiment or a choice.
         parent_id: the run of the sweep as a whole, if there is one.
+        missing: how many runs it has beside them, by what that run says.
     """
 
     experiment_id: str
@@ -50,6 +51,7 @@ class Recorded:
     title: str
     sweep_id: str | None = None
     parent_id: str | None = None
+    missing: int = 0
 
     @property
     def run_ids(self) -> list[str]:

@@ -128,7 +128,7 @@ class SqlReader(Reader):
             found += (
                 RecordedRun(
                     run_id=row.run_uuid,
-                    name=row.name or tags[row.run_uuid].get("mlflow.runName", ""),
+                    name=str(row.name or tags[row.run_uuid].get("mlflow.runName", "")),
                     status=row.status,
                     params=params[row.run_uuid],
                     tags=tags[row.run_uuid],
@@ -147,7 +147,9 @@ class SqlReader(Reader):
         found: dict[str, dict[str, str]] = {run_id: {} for run_id in ids}
         query = select(table.c.run_uuid, table.c.key, table.c.value).where(table.c.run_uuid.in_(ids))
         for run_id, key, value in self.connection.execute(query):
-            found[run_id][key] = value or ""  # MLflow's schema lets a tag be null
+            if run_id in found:  # a damaged index leads to other rows
+                # MLflow's schema lets a tag be null, and SQLite keeps bytes in a column of texts
+                found[run_id][str(key)] = str(value or "")
         return found
 
     def _last_values(self, ids: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -157,7 +159,8 @@ class SqlReader(Reader):
         table = tables().latest_metrics.c
         query = select(table.run_uuid, table.key, table.value, table.is_nan).where(table.run_uuid.in_(ids))
         for run_id, key, value, is_nan in self.connection.execute(query):
-            if isinstance(value, int | float):  # SQLite keeps a text in a column of numbers
+            # SQLite keeps a text in a column of numbers; a damaged index leads to other rows
+            if isinstance(value, int | float) and run_id in found:
                 found[run_id][key] = float("nan") if is_nan else value
         return found
 

@@ -115,7 +115,7 @@ def _read_steps(path: Path) -> dict[str, npt.NDArray[Any]]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
         names = [name for name in ("step", *COLUMNS) if name in table.column_names]
         columns = {name: table[name].to_numpy().astype(np.float64) for name in names}
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:

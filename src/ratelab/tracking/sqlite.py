@@ -261,21 +261,19 @@ def _read_revision(path: Path, connection: sqlite3.Connection) -> str:
 
 
 def _search_damage(path: Path, connection: sqlite3.Connection) -> None:
-    """Refuse a file with broken pages; a large one is searched only as far as half a second goes, twice.
+    """Refuse a file with broken pages; a large one is searched only as far as half a second goes.
 
-    Of the tags the index is searched, too: a run of which it finds none would seem to be an older one,
-    without checksums.
+    First the tags and their index: a run of which that finds none would seem an older one, without checksums.
     """
-    for check in ("quick_check(1)", "integrity_check(tags)"):
-        connection.set_progress_handler(_after(_DAMAGE_SEARCH_SECONDS), 10_000)
-        try:
+    connection.set_progress_handler(_after(_DAMAGE_SEARCH_SECONDS), 10_000)
+    try:
+        for check in ("integrity_check(tags)", "quick_check(1)"):
             findings = [str(line) for (line,) in connection.execute(f"PRAGMA {check}")]
-        except sqlite3.OperationalError as error:
-            if "interrupted" not in str(error):
-                raise
-        else:
             if findings != ["ok"]:
                 _refuse_damaged(path, findings[0].splitlines()[-1])
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
 
 
 def _check_experiment(connection: sqlite3.Connection, experiment: str) -> None:

@@ -29,7 +29,7 @@ class Pair:
         seeds: those that both have.
         differences: of the values, one for each seed.
         mean: of the differences; None without a common seed.
-        interval: 95 %, of the mean difference; not corrected for the number of pairs.
+        interval: 95 %, of the mean difference; not corrected for the number of pairs; None for fewer than three seeds.
         p: of the sign-flip test; None where there is no test.
         corrected: the same after Holm's correction for all pairs of the comparison.
         improvement: the share of seeds in which the first is better, ties one half.
@@ -105,7 +105,7 @@ def _measure(first: Group, second: Group, empty: Pair) -> Pair:
         seeds=seeds,
         differences=tuple(differences.tolist()),
         mean=float(differences.mean()),
-        interval=statistics.difference_interval(differences),
+        interval=statistics.mean_interval(differences),
         p=statistics.sign_flip_test(differences) if len(seeds) > 1 else None,
         improvement=statistics.probability_of_improvement(sign_of(named.outcome) * differences),
         effect=statistics.effect_size(differences),
@@ -125,12 +125,12 @@ def _judge(pair: Pair, tests: int, mismatch: str) -> Pair:
         return replace(pair, sentence=f"{names}: not compared, they differ in {mismatch}.")
     if not pair.seeds:
         return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
-    if pair.p is None or pair.corrected is None or pair.interval is None:
+    if pair.p is None or pair.corrected is None:
         return replace(pair, verdict="no conclusion", sentence=_tell_one_seed(pair))
     if not any(pair.differences):
         return replace(pair, verdict="no difference shown", sentence=_tell_equality(pair))
     # both, for test and interval are two methods, and a verdict must not depend on which of them was asked
-    if pair.corrected <= LEVEL and not pair.interval.holds(0.0):
+    if pair.corrected <= LEVEL and pair.interval is not None and not pair.interval.holds(0.0):
         is_higher = pair.interval.low > 0
         verdict: Verdict = "better" if is_higher == pair.outcome.higher_is_better else "worse"
         return replace(pair, verdict=verdict, sentence=_tell_difference(pair, verdict))
@@ -179,7 +179,7 @@ def describe_shortage(seeds: int, tests: int) -> str:
 
 
 def _tell_no_difference(pair: Pair) -> str:
-    assert pair.interval is not None  # noqa: S101 - there are two seeds at least
+    assert pair.interval is not None  # noqa: S101 - there are six seeds at least
     largest = max(abs(pair.interval.low), abs(pair.interval.high))
     return (
         f"no difference shown between {pair.first} and {pair.second}: {_write_mean(pair)} "

@@ -50,7 +50,9 @@ def spent_by(seeds: npt.ArrayLike, most: int) -> Numbers:
     return within + RESERVE * -np.expm1(-np.maximum(n - most, 0) / most)
 
 
-def crosses(differences: npt.ArrayLike, looks: Sequence[int], levels: Sequence[float], most: int) -> list[bool]:
+def crosses(
+    differences: npt.ArrayLike, looks: Sequence[int], levels: Sequence[float], most: int
+) -> list[bool]:
     """Say at which levels the test has shown by the last look that the differences are not symmetric about 0.
 
     Args:

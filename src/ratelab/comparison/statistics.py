@@ -11,7 +11,8 @@ from ratelab.validation import UserError
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
 EXACT_PAIRS = 16  # up to here every one of the 2^n sign flips is counted
-FEWEST_FOR_BOOTSTRAP = 6  # pairs; below, resamples of equal values are too frequent for a studentized one
+FEWEST_FOR_INTERVAL = 3  # values
+FEWEST_FOR_BOOTSTRAP = 6  # values; below, resamples of equal values are too frequent for a studentized one
 
 Numbers = npt.NDArray[np.float64]
 
@@ -27,43 +28,6 @@ class Interval:
     def holds(self, value: float) -> bool:
         """Say whether `value` lies in it, its ends included."""
         return self.low <= value <= self.high
-
-
-def mean_interval(values: npt.ArrayLike) -> Interval | None:
-    """Return the 95 % bootstrap interval of a mean: BCa, where all values are equal the percentile one.
-
-    Bias-corrected and accelerated: the quantiles of the resampled means are moved by the share of
-    resampled means below the mean and by the skewness that the jackknife shows.
-
-    Args:
-        values: float[n], independent of each other; their order does not matter.
-
-    Returns:
-        The interval, method "BCa" or "percentile"; None for fewer than two values.
-
-    References:
-        Efron 1987, doi 10.1080/01621459.1987.10478410; scipy.stats.bootstrap.
-
-    >>> mean_interval([0.5, 0.5, 0.5])
-    Interval(low=0.5, high=0.5, method='percentile')
-    >>> mean_interval([0.5]) is None
-    True
-    """
-    data = np.sort(np.asarray(values, np.float64))  # resamples are drawn by place
-    if len(data) < 2:
-        return None
-    if data[0] == data[-1]:  # no resample differs
-        return Interval(float(data[0]), float(data[0]), "percentile")
-    from scipy import stats  # half a second: not before there is something to compare
-
-    found = stats.bootstrap(
-        (data,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        rng=np.random.default_rng(0),  # the same runs give the same report
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high), "BCa")
 
 
 def interquartile_mean(values: npt.ArrayLike) -> float:
@@ -83,35 +47,37 @@ def interquartile_mean(values: npt.ArrayLike) -> float:
     return float(stats.trim_mean(np.asarray(values, np.float64), 0.25))
 
 
-def difference_interval(differences: npt.ArrayLike) -> Interval | None:
-    """Return a 95 % interval of the mean of paired differences: the studentized bootstrap.
+def mean_interval(values: npt.ArrayLike) -> Interval | None:
+    """Return a 95 % interval of a mean, of values or of paired differences: the studentized bootstrap.
 
     t* = (mean* - mean) / (sd* / sqrt(n)) over resamples gives quantiles in the place of Student's:
     [mean - t*_high sd / sqrt(n), mean - t*_low sd / sqrt(n)]. Unlike BCa it covers the truth as often as it
-    says also for ten pairs and skewed noise (docs/protocol.md).
+    says also for ten values and skewed noise (docs/protocol.md).
 
     Args:
-        differences: float[n], one for each seed; their order does not matter.
+        values: float[n], one for each seed; their order does not matter.
 
     Returns:
-        The interval, its method "studentized bootstrap", "Student's t" for fewer than six pairs, or
-        "all equal"; None for fewer than two pairs.
+        The interval, its method "studentized bootstrap", "Student's t" for fewer than six values, or
+        "all equal"; None for fewer than three: that of two reaches thirteen times as far as they differ.
 
     References:
         Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 12.5.
 
-    >>> difference_interval([0.25, 0.25])
+    >>> mean_interval([0.25, 0.25, 0.25])
     Interval(low=0.25, high=0.25, method='all equal')
+    >>> mean_interval([0.5, 0.6]) is None
+    True
     """
-    data = np.asarray(differences, np.float64)
+    data = np.asarray(values, np.float64)
     n = len(data)
-    if n < 2:
+    if n < FEWEST_FOR_INTERVAL:
         return None
     mean, error = float(data.mean()), float(data.std(ddof=1)) / np.sqrt(n)
     if np.ptp(data) == 0:
         return Interval(float(data[0]), float(data[0]), "all equal")
     if n < FEWEST_FOR_BOOTSTRAP:
-        from scipy import stats
+        from scipy import stats  # half a second: not before there is something to compare
 
         reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
         return Interval(mean - reach, mean + reach, "Student's t")

@@ -19,7 +19,7 @@ test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; 
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
 faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour
-	$(BIN)/python -m pytest --numprocesses logical --dist worksteal -m faults tests/programs
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing
 	$(BIN)/ruff check $(FILES)

@@ -68,6 +68,19 @@ def fake_journals():
     return journal
 
 
+class FakeModel:
+    """What of a Keras model is kept when its program dies."""
+
+    def __init__(self, *weights):
+        self.weights = list(weights)
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
 class Journals:
     """The journal of a folder, opened as by one program after another."""
 
@@ -147,7 +160,7 @@ def fake_training(*epochs):
     training.__iter__.side_effect = lambda: iter([[one] for one in epochs])
     training.passed = None
     training.test.return_value = [{"loss": 0.25, "accuracy": 0.875}]
-    training.model.return_value = "the model"
+    training.model.return_value = FakeModel()
     return training
 
 

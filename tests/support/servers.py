@@ -147,7 +147,8 @@ class Line:
     Attributes:
         port: to be used instead of the server's.
         left: how many more pieces from those who connect are handed on; None: all. After that nothing is,
-            and no connection ends, as behind a cable that was pulled out.
+            and no connection ends, as behind a cable that was pulled out, until it is set to None again: then
+            what waited goes on its way, also that a connection has ended.
     """
 
     def __init__(self, host, port):
@@ -168,8 +169,9 @@ class Line:
     def _hand_on(self, source, target, counts):
         with suppress(OSError):  # one of the two has gone
             while data := source.recv(65536):
-                if self.left == 0:
-                    self._over.wait()
+                while self.left == 0:
+                    if self._over.wait(0.1):
+                        return
                 if counts and self.left:
                     self.left -= 1
                 target.sendall(data)

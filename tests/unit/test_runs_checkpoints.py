@@ -45,7 +45,7 @@ def test_the_last_two_of_the_same_runs_are_kept_and_the_newest_is_taken(kept, tm
     for epochs in (1, 2, 10, 11):
         kept.save(MEMBERS, checkpoint(epochs))
     kept.save((4,), checkpoint(7))
-    assert files(tmp_path) == ["3-000000010", "3-000000011", "4-000000007"]
+    assert files(tmp_path) == ["key of 3-000000010", "key of 3-000000011", "key of 4-000000007"]
     assert plain(kept.load(MEMBERS, 20)) == plain(checkpoint(11))
     assert plain(kept.load((4,), 7)) == plain(checkpoint(7))
 
@@ -66,6 +66,15 @@ def test_one_of_other_runs_is_not_taken_nor_of_the_same_in_another_order(kept):
     assert kept.load((), 9) is None
 
 
+def test_one_that_another_program_left_in_this_folder_is_not_taken(kept, tmp_path, journal):
+    kept.save(MEMBERS, checkpoint(4))
+    journal.key.side_effect = lambda number: f"other key of {number}"
+    others = Checkpoints(tmp_path, journal)
+    assert others.load(MEMBERS, 8) is None
+    others.save(MEMBERS, checkpoint(2))
+    assert plain(others.load(MEMBERS, 8)) == plain(checkpoint(2))
+
+
 def test_before_it_is_written_the_journal_is_on_the_disk(kept, journal, tmp_path):
     journal.sync.side_effect = lambda: seen.append(files(tmp_path))
     seen = []
@@ -76,7 +85,7 @@ def test_before_it_is_written_the_journal_is_on_the_disk(kept, journal, tmp_path
 def test_of_a_damaged_one_nothing_is_taken_but_the_one_before(kept, tmp_path):
     for epochs in (4, 8):
         kept.save(MEMBERS, checkpoint(epochs))
-    path = tmp_path / "checkpoints" / "3-000000008"
+    path = tmp_path / "checkpoints" / "key of 3-000000008"
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
@@ -91,18 +100,18 @@ def test_of_a_damaged_one_nothing_is_taken_but_the_one_before(kept, tmp_path):
 
 def test_what_a_death_left_half_written_is_no_checkpoint(kept, tmp_path):
     kept.save(MEMBERS, checkpoint(4))
-    (tmp_path / "checkpoints" / "3-000000008.part").write_bytes(b"half")
+    (tmp_path / "checkpoints" / "key of 3-000000008.part").write_bytes(b"half")
     assert plain(kept.load(MEMBERS, 8)) == plain(checkpoint(4))
     kept.save(MEMBERS, checkpoint(8))
     assert plain(kept.load(MEMBERS, 8)) == plain(checkpoint(8))
-    assert files(tmp_path) == ["3-000000004", "3-000000008"]
+    assert files(tmp_path) == ["key of 3-000000004", "key of 3-000000008"]
 
 
 def test_those_of_runs_that_have_ended_go_and_at_last_the_folder(kept, tmp_path):
     kept.save(MEMBERS, checkpoint(4))
     kept.save((4,), checkpoint(4))
     kept.drop(MEMBERS)
-    assert files(tmp_path) == ["4-000000004"]
+    assert files(tmp_path) == ["key of 4-000000004"]
     kept.clear()
     assert not (tmp_path / "checkpoints").exists()
     kept.clear()
@@ -115,7 +124,7 @@ def test_one_that_cannot_be_kept_is_told_once_and_the_one_before_stays(kept, tmp
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints_module, "JournalFile", fail)
+    monkeypatch.setattr(checkpoints_module, "write_whole", fail)
     for epochs in (5, 6):
         kept.save(MEMBERS, checkpoint(epochs))
     said = f"warning: {tmp_path}/checkpoints: no checkpoint is kept: No space left on device.\n"

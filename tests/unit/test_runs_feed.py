@@ -13,7 +13,7 @@ from ratelab.runs.storing import Storing
 from ratelab.runtime import lost_metrics
 from ratelab.tracking import StoreError
 from support.configs import planned_run
-from support.fakes import chunk, fake_tracker, journal_in
+from support.fakes import FakeModel, chunk, fake_tracker, journal_in
 
 NAME = "fixed seed=0"
 TEST = {"loss": 0.5, "accuracy": 0.875}
@@ -303,7 +303,8 @@ def test_a_model_is_kept_before_the_run_ends_while_the_store_is_held(feed, track
     run.metrics.side_effect = gate
     run.log_keras_model.side_effect = lambda *_: seen.append(dict(tracker.ended))
     record.add(chunk())
-    record.finish(TEST, lambda: "the model")
+    kept = FakeModel()
+    record.finish(TEST, lambda: kept)
     assert gate.is_reached()
     run.log_keras_model.assert_not_called()
     gate.released.set()
@@ -311,7 +312,7 @@ def test_a_model_is_kept_before_the_run_ends_while_the_store_is_held(feed, track
     assert seen == [{}]
     assert tracker.ended == {NAME: None}
     (model, example) = run.log_keras_model.call_args.args
-    assert (model, example.dtype) == ("the model", np.float32)
+    assert (model, example.dtype) == (kept, np.float32)
 
 
 def test_every_run_is_told_of_at_the_end(tracker, journal, told):

@@ -5,20 +5,24 @@ import errno
 import sys
 import threading
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 
 from ratelab.runs import journal as journals
 from ratelab.runs.course import Course
+from ratelab.runs.feed import Feed
 from ratelab.runs.journal import Journal
+from ratelab.runs.models import Models
 from ratelab.runs.past import chunk_of, digest_of, read_past
 from ratelab.runs.record import RunRecord, restore
+from ratelab.runtime import devices
 from ratelab.runtime.journal_file import JournalFile
 from ratelab.tracking import Diverged
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import AtOnce, Journals, chunk, diverged_chunk, fake_tracker
+from support.fakes import AtOnce, FakeModel, Journals, chunk, diverged_chunk, fake_tracker
 
 NAME = "fixed seed=0"
 ALONE = {"mode": "run", "sweep_id": None}
@@ -37,6 +41,13 @@ def begin(tmp_path):
     journals = Journals(tmp_path, ALONE)
     yield journals.begin
     journals.close()
+
+
+@pytest.fixture
+def device(monkeypatch):
+    configure = create_autospec(devices.configure)
+    monkeypatch.setattr(devices, "configure", configure)
+    return configure
 
 
 @pytest.fixture
@@ -198,6 +209,46 @@ def test_the_result_of_a_run_that_had_ended_is_what_it_was(begin, is_stored):
     else:
         assert points(after) == points(before)  # with the first time of the test metrics, or there were two
         assert journal.of(0).past is not None
+
+
+def test_the_model_of_a_run_that_had_ended_is_given_if_the_store_may_lack_it(begin, tmp_path, device):
+    journal, after = begin(), fake_tracker()
+    run, weights, models = planned(journal), [np.float32([1.5, 2.5])], Models(tmp_path)
+    run.__dict__["job"] = replace(run.job, build_model=lambda: FakeModel(np.zeros(2, np.float32)))
+    whole = two_epochs(run, fake_tracker(), journal)
+    seen = []
+
+    def build():
+        seen.append(models.has(journal.key(0)))
+        return FakeModel(*weights)
+
+    whole.finish({"loss": 0.5, "accuracy": 0.875}, build)
+    assert (seen, models.has(journal.key(0))) == ([False], False)  # the store has taken it
+    models.save(journal.key(0), FakeModel(*weights))
+    journal = begin(is_resumed=True)
+    assert journal.past.runs[0].is_stored
+    assert restore(run, AtOnce(after, journal), journal.of(0)) == whole.result
+    model, _ = after.opened[NAME].log_keras_model.call_args.args
+    assert [array.tolist() for array in model.weights] == [[1.5, 2.5]]
+    assert not models.has(journal.key(0))
+    device.assert_called_once_with(run.config.device)
+
+
+def test_a_run_that_dies_when_it_has_ended_leaves_its_model(begin, tmp_path, monkeypatch):
+    journal, order = begin(), []
+    run, models = planned(journal), Models(tmp_path)
+    record = two_epochs(run, fake_tracker(), journal)
+    note = JournalFile.append
+
+    def append(file, kind, *rest):
+        order.append((kind, models.has(journal.key(0))))
+        return note(file, kind, *rest)
+
+    feed = create_autospec(Feed, instance=True)  # that dies before it has done anything
+    monkeypatch.setattr(record, "_feed", feed)
+    monkeypatch.setattr(JournalFile, "append", append)
+    record.finish({"loss": 0.5, "accuracy": 0.875}, lambda: FakeModel(np.float32([1.5])))
+    assert order == [("tested", False), ("model", False), ("ended", True)]
 
 
 @pytest.mark.parametrize("dies", ["in the store", "before it is told"])

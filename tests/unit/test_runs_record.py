@@ -16,7 +16,7 @@ from ratelab.tasks import auto
 from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.names import safe_params
 from support.configs import VALUES, planned_run
-from support.fakes import START, AtOnce, chunk, diverged_chunk, fake_tracker, journal_in
+from support.fakes import START, AtOnce, FakeModel, chunk, diverged_chunk, fake_tracker, journal_in
 
 NAME = "fixed seed=0"
 GROWING = {
@@ -194,7 +194,7 @@ def test_a_run_that_never_saw_the_test_split_has_no_result_on_it(tracker, record
 
 
 def test_a_model_is_logged_with_one_example_as_it_was_trained_on(tracker, recorded):
-    planned, model = planned_run(0), object()
+    planned, model = planned_run(0), FakeModel()
     opened = recorded(planned)
     opened.add(chunk())
     opened.finish({"loss": 0.5, "accuracy": 0.875}, lambda: model)
@@ -364,6 +364,7 @@ def test_a_model_that_cannot_be_kept_is_a_warning_of_a_run_that_finished(tracker
     def build():
         if place == "build":
             raise error
+        return FakeModel()
 
     opened = recorded(planned_run(0))
     run_of(tracker).log_keras_model.side_effect = error

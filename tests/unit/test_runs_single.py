@@ -202,7 +202,7 @@ def test_the_model_is_kept_as_asked_or_else_of_a_single_run(
 ):
     run_single(own_part(begin(f"tracking.log_model={log_model}", number=number)))
     kept = [call.args[0] for call in tracker.opened[NAME].log_keras_model.call_args_list]
-    assert kept == (["the model"] if is_kept else [])
+    assert kept == ([training.model.return_value] if is_kept else [])
     assert training.model.call_count == is_kept
 
 

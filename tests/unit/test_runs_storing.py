@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from ratelab.runs import syncing
 from ratelab.runs.description import Description
+from ratelab.runs.models import Models
 from ratelab.runs.past import read_past
 from ratelab.runs.storing import Storing
 from ratelab.runtime.program_identity import this_program
 from ratelab.tracking import Diverged, StoreError
 from ratelab.tracking.recorded import ENDED_BY, PROGRAM
-from support.fakes import START, chunk, diverged_chunk, journal_in
+from support.fakes import START, FakeModel, chunk, diverged_chunk, journal_in
 
 TEST = {"loss": 0.5, "accuracy": 0.875}
 DESCRIPTION = "the description of the run (config.yaml and others)"
@@ -53,7 +54,7 @@ class Store:
 
     def __init__(self, refused=(), kinds=()):
         self.refused, self.kinds, self.calls, self.is_well = set(refused), set(kinds), [], False
-        self.runs, self.opened = {}, []
+        self.runs, self.opened, self.is_lost = {}, [], False
 
     def ask(self, kind):
         self.calls.append(kind)
@@ -551,6 +552,38 @@ def test_a_model_is_kept_whether_or_not_its_run_is_behind(journal, when):
     assert run.artifacts["model"] == ("the model", (1, 3))
     assert store.calls.count("model") == 1
     assert (run.status, storing.lacking) == ("FINISHED", {})
+
+
+def test_a_model_outlives_its_program_until_the_store_has_it(journal, tmp_path):
+    store, models = Store(), Models(tmp_path)
+    storing = Storing(store, journal)
+    places = note_all(journal, 0)
+    take_all(storing, 0, places[:-1])
+    store.kinds, store.is_lost = {"model"}, True
+    models.save(journal.key(0), FakeModel())
+    storing.take_model(0, "the model", EXAMPLE)
+    storing.take(0, places[-1])
+    assert list(storing.lacking) == [0]
+    assert models.has(journal.key(0))
+    store.is_well, store.is_lost = True, False
+    storing.catch_up()
+    [run] = store.runs.values()
+    assert (run.status, run.artifacts["model"]) == ("FINISHED", ("the model", (1, 3)))
+    assert (run.warned, storing.lacking) == (set(), {})
+    assert not models.has(journal.key(0))
+
+
+def test_a_model_that_the_store_refuses_is_a_warning_and_not_kept(journal, tmp_path):
+    store, models = Store(kinds={"model"}), Models(tmp_path)
+    storing = Storing(store, journal)
+    places = note_all(journal, 0)
+    take_all(storing, 0, places[:-1])
+    models.save(journal.key(0), FakeModel())
+    storing.take_model(0, "the model", EXAMPLE)
+    storing.take(0, places[-1])
+    [run] = store.runs.values()
+    assert (run.status, run.warned, storing.lacking) == ("FINISHED", {"the model"}, {})
+    assert not models.has(journal.key(0))
 
 
 def test_a_model_that_cannot_be_kept_is_said_also_of_a_run_that_is_behind(journal, capsys):

@@ -17,7 +17,15 @@ from ratelab.sweeps.stacks import Broke, Ended, Epoch, Stack, Started
 from ratelab.tracking import StoreError
 from ratelab.validation import UserError
 from support.configs import planned_run
-from support.fakes import AtOnce, chunk, diverged_chunk, fake_checkpoints, fake_tracker, journal_in
+from support.fakes import (
+    AtOnce,
+    FakeModel,
+    chunk,
+    diverged_chunk,
+    fake_checkpoints,
+    fake_tracker,
+    journal_in,
+)
 
 WORKER = 1
 CFG = OmegaConf.create({"seed": 0})
@@ -410,13 +418,6 @@ def test_a_configuration_that_was_changed_after_composing_is_refused(recording, 
     assert tracker.opened == {}
 
 
-class Model:
-    """Keeps the weights that it was given."""
-
-    def set_weights(self, weights):
-        self.weights = weights
-
-
 @pytest.fixture
 def device(monkeypatch):
     configure = create_autospec(recorder.devices.configure)
@@ -427,14 +428,14 @@ def device(monkeypatch):
 def test_a_model_is_built_from_the_weights_of_the_runs_that_send_them(recording, tracker, device):
     runs = [run_numbered(number) for number in range(2)]
     for run in runs:
-        run.__dict__["job"] = replace(run.job, build_model=Model)
+        run.__dict__["job"] = replace(run.job, build_model=FakeModel)
     weights = [np.ones(3, np.float32)]
     events = [Started(WORKER, Stack(tuple(runs))), *epochs(0, 1), ended(0), ended(1, weights)]
     with recording(*events, runs=runs) as opened:
         opened.await_run(runs[1], CFG)
     tracker.opened[name(0)].log_keras_model.assert_not_called()
     model, _ = tracker.opened[name(1)].log_keras_model.call_args.args
-    assert isinstance(model, Model)
+    assert isinstance(model, FakeModel)
     assert model.weights is weights
     device.assert_called_once_with(runs[1].config.device)
 

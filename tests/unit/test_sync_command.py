@@ -2,14 +2,16 @@
 
 from contextlib import closing
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from ratelab.commands.cli import commands
 from ratelab.runs import syncing
+from ratelab.runs.models import Models
 from ratelab.runs.past import read_past
 from ratelab.validation import UserError
-from support.fakes import fake_tracker
+from support.fakes import FakeModel, fake_tracker
 from support.journalled import Program, ended, lost, planned, refusing
 
 STORE = "sqlite:////a/store.db"
@@ -80,6 +82,24 @@ def test_what_is_left_to_train_is_said_with_how_to_go_on(root, trackers):
         f"{folder}: 1 run, 100 steps, given to {STORE}.\n"
         f"1 of 4 runs have ended. Go on with: ratelab resume '{folder}'\n"
     )
+
+
+def test_models_that_the_store_has_not_taken_are_left_to_resume_and_that_is_said(root, trackers):
+    trackers[STORE] = fake_tracker()
+    folder = ended(root / "sweep", lost(), ["finished", "finished"], STORE, others=0)
+    models, key = Models(folder), read_past(folder).program["id"]
+    for number in range(2):
+        models.save(f"{key}-{number}", FakeModel(np.float32([number])))
+    given = f"{folder}: 2 runs, 200 steps, given to {STORE}.\n"
+    told = f"not given, for that takes TensorFlow. Go on with: ratelab resume '{folder}'\n"
+    assert call(str(folder)) == (0, f"{given}2 models {told}", "")
+    assert not read_past(folder).has_finished
+    models.drop(f"{key}-1")
+    has_all = f"{folder}: the store has all that the journal has.\n"
+    assert call(str(folder)) == (0, f"{has_all}1 model {told}", "")
+    models.drop(f"{key}-0")
+    assert call(str(folder)) == (0, has_all, "")
+    assert read_past(folder).has_finished
 
 
 def test_where_a_journal_is_damaged_that_is_said(root, trackers):

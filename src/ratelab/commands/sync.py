@@ -74,8 +74,13 @@ def _sync(folder: Path, past: "Past", uri: str | None) -> int:
         click.echo(f"{folder}: the store has all that the journal has.")
     if past.trouble:
         click.echo(f"Its journal ends there: {past.trouble}.")
+    left = []
     if not past.is_trained:
         ended = sum(run.ended is not None for run in past.runs.values())
-        command = shlex.join(["ratelab", "resume", str(folder)])
-        click.echo(f"{ended} of {len(past.runs)} runs have ended. Go on with: {command}")
+        left.append(f"{ended} of {len(past.runs)} runs have ended.")
+    if done.models:
+        what = "1 model" if done.models == 1 else f"{done.models} models"
+        left.append(f"{what} not given, for that takes TensorFlow.")
+    if left:
+        click.echo(" ".join([*left, "Go on with:", shlex.join(["ratelab", "resume", str(folder)])]))
     return done.lacking

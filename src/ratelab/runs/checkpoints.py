@@ -1,14 +1,13 @@
 """Checkpoints beside the journal: written aside and renamed, so that what is found is whole."""
 
 import contextlib
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ratelab.runs.journal import Journal
-from ratelab.runtime.journal_file import Entries, JournalFile
+from ratelab.runtime.journal_file import read_whole, write_whole
 from ratelab.training import Checkpoint
 
 NAME = "checkpoints"
@@ -32,8 +31,11 @@ class Checkpoints:
         try:
             self._folder.mkdir(exist_ok=True)
             self._journal.sync()
-            path = self._folder / f"{_prefix(members)}{checkpoint.epochs:09d}"
-            _write(path, members, checkpoint)
+            path = self._folder / f"{self._prefix(members)}{checkpoint.epochs:09d}"
+            arrays = {str(place): array for place, array in enumerate(checkpoint.state)}
+            own = {"going": checkpoint.going, "val_losses": checkpoint.val_losses}
+            fields = {"members": list(members), "epochs": checkpoint.epochs}
+            write_whole(path, "checkpoint", fields, {**own, **arrays})
             for old in self._find(members)[_KEPT:]:
                 old.unlink()
         except OSError as error:
@@ -49,9 +51,12 @@ class Checkpoints:
             epochs: how many of each the journal has; a checkpoint behind them would leave a gap.
         """
         for path in self._find(members):
-            found = _read(path, members)
-            if found is not None and found.epochs <= epochs:
-                return found
+            entry = read_whole(path)
+            if entry is None or entry.fields["members"] != list(members) or entry.fields["epochs"] > epochs:
+                continue
+            arrays = dict(entry.arrays)
+            going, val_losses = arrays.pop("going"), arrays.pop("val_losses")
+            return Checkpoint(entry.fields["epochs"], going, val_losses, tuple(arrays.values()))
         return None
 
     def drop(self, members: Sequence[int]) -> None:
@@ -66,37 +71,8 @@ class Checkpoints:
 
     def _find(self, members: Sequence[int]) -> list[Path]:
         """Return the files of these runs, or of others that begin with the same one, newest first."""
-        return sorted(self._folder.glob(f"{_prefix(members)}?????????"), reverse=True)
+        return sorted(self._folder.glob(f"{self._prefix(members)}?????????"), reverse=True)
 
-
-def _prefix(members: Sequence[int]) -> str:
-    # the first of them is in no other program at the same time; all of them may be too long for a name
-    return f"{members[0] if members else 0}-"
-
-
-def _write(path: Path, members: Sequence[int], checkpoint: Checkpoint) -> None:
-    aside = path.with_name(f"{path.name}.part")
-    aside.unlink(missing_ok=True)
-    arrays = {str(place): array for place, array in enumerate(checkpoint.state)}
-    fields = {"members": list(members), "epochs": checkpoint.epochs}
-    own = {"going": checkpoint.going, "val_losses": checkpoint.val_losses}
-    file = JournalFile(aside)
-    with contextlib.closing(file):
-        file.append("checkpoint", fields, {**own, **arrays})
-        file.sync()
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the new name may be gone after a power cut
-    finally:
-        os.close(folder)
-
-
-def _read(path: Path, members: Sequence[int]) -> Checkpoint | None:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        for entry in Entries(file):
-            if entry.fields["members"] == list(members):
-                arrays = dict(entry.arrays)
-                going, val_losses = arrays.pop("going"), arrays.pop("val_losses")
-                return Checkpoint(entry.fields["epochs"], going, val_losses, tuple(arrays.values()))
-    return None
+    def _prefix(self, members: Sequence[int]) -> str:
+        # the first is in no other program at the same time; all of them may be too long for a name
+        return f"{self._journal.key(members[0] if members else 0)}-"

@@ -13,7 +13,9 @@ from ratelab.runs import description
 from ratelab.runs.course import Course
 from ratelab.runs.feed import Feed
 from ratelab.runs.journal import RunJournal
+from ratelab.runs.models import Models
 from ratelab.runs.planned import PlannedRun
+from ratelab.runtime import devices
 from ratelab.runtime.signals import held_back
 from ratelab.tracking import Diverged, now_ms, status_after
 from ratelab.tracking.names import metric_name
@@ -44,6 +46,7 @@ class RunRecord:
         self, planned: PlannedRun, feed: Feed, journal: RunJournal, members: Sequence[int] = ()
     ) -> None:
         self._planned, self._feed, self._journal = planned, feed, journal
+        self._models = Models(journal.path.parent)
         self._number, self._members = planned.number, tuple(members)
         self._course, self._differs, self._has_ended = Course(planned), False, False
         described = description.describe(planned, self._members, journal.path)
@@ -115,7 +118,8 @@ class RunRecord:
     ) -> None:
         """Record what the test split gave, if known, and the model, if it is wanted; then close.
 
-        A model that cannot be built or saved is a warning.
+        The model outlives this program before the run has ended. One that cannot be built or saved is a
+        warning.
         """
         tested_at = self._journal.note_tested(now_ms())
         if build_model is not None:
@@ -130,6 +134,7 @@ class RunRecord:
         try:
             with held_back():  # see `single`
                 model = build_model()
+                self._models.save(self._journal.key, model)
         except Exception as error:
             self._feed.warn(self._number, "the model", error)
         else:
@@ -172,22 +177,29 @@ def restore(planned: PlannedRun, feed: Feed, journal: RunJournal) -> Result:
     Args:
         planned: the run, as it was planned then.
         feed: gives the store what is noted.
-        journal: its part, which says how it ended.
+        journal: its part, which says how it ended; beside it is its model, if the store may lack that.
     """
     past = journal.past
     assert past is not None  # noqa: S101 - it has ended
     assert past.ended is not None  # noqa: S101 - the same
-    if past.is_stored:
+    models = Models(journal.path.parent)
+    has_model = models.has(journal.key)
+    if past.is_stored and not has_model:
         course = Course(planned)
         for _, chunk in journal.chunks():
             course.add(chunk)
         if past.ended["status"] == "finished":
             course.finish(past.ended["test"])
         return replace(course.result, run_id=past.run_id)
+
+    def build_model() -> "keras.Model":
+        devices.configure(planned.config.device)
+        return models.load(journal.key, planned.job.build_model())
+
     with RunRecord(planned, feed, journal, past.members or ()) as record:
         if past.ended["status"] == "diverged":
             raise Diverged(int(past.ended["step"]))
-        record.finish(past.ended["test"])
+        record.finish(past.ended["test"], build_model if has_model else None)
     return record.result
 
 

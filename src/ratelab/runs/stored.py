@@ -9,7 +9,7 @@ import numpy as np
 from ratelab.runs import description
 from ratelab.runs.description import Description
 from ratelab.runs.steps_file import StepsFile
-from ratelab.tracking import Diverged, Tracker, warn_of_loss
+from ratelab.tracking import Diverged, StoreError, Tracker, warn_of_loss
 from ratelab.tracking.checksums import CHECKSUMS, Checksums
 from ratelab.training import Chunk
 
@@ -44,6 +44,7 @@ class StoredRun:
         is_resumed: bool = False,
     ) -> None:
         self._steps, self._seconds, self._every = StepsFile(), 0.0, described.loss_every
+        self._tracker = tracker
         self._last: Chunk | None = None
         self._members = described.tags.get("stack", "")
         self._is_left = False
@@ -116,9 +117,17 @@ class StoredRun:
             self._sums.put(f"test_{name}", value)
 
     def add_model(self, model: "keras.Model", example: np.ndarray) -> None:
-        """Give its model, with the signature that `example` (first axis: batch) gives it."""
-        with warn_of_loss(self._run, "the model"):
+        """Give its model, with the signature that `example` (first axis: batch) gives it.
+
+        Raises:
+            StoreError: the store is gone; that it refuses a model which it was given is a warning.
+        """
+        try:
             self._run.log_keras_model(model, example)
+        except Exception as error:
+            if isinstance(error, StoreError) and self._tracker.is_lost:
+                raise
+            self._run.warn("the model", error)
 
     def finish(self) -> None:
         """End it as FINISHED.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ratelab.runs.description import Description
 from ratelab.runs.journal import Journal, Noted
+from ratelab.runs.models import Models
 from ratelab.runs.past import Past, PastRun, chunk_of
 from ratelab.runs.stored import StoredRun
 from ratelab.runtime.endings import attempt
@@ -46,7 +47,8 @@ class Storing:
         self._errors: dict[int, Exception] = {}  # of the runs that are behind, or lack something at their end
         self._given: dict[int, int] = {}  # up to which place a run that had fallen behind was given
         self._unnoted: set[int] = set()  # of which the journal has not taken all: they cannot be begun again
-        self._models: dict[int, tuple[keras.Model, np.ndarray]] = {}
+        self._models: dict[int, tuple[keras.Model, np.ndarray]] = {}  # that the store has not taken yet
+        self._kept = Models(journal.path.parent)
         self._is_told = self._has_lacked = False
 
     @property
@@ -80,10 +82,11 @@ class Storing:
 
     def take_model(self, number: int, model: "keras.Model", example: np.ndarray) -> None:
         """Hand over the model of a run that has not ended yet; a run that is behind gets it later."""
-        if number in self._open:
-            self._open[number].add_model(model, example)
-        else:
-            self._models[number] = model, example
+        self._models[number] = model, example
+        try:
+            self._give_model(number)
+        except Exception as error:
+            self._leave(number, error)
 
     def warn(self, number: int, what: str, error: Exception) -> None:
         """Say that `what` of a run cannot be kept."""
@@ -170,8 +173,7 @@ class Storing:
     def _end(self, number: int, kind: str, fields: Mapping[str, Any]) -> None:
         """End a run as a record says; note that the store has all of it, if it has."""
         stored = self._open[number]
-        if number in self._models:
-            stored.add_model(*self._models.pop(number))
+        self._give_model(number)
         if kind == "ended" and fields["status"] == "finished":
             stored.add_test(fields["test"], fields["tested_at"])
             stored.finish()
@@ -188,6 +190,13 @@ class Storing:
         else:
             self._errors.pop(number, None)
             self._journal.note_stored(number, self._copy)
+
+    def _give_model(self, number: int) -> None:
+        """Hand over the model of a run, if it waits and the run is open."""
+        if number in self._models and number in self._open:
+            self._open[number].add_model(*self._models[number])
+            del self._models[number]
+            self._kept.drop(self._journal.key(number))
 
     def _leave(self, number: int, error: Exception) -> None:
         """Let a run be behind; say why, once. What no store could take ends it there as well, as FAILED."""

@@ -8,6 +8,7 @@ from typing import cast
 
 from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.journal import Journal
+from ratelab.runs.models import Models
 from ratelab.runs.past import Past, read_past
 from ratelab.runs.storing import Storing
 from ratelab.runtime.passwords import without_password
@@ -28,12 +29,14 @@ class Synced:
         runs: how many runs it was given, whole.
         steps: how many updates these have.
         lacking: how many others it was given, and has not taken all of them.
+        models: how many models it has not been given, which takes TensorFlow.
     """
 
     uri: str = ""
     runs: int = 0
     steps: int = 0
     lacking: int = 0
+    models: int = 0
 
 
 def lacking(past: Past, uri: str | None = None) -> list[int]:
@@ -87,7 +90,7 @@ def sync(folder: Path, past: Past, uri: str | None = None) -> Synced:
         if not copy:
             _note_end(folder, journal)
     steps = sum(journal.past.runs[number].steps for number in numbers - missing)
-    return Synced(ready, len(numbers - missing), steps, len(missing))
+    return Synced(ready, len(numbers - missing), steps, len(missing), len(_list_models(journal)))
 
 
 def _store_of(past: Past) -> Mapping[str, str] | None:
@@ -130,9 +133,16 @@ def _note_end(folder: Path, journal: Journal) -> None:
     """Note in the journal, if it is so, that nothing is left to train or to store."""
     past = read_past(folder)
     assert past is not None  # noqa: S101 - it is open
-    if past.is_trained and not is_lacking(past) and not past.has_finished:
+    is_done = past.is_trained and not (is_lacking(past) or _list_models(journal))
+    if is_done and not past.has_finished:
         journal.finish()
         Checkpoints(folder, journal).clear()
+
+
+def _list_models(journal: Journal) -> list[int]:
+    """Return the numbers of the runs whose models are beside the journal: the store may lack them."""
+    models = Models(journal.path.parent)
+    return [number for number in journal.past.runs if models.has(journal.key(number))]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A file of records that only grows: whatever was appended before a death is read after it, or reported."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -7,7 +8,6 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -188,6 +188,38 @@ class JournalFile:
         self._file.seek(end)
 
 
+def write_whole(path: Path, kind: str, fields: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write a journal of one record aside and give it its name: a death leaves all of it or none.
+
+    Args:
+        path: of the file; what is there is replaced.
+        kind: as `JournalFile.append` takes it, like the rest.
+        fields: of the record.
+        arrays: of the record.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    aside = path.with_name(f"{path.name}.part")
+    aside.unlink(missing_ok=True)
+    with contextlib.closing(JournalFile(aside)) as file:
+        file.append(kind, fields, arrays)
+        file.sync()
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # or the new name may be gone after a power cut
+    finally:
+        os.close(folder)
+
+
+def read_whole(path: Path) -> Entry | None:
+    """Return the record of a file that `write_whole` has written; None if there is none that is whole."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return next(iter(Entries(file)), None)
+    return None
+
+
 def _lock(file: IO[bytes]) -> bool:
     """Lock a file; say whether that succeeded. Who only asks whether it is held has it for a moment."""
     for _ in range(_TRIES):
@@ -211,7 +243,7 @@ def is_held(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        with suppress(OSError):
+        with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)
         return False
 

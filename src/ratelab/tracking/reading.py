@@ -106,7 +106,7 @@ def _find_sweep(reader: Reader, sweep_id: str) -> Recorded:
     whole = [run for run in members if run.tags.get("kind") == "sweep"]
     experiment_id = (whole or members)[-1].experiment_id
     members = [run for run in members if run.experiment_id == experiment_id]
-    parents = [run for run in members if run.tags.get("kind") == "sweep"]
+    parents = [run for run in whole if run.experiment_id == experiment_id]
     runs = sorted((run for run in members if "schedule" in run.tags), key=_number)
     return Recorded(
         experiment_id,

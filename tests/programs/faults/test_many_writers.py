@@ -13,6 +13,16 @@ from support import SRC
 from support.programs import HANGS, begin, finish, train
 
 ROWS = 20_000
+# each program is a fork of one that has imported MLflow, so that all write in the same moment
+AT_ONCE = """
+children = []
+for number in range(processes):
+    children.append(os.fork())
+    if not children[-1]:
+        write(f"run {number}")
+        os._exit(0)
+print([os.waitpid(child, 0)[1] for child in children])
+"""
 WRITERS = """
 import os, sys
 from pathlib import Path
@@ -28,14 +38,6 @@ def write(name):
         for first in range(0, rows, 1000):
             steps = np.arange(first, first + 1000)
             run.metrics("a", steps, steps / 7, steps)
-
-children = []
-for number in range(processes):
-    children.append(os.fork())
-    if not children[-1]:
-        write(f"run {number}")
-        os._exit(0)
-print([os.waitpid(child, 0)[1] for child in children])
 """
 
 FOR_A_MINUTE = """
@@ -57,14 +59,6 @@ def write(name):
             tracker.flush()
             first, longest = first + 1000, max(longest, time.monotonic() - begun)
     (folder / f"{name}.json").write_text(json.dumps([first, longest]))
-
-children = []
-for number in range(processes):
-    children.append(os.fork())
-    if not children[-1]:
-        write(f"run {number}")
-        os._exit(0)
-print([os.waitpid(child, 0)[1] for child in children])
 """
 
 
@@ -72,7 +66,7 @@ print([os.waitpid(child, 0)[1] for child in children])
 def test_eight_programs_that_write_for_a_minute_into_one_fresh_file_lose_and_double_nothing(tmp_path):
     """Each transaction is waited for, and in none of them is the file found locked."""
     processes = 8
-    command = [sys.executable, "-c", FOR_A_MINUTE, str(tmp_path), str(processes), "60"]
+    command = [sys.executable, "-c", FOR_A_MINUTE + AT_ONCE, str(tmp_path), str(processes), "60"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=HANGS, env={"PYTHONPATH": str(SRC)}, check=True
     )
@@ -92,7 +86,7 @@ def test_eight_programs_that_write_for_a_minute_into_one_fresh_file_lose_and_dou
     "processes", [2, pytest.param(4, marks=pytest.mark.faults), pytest.param(8, marks=pytest.mark.faults)]
 )
 def test_many_writers_lose_and_double_nothing(tmp_path, processes):
-    command = [sys.executable, "-c", WRITERS, str(tmp_path), str(processes), str(ROWS)]
+    command = [sys.executable, "-c", WRITERS + AT_ONCE, str(tmp_path), str(processes), str(ROWS)]
     statuses = subprocess.check_output(command, text=True, timeout=HANGS, env={"PYTHONPATH": str(SRC)})
     assert statuses.strip() == str([0] * processes)
     with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:

@@ -3,9 +3,10 @@
 import os
 import random
 import signal
+import sqlite3
 import time
 import zipfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -15,7 +16,17 @@ import psutil
 import pytest
 
 from ratelab.runs.past import read_past
-from support.programs import RATELAB, begin, finish, rows_of, so_far, train, unless_given
+from support.programs import (
+    RATELAB,
+    begin,
+    finish,
+    ratelab,
+    rows_of,
+    so_far,
+    train,
+    unless_given,
+    wait_until,
+)
 
 SWEEP = [
     "-m",
@@ -160,6 +171,12 @@ def kill_at(process, folder, share, size):
     process.communicate()
 
 
+def has_trained(folder):
+    """Whether the journal of a sweep has the end of every run."""
+    [journal] = folder.glob("multirun/*/*/journal")
+    return all(run.ended for run in read_past(journal.parent).runs.values())
+
+
 def has_begun(folder):
     """Whether there is a journal that says what was to be done."""
     pasts = [read_past(path.parent) for path in folder.glob("multirun/*/*/journal")]
@@ -186,7 +203,7 @@ def check_killed(tmp_path, whole, name, shares, by):
     assert rows_of(tmp_path) == rows
     assert weights_of(tmp_path) == weights
     assert steps_of(tmp_path) == steps
-    assert not [*tmp_path.glob("multirun/**/checkpoints")]
+    assert not [*tmp_path.glob("multirun/**/checkpoints"), *tmp_path.glob("multirun/**/models")]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +225,28 @@ def test_a_program_killed_at_some_moments_leaves_what_an_uninterrupted_one_does(
     tmp_path, whole, name, shares, by
 ):
     check_killed(tmp_path, whole, name, shares, by)
+
+
+@pytest.mark.parametrize("is_synced", [False, True])
+def test_the_models_of_runs_that_ended_outlive_a_program_whose_store_was_away(tmp_path, whole, is_synced):
+    wanted, size, _ = whole.of("a sweep")
+    process = begin(tmp_path, *program_of("a sweep"))
+    wait_for(process, tmp_path, 0.3 * size)
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("PRAGMA busy_timeout = 20000")
+        holder.execute("BEGIN EXCLUSIVE")
+        wait_until(lambda: has_trained(tmp_path), process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert [*tmp_path.glob("multirun/*/*/models/*")]
+    if is_synced:
+        done = ratelab(tmp_path, "sync")
+        assert (done.status, done.err) == (0, "")
+        assert "models not given, for that takes TensorFlow. Go on with: ratelab resume " in done.out
+    done = finish(begin(tmp_path, "resume", program=RATELAB), tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+    assert not [*tmp_path.glob("multirun/**/models")]
 
 
 @pytest.mark.parametrize(("name", "number"), [("dropout", signal.SIGTERM), ("one run", signal.SIGINT)])

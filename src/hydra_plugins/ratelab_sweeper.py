@@ -57,12 +57,20 @@ class RatelabSweeper(Sweeper):
 
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         jobs = split_jobs(self.program.context.config_loader, words)
-        if self.tuning:
+        if self.tuning or self.program.decides:
             if not isinstance(self._launcher, RatelabLauncher):
-                raise UserError("hydra.sweeper.tuning needs hydra/launcher=ratelab or hydra/launcher=ray.")
+                what = "hydra.sweeper.tuning" if self.tuning else "decide"
+                raise UserError(f"{what} needs hydra/launcher=ratelab or hydra/launcher=ray.")
+            resources = self._launcher.read_resources()
+            if not self.tuning:
+                from ratelab.sweeps.decided import sweep_decided
+
+                return sweep_decided(self.program, resources, jobs)
+            if self.program.decides:
+                raise UserError("experiment: tuned and decide cannot be one sweep; tune first, then decide.")
             from ratelab.sweeps.tuned import sweep_tuned
 
-            return sweep_tuned(self.program, self._launcher.read_resources(), jobs, self.tuning)
+            return sweep_tuned(self.program, resources, jobs, self.tuning)
         launch = partial(self._launcher.launch, jobs, initial_job_idx=0)
         if isinstance(self._launcher, RatelabLauncher):  # which plans, and prints what the runs say
             returns = launch()

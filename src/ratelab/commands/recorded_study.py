@@ -7,6 +7,7 @@ import numpy as np
 
 from ratelab.comparison import Study, Unreadable, study
 from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric, resolve_task
+from ratelab.comparison.plans import Plan
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
@@ -174,6 +175,8 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         validation=_read_validation(run, judge.outcome, curves, whole=whole),
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=_read_integer("diverged_step", diverged) if diverged else None,
+        sweep_id=run.tags.get("sweep_id", ""),
+        plan=Plan.read(run.tags.get("decide")),
     )
     _check_outcome(result)
     return result

@@ -11,8 +11,10 @@ from ratelab.comparison import statistics
 from ratelab.comparison.conclusions import Conclusion, conclusions
 from ratelab.comparison.digits import Digits, digits_of
 from ratelab.comparison.groups import Group, group
+from ratelab.comparison.judging import compare_pairs
 from ratelab.comparison.outcomes import PREFIXES, Split, find_shared
-from ratelab.comparison.pairs import Pair, compare_pairs, find_reference
+from ratelab.comparison.pairs import Pair, find_reference
+from ratelab.comparison.plans import newest
 from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS, remarks
 from ratelab.comparison.results import Result, is_number
 from ratelab.comparison.statistics import Interval
@@ -141,16 +143,16 @@ def compare(
     groups, notes = group(results, by)
     digits = _choose_digits(outcome, groups)
     target = _choose_target(groups, outcome, digits) if target is None else _check_target(target, outcome)
-    which = _choose_pairs(groups, baseline)
+    which, plan = _choose_pairs(groups, baseline), newest([result.plan for result in results])
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")
     return Comparison(
         title=title or f"{split.capitalize()} {outcome.metric}",
         groups=tuple(_summarize(one, outcome, target) for one in groups),
-        pairs=tuple(compare_pairs(groups, which, outcome, digits)),
+        pairs=tuple(compare_pairs(groups, which, outcome, digits, plan)),
         target=target,
-        notes=(*notes, *remarks(groups, outcome)),
+        notes=(*notes, *remarks(groups, outcome, plan)),
         members=tuple(groups),
         outcome=outcome,
         split=split,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratelab.comparison.pairs import Pair, Verdict, describe_shortage, find_reference
+from ratelab.comparison.pairs import Pair, Verdict, find_reference
+from ratelab.comparison.sentences import describe_shortage
 
 # Of more pairs their number is said first, and those from which nothing follows share a sentence: a reader of
 # twenty paragraphs that all say "too few seeds" finds no verdict among them.
@@ -11,7 +12,9 @@ MOST_WITH_OWN_SENTENCE = 6
 COUNTED: dict[Verdict, str] = {
     "better": "better",
     "worse": "worse",
+    "practically equal": "practically equal",
     "no difference shown": "with no difference shown",
+    "open": "open",
     "no conclusion": "without a conclusion",
     "not compared": "not compared",
 }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ratelab.comparison.groups import Group
+from ratelab.comparison.plans import Plan
 from ratelab.tasks import Outcome
 
 FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/protocol.md)
@@ -10,12 +11,13 @@ FEWEST_SEEDS = 10  # fewer do not give an interval that holds its promise (docs/
 MOST_FOR_ALL_PAIRS = 6
 
 
-def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
+def remarks(groups: Sequence[Group], outcome: Outcome, plan: Plan | None = None) -> list[str]:
     """Return what readers of the numbers must know: failures, unequal lengths, unequal seeds.
 
     Args:
         groups: of one comparison.
         outcome: the metric that judges.
+        plan: of the sweep, if its seeds were added until all was decided.
     """
     metric = outcome.metric
     found = [
@@ -31,13 +33,26 @@ def remarks(groups: Sequence[Group], outcome: Outcome) -> list[str]:
     }
     if len(lengths) > 1:
         found.append(f"runs are of different lengths: {', '.join(f'{n:,}' for n in sorted(lengths))} steps")
-    if len({tuple(one.by_seed) for one in groups}) > 1:
+    if plan is None and len({tuple(one.by_seed) for one in groups}) > 1:
         found.append(
             f"the groups have different seeds ({_count_seeds(groups)}); a pair uses those that both have"
         )
-    if any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
+    if plan is not None:
+        found.append(_note_plan(groups, plan))
+    elif any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
         found.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
     return found
+
+
+def _note_plan(groups: Sequence[Group], plan: Plan) -> str:
+    """Return how often one looked, and what a fixed number of seeds would have taken."""
+    runs, seeds = sum(len(one.runs) for one in groups), max(len(one.by_seed) for one in groups)
+    looks = [look for look in plan.looks if look <= seeds]
+    most = max(plan.planned, plan.most)
+    return (
+        f"looked at after {', '.join(map(str, looks))} seeds: p-values and intervals hold at all looks "
+        f"together; {runs} runs, where {most} seeds for each would have been {most * len(groups)}"
+    )
 
 
 def _note_worst(groups: Sequence[Group], why: str, metric: str, count: Callable[[Group], int]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ratelab.comparison.outcomes import Split
+from ratelab.comparison.plans import Plan
 from ratelab.tasks import ACCURACY, Outcome
 
 Status = Literal["finished", "diverged", "failed", "killed", "running"]
@@ -52,6 +53,8 @@ class Result:
         final_rate: the last learning rate applied.
         diverged_step: the update whose loss was not finite.
         lacks_metrics: whether the store lacks some of its metrics; the rest of this is known all the same.
+        sweep_id: of the sweep that it belongs to; "" for a run by itself.
+        plan: of that sweep, if it adds seeds until all is decided.
     """
 
     seed: int
@@ -68,6 +71,8 @@ class Result:
     final_rate: float | None = None
     diverged_step: int | None = None
     lacks_metrics: bool = False
+    sweep_id: str = ""
+    plan: Plan | None = None
 
     @property
     def seconds(self) -> float:

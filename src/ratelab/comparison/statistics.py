@@ -156,7 +156,7 @@ def smallest_p(pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - pairs)) if pairs <= EXACT_PAIRS else 2.0**-EXACT_PAIRS
 
 
-def pairs_needed(tests: int) -> int:
+def pairs_needed(tests: float) -> int:
     """Return the number of pairs from which on the smallest of `tests` p-values can pass Holm's correction.
 
     >>> pairs_needed(1), pairs_needed(3), pairs_needed(15)

@@ -3,7 +3,7 @@
 import secrets
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +28,7 @@ from ratelab.validation.sizes import Size
 SEED_LIMIT = 2**32
 PATHS = ("dir", "file")  # arguments of a function of data that are files; relative ones are made absolute
 RESUMING = ("resume", "resume_anyway")  # keys that say that a run goes on, and not what it does
+MOST_SEEDS = 10_000
 MANY = 3  # keys that nobody takes away by hand
 LONGEST_NAME = 200  # bytes: the name of an experiment is also that of the folder of its artifacts
 
@@ -83,6 +84,16 @@ class Checkpointing(_Strict):
     every: Positive | None = 60.0
 
 
+class Deciding(_Strict):
+    """When a sweep stops adding seeds; see conf/experiment/decide.yaml."""
+
+    most: Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    planned: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
+    matters: Positive | None
+    question: Literal["all", "best"]
+    metric: Annotated[str, AfterValidator(_check_name)] | None
+
+
 class Warmup(_Strict):
     """How the rate climbs to the schedule's first one; see conf/warmup."""
 
@@ -104,6 +115,7 @@ class Config(_Strict):
     resume_anyway: bool = False
     checkpoint: Checkpointing = Checkpointing()
     allow_targets: list[str]
+    decide: Deciding | None = None
     schedule: Target
     warmup: Warmup
     model: Target

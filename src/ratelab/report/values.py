@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ratelab.comparison import Digits
-from ratelab.comparison.pairs import write_p
+from ratelab.comparison.sentences import write_p
 
 NONE = "-"  # for what there is not
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ratelab.comparison import Measured, Result
-from ratelab.comparison.outcomes import resolve_task
+from ratelab.comparison.outcomes import choose_metric, resolve_task
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
@@ -59,12 +59,17 @@ class Course:
 
 def begun_result(planned: PlannedRun) -> Result:
     """Return the result of a run that has just begun: "failed" until it is known better."""
-    judging = description.outcomes_of(planned).judging
+    outcomes, plan = description.outcomes_of(planned), description.plan_of(planned)
+    name, split = choose_metric([outcomes], plan.metric if plan else None, "decide.metric")
+    judging = outcomes.by_name[name]
     return Result(
         seed=planned.config.seed,
-        choices=resolve_task(planned.labels.choices, judging.metric),
+        choices=resolve_task(planned.labels.choices, outcomes.judge),
         settings=safe_params(description.params(planned))[0],  # as the store has them
         data_digest=planned.job.data.digest,
         origin=provenance.collect().tags,
         outcome=judging,
+        split=split,
+        sweep_id=planned.labels.sweep_id or "",
+        plan=plan,
     )

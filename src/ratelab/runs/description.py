@@ -10,6 +10,7 @@ from typing import Any, Self
 from omegaconf import OmegaConf
 
 from ratelab.comparison import Outcomes
+from ratelab.comparison.plans import Plan
 from ratelab.config.schema import PATHS, RESUMING
 from ratelab.config.secrets import with_sources_of_secrets
 from ratelab.runs.main_functions import read_sources
@@ -22,7 +23,12 @@ from ratelab.tracking import Run
 from ratelab.tracking.recorded import PROGRAM
 
 # How it was trained, and not what.
-_NOT_DESCRIBED: dict[str, Any] = {"tracking": {"uri"}, "checkpoint": True, **dict.fromkeys(RESUMING, True)}
+_NOT_DESCRIBED: dict[str, Any] = {
+    "tracking": {"uri"},
+    "checkpoint": True,
+    "decide": True,  # that of the sweep
+    **dict.fromkeys(RESUMING, True),
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ def tags(planned: PlannedRun, members: Sequence[int] = (), journal: Path | None 
         "data_digest": planned.job.data.digest,
         "outcomes": outcomes_of(planned).write(),
         **swept,
+        **({} if (plan := plan_of(planned)) is None else {"decide": plan.write()}),
         PROGRAM: this_program(journal).write(),
         **({"stack": write_members(members)} if members else {}),
         "machine": write_machine(describe_machine(config.device, dict(planned.environment))),
@@ -128,6 +135,14 @@ def outcomes_of(planned: PlannedRun) -> Outcomes:
     """Return what is measured of a run, and what judges it."""
     task = planned.job.task
     return Outcomes(task.judge, task.outcomes)
+
+
+def plan_of(planned: PlannedRun) -> Plan | None:
+    """Return the plan of the sweep that adds seeds until all is decided; None if it is none."""
+    own = planned.config.decide
+    if own is None:
+        return None
+    return Plan(**{**own.model_dump(), "planned": own.planned or own.most})
 
 
 def log_files(run: Run, texts: Mapping[str, str]) -> None:

@@ -140,6 +140,7 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     """
     check_folder(hydra)
     _refuse_secret_name(cfg)
+    _refuse_to_decide(cfg, hydra)
     directory = Path(hydra.runtime.cwd)
     config = _with_absolute_paths(read_composed(cfg), directory)
     if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows
@@ -195,6 +196,16 @@ def _refuse_secret_name(cfg: DictConfig) -> None:
         raise UserError(
             f"tracking.experiment: {raw} is a secret, by the name of its variable, and a name is seen by all "
             "who see the store; take it from a variable whose name has no KEY, TOKEN, SECRET or PASSWORD."
+        )
+
+
+def _refuse_to_decide(cfg: DictConfig, hydra: Any) -> None:
+    """Raise UserError if seeds are to be added, and nobody would."""
+    is_ours = str(OmegaConf.select(hydra, "sweeper._target_")).endswith("RatelabSweeper")
+    is_job = not OmegaConf.is_missing(hydra.job, "num")
+    if OmegaConf.select(cfg, "decide") is not None and not (is_ours and is_job):
+        raise UserError(
+            "decide: seeds are added by hydra/sweeper=ratelab in a sweep (-m), and by nothing else."
         )
 
 

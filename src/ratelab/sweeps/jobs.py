@@ -49,6 +49,11 @@ class HydraProgram:
         return sweep_id_of(self.config.hydra)
 
     @property
+    def decides(self) -> bool:
+        """Whether its sweep adds seeds until all is decided."""
+        return "schedule" in self.config and OmegaConf.select(self.config, "decide") is not None
+
+    @property
     def is_searched(self) -> bool:
         """Whether a sweeper such as Optuna's chooses jobs by the results of others, launch after launch."""
         sweeper = str(OmegaConf.select(self.config, "hydra.sweeper._target_"))
@@ -70,19 +75,23 @@ class Jobs:
     varied: frozenset[str]
 
 
-def plan_jobs(program: HydraProgram, job_overrides: Overrides, first: int = 0) -> Jobs:
+def plan_jobs(
+    program: HydraProgram, job_overrides: Overrides, first: int = 0, varied: frozenset[str] | None = None
+) -> Jobs:
     """Compose and plan every job; nothing is written, nor is the store made.
 
     Args:
         program: whose jobs they are.
         job_overrides: of each job.
         first: the number of the first job.
+        varied: the override keys whose values differ between the jobs of the sweep; None: these are all.
 
     Raises:
         UserError: for the first job that cannot run, and where runs are to be recorded in several stores.
         HydraException: for an override that Hydra refuses.
     """
-    composer, varied = Composer(program.context, program.config), varied_keys(job_overrides)
+    composer = Composer(program.context, program.config)
+    varied = varied_keys(job_overrides) if varied is None else varied
     composed = [composer.job(overrides, number) for number, overrides in enumerate(job_overrides, first)]
     runs = [plan_run(job, job.hydra, varied) for job in composed if "schedule" in job and "optimizer" in job]
     stores = {(run.config.tracking.uri, run.config.tracking.experiment) for run in runs}

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.comparison import Result, Study, write_value
 from ratelab.runs.checkpoints import Checkpoints
 from ratelab.runs.display import Places
+from ratelab.runs.past import Past
 from ratelab.runs.planned import PlannedRun
 from ratelab.runs.resuming import open_journal
 from ratelab.runtime.signals import held_back
@@ -104,6 +105,11 @@ class Sweep:
     def results(self) -> list[Result]:
         """Of the runs that ended, in the order of the jobs."""
         return [self._results[number] for number in sorted(self._results)]
+
+    @property
+    def past(self) -> Past:
+        """What its journal held when it was opened."""
+        return self._journal.past
 
     def run(self, jobs: Jobs) -> list[JobReturn]:
         """Train and record the runs of `jobs`; a run that fails does not keep the others from running.

@@ -11,15 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.hydra_internals import refuse_number
-from ratelab.config.sweeping import override_key
 from ratelab.runs import description
+from ratelab.sweeps.arms import Arms, cross, read_value, split_arms, without
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, raise_failure, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.sweep import Sweep, open_sweep
 from ratelab.validation import Positive, UserError, explain
-
-Arms = list[list[str]]
 
 
 class Tuning(BaseModel):
@@ -72,7 +70,7 @@ def sweep_tuned(
     arms, seeds = _find_arms(jobs, tuning)
     refuse_number(len(arms) * tuning.points * len(tuning.seeds))
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
-    judged = plan_jobs(program, _cross(arms, [[f"seed={seed}"] for seed in seeds]))
+    judged = plan_jobs(program, cross(arms, [[f"seed={seed}"] for seed in seeds]))
     trials = plan_jobs(program, _list_trials(arms, tuning.grid, tuning))
     # refused now, for by different metrics nothing could be chosen when the trials have ended
     find_shared(description.outcomes_of(run).judging for run in trials.runs)
@@ -84,8 +82,8 @@ def sweep_tuned(
         best = _choose(program, sweep, returns, arms, tuning)
         final: Arms = []
         for arm, chosen in zip(arms, best, strict=True):
-            base = float(_read_value(arm, "learning_rate", str(program.config.learning_rate)))
-            final += _cross([_without(arm, "learning_rate")], _list_judges(base, chosen, seeds))
+            base = float(read_value(arm, "learning_rate", str(program.config.learning_rate)))
+            final += cross([without(arm, "learning_rate")], _list_judges(base, chosen, seeds))
         returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
     raise_failure(itertools.chain(*returns))
     return returns
@@ -148,21 +146,12 @@ def _find_arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
             "learning_rate must be one value: the base rates to try come from hydra.sweeper.tuning; "
             "set its lowest, highest and points."
         )
-    seeds = list(dict.fromkeys(_read_value(job, "seed", "0") for job in jobs))
+    arms, seeds = split_arms(jobs)
     if both := sorted(set(seeds) & {str(seed) for seed in tuning.seeds}):
         raise UserError(
             f"hydra.sweeper.tuning.seeds must be other seeds than those that judge, both have {both[0]}."
         )
-    arms = dict.fromkeys(tuple(_without(job, "seed")) for job in jobs)
-    return [list(arm) for arm in arms], seeds
-
-
-def _read_value(job: Sequence[str], key: str, default: str) -> str:
-    return next((text.partition("=")[2] for text in job if override_key(text) == key), default)
-
-
-def _without(job: Sequence[str], *keys: str) -> list[str]:
-    return [text for text in job if override_key(text) not in keys]
+    return arms, seeds
 
 
 def _list_trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
@@ -170,11 +159,7 @@ def _list_trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:
     choices = [
         [f"learning_rate={rate!r}", f"seed={seed}", "test=false"] for rate in rates for seed in tuning.seeds
     ]
-    return _cross([_without(arm, "learning_rate", "test") for arm in arms], choices)
-
-
-def _cross(arms: Arms, choices: Arms) -> Arms:
-    return [[*arm, *choice] for arm, choice in itertools.product(arms, choices)]
+    return cross([without(arm, "learning_rate", "test") for arm in arms], choices)
 
 
 def _choose_best(returns: Sequence[Sequence[JobReturn]], arms: int) -> list[Tuned | None]:

@@ -19,6 +19,7 @@ _TELLING = {
     "command",
     "config_digest",
     "data_digest",
+    "decide",
     "diverged_step",
     "git_dirty",
     "job",

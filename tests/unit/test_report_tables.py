@@ -104,7 +104,6 @@ def markdown_cells(made):
         (ACCURACIES.interval, (0.9, 0.92), "0.9000 to 0.9200"),
         (ACCURACIES.span, (0.9, 0.92), "0.9000-0.9200"),
         (ACCURACIES.of_seed, (0.9, 3), "0.9000 (3)"),
-        (values.BOOTSTRAP, ("BCa",), "BCa bootstrap"),
         (ACCURACIES.difference, (-0.01,), "-0.0100"),
         (ACCURACIES.differences, (-0.01, 0.02), "-0.0100 to +0.0200"),
         (values.P, (0.04321,), "0.043"),

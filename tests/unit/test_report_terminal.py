@@ -119,7 +119,7 @@ WORDS = st.sampled_from(
 
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=4), min_size=2, max_size=8), st.integers(60, 100))
 def test_no_name_breaks_inside_a_word_and_no_number_at_all(names, width):
-    made = [run for n, words in enumerate(names) for run in runs(" ".join([*words, f"n={n}"]), [0.91] * 2)]
+    made = [run for n, words in enumerate(names) for run in runs(" ".join([*words, f"n={n}"]), [0.91] * 3)]
     lines = printed(made, width)
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ratelab.comparison.pairs import Pair
 from ratelab.comparison.plans import Plan, Question
-from ratelab.comparison.sequential import crosses, excludes
+from ratelab.comparison.sequential import Looks
 from ratelab.comparison.statistics import CONFIDENCE
 
 LEVEL = 1 - CONFIDENCE
@@ -67,7 +67,7 @@ def _find_different(found: Sequence[Decision], pairs: Sequence[Mapping[int, floa
             one
             for one, pair in zip(found, pairs, strict=True)
             if one.verdict == "open" and one.looks
-            if crosses(_in_order(pair), one.looks, levels, plan.planned)[left - 1]
+            if Looks(_in_order(pair), one.looks, plan.planned).crosses_at(levels)[left - 1]
         ]
         for one in new:
             one.verdict = "different"
@@ -80,8 +80,8 @@ def _find_equal(
     """Note which open pairs differ by less than what matters."""
     for one, pair in zip(found, pairs, strict=True):
         if one.verdict == "open" and one.looks:
-            data = _in_order(pair)
-            if all(excludes(data, side, one.looks, plan.planned) for side in (matters, -matters)):
+            seen = Looks(_in_order(pair), one.looks, plan.planned)
+            if seen.excludes(matters) and seen.excludes(-matters):
                 one.verdict = "equal"
 
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ratelab.comparison import sentences, sequential, statistics
+from ratelab.comparison import sentences, statistics
 from ratelab.comparison.deciding import LEVEL, Decision, decide
 from ratelab.comparison.digits import Digits
 from ratelab.comparison.groups import Group
 from ratelab.comparison.outcomes import sign_of
 from ratelab.comparison.pairs import Pair, Verdict
 from ratelab.comparison.plans import Plan
+from ratelab.comparison.sequential import Looks
 from ratelab.tasks import Outcome
 
 _EXACT = 8  # decimals behind those that are shown: what differs farther behind is rounding
@@ -86,11 +87,8 @@ def _measure(pair: Pair, plan: Plan | None, tests: int) -> Pair:
         effect=statistics.effect_size(differences),
     )
     if plan is not None and pair.looks:
-        return replace(
-            measured,
-            interval=sequential.interval_at_looks(differences, pair.looks, plan.planned),
-            p=sequential.p_at_looks(differences, pair.looks, plan.planned, tests),
-        )
+        seen = Looks(differences, pair.looks, plan.planned)
+        return replace(measured, interval=seen.interval(), p=seen.p(tests))
     p = statistics.sign_flip_test(differences) if len(differences) > 1 else None
     return replace(measured, interval=statistics.mean_interval(differences), p=p)
 

@@ -70,13 +70,13 @@ def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
         _column("mean", "mean", own.value, "mean"),
         _column("95 % interval", "", own.interval, "low", "high"),
         _column("", "95 % interval", own.span, "low", "high"),
-        _column("method", "", values.BOOTSTRAP, "interval"),
+        _column("method", "", values.TEXT, "interval"),
         _column("sd", "sd", own.value, "sd"),
         _column("IQM", "IQM", own.value, "iqm"),
         _column("worst (seed)", "worst (seed)", own.of_seed, "worst", "worst_seed"),
         _column("diverged", "", values.COUNT, "diverged"),
     )
-    legend = f"95 % interval of the mean: {' or '.join(methods)} bootstrap" if methods else ""
+    legend = f"95 % interval of the mean: {' or '.join(methods)}" if methods else ""
     return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, legend)
 
 

@@ -81,7 +81,6 @@ class Values:
 TEXT = Form(str, is_words=True)  # words that may fold
 COUNT = Form("{:,.0f}".format)
 RUNS = Form(_write_runs)
-BOOTSTRAP = Form("{} bootstrap".format, is_words=True)
 P = Form(write_p)
 SHARE = Form("{:.2f}".format)
 EFFECT = Form("{:+.2f}".format)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 SYMBOLS = {
     "better": "▲",
     "worse": "▼",
+    "practically equal": "=",
     "no difference shown": "≈",
+    "open": "…",
     "no conclusion": "?",
     "not compared": "/",
 }
@@ -92,7 +94,7 @@ def _count_diverged(members: Group, seed: int) -> int:
 
 def _name_methods(groups: Sequence[Summary]) -> str:
     methods = sorted({one.interval.method for one in groups if one.interval})
-    return f"95 % interval ({' or '.join(methods)} bootstrap)" if methods else "95 % interval, if it has one"
+    return f"95 % interval ({' or '.join(methods)})" if methods else "95 % interval, if it has one"
 
 
 def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
@@ -115,7 +117,7 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
         f"A dot is one seed that both groups have: {first}. The diamond is the mean, the bar its 95 % "
         f"interval{f' ({methods})' if methods else ''}. "
         f"{'Right' if outcome.higher_is_better else 'Left'} of the line the first is better. "
-        "▲ better, ▼ worse, ≈ no difference shown, ? no conclusion."
+        f"{_explain_symbols(pairs)}"
     )
     table = [
         [pair.first, pair.second, seed, difference, pair.mean, *_cells(pair.interval)]
@@ -124,6 +126,13 @@ def draw_differences(comparison: Comparison, slug: str) -> Figure | None:
     ]
     headings = ["first", "second", "seed", "difference", "mean", "low", "high"]
     return finish(canvas, slug, title, caption, {slug: csv_text(headings, table)})
+
+
+def _explain_symbols(pairs: Sequence[Pair]) -> str:
+    verdicts = {pair.verdict for pair in pairs}
+    return (
+        f"{', '.join(f'{symbol} {verdict}' for verdict, symbol in SYMBOLS.items() if verdict in verdicts)}."
+    )
 
 
 def _label(pair: Pair, reference: str) -> str:

@@ -149,7 +149,7 @@ def test_where_the_best_is_asked_for_what_is_worse_gets_no_more(decide, trained,
 
 def test_the_seeds_begin_at_the_one_that_is_given(decide, trained):
     trained.mean = {"fixed": 0.5, "rex": 0.25}
-    decide(words("fixed", "rex", seeds=["100"], most=8))
+    decide(words("fixed", "rex", seeds=["100"], most=20))
     assert trained.seeds(0)["rex"] == [*range(100, 106)]
     assert trained.seeds(1)["rex"] == [106, 107]
 

@@ -1,15 +1,20 @@
 """Do the intervals cover the truth as often as they say, and do the tests err as rarely? By simulation.
 
-    python benchmarks/calibration.py            # the table of docs/protocol.md
+    python benchmarks/calibration.py            # the tables of docs/protocol.md; an hour
     python benchmarks/calibration.py --comparisons 200
+    python benchmarks/calibration.py --only deciding
 
 Every comparison is made by `ratelab.comparison`, as `ratelab compare` makes it, on accuracies that are drawn
 with a known difference. What a seed does to both schedules is half of the variance, as in real sweeps.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 
 import click
 import numpy as np
@@ -18,7 +23,10 @@ from rich.progress import track
 from rich.table import Table
 
 from ratelab.comparison import Result, compare
-from ratelab.comparison.statistics import difference_interval, mean_interval
+from ratelab.comparison.deciding import Decision, decide
+from ratelab.comparison.plans import Plan
+from ratelab.comparison.sequential import Looks
+from ratelab.comparison.statistics import mean_interval, sign_flip_test
 
 Numbers = np.ndarray
 Draw = Callable[[np.random.Generator, int], Numbers]
@@ -26,6 +34,7 @@ Draw = Callable[[np.random.Generator, int], Numbers]
 SIZES = (6, 10, 20)
 SPREAD = 0.002  # of the noise of one schedule, about that of the tutorial's runs
 SCHEDULES = 6
+MOST = 60  # seeds
 CONSOLE = Console(width=110)
 
 
@@ -48,12 +57,17 @@ def lognormal(rng: np.random.Generator, n: int, sigma: float) -> Numbers:
     return (mean - rng.lognormal(sigma=sigma, size=n)) / (mean * math.sqrt(square - 1))
 
 
+def normal(rng: np.random.Generator, n: int) -> Numbers:
+    """Return normal noise."""
+    return rng.normal(size=n)
+
+
 NOISES = [
-    Noise("normal", lambda rng, n: rng.normal(size=n)),
+    Noise("normal", normal),
     Noise("skewed (gamma, shape 2)", gamma),
-    Noise("skewed (exponential)", lambda rng, n: gamma(rng, n, 1.0)),
-    Noise("skewed (lognormal, sigma 0.5)", lambda rng, n: lognormal(rng, n, 0.5)),
-    Noise("long tail (lognormal, sigma 1)", lambda rng, n: lognormal(rng, n, 1.0)),
+    Noise("skewed (exponential)", partial(gamma, shape=1.0)),
+    Noise("skewed (lognormal, sigma 0.5)", partial(lognormal, sigma=0.5)),
+    Noise("long tail (lognormal, sigma 1)", partial(lognormal, sigma=1.0)),
 ]
 
 
@@ -75,8 +89,8 @@ def coverage(n: int, noise: Noise, comparisons: int) -> tuple[float, float]:
     held = np.zeros(2)
     for _ in range(comparisons):
         first, second = accuracies(rng, n, noise)
-        difference, mean = difference_interval(np.round(first - second, 12)), mean_interval(first)
-        held += [difference.holds(0.0), mean.holds(0.9)]
+        intervals = mean_interval(np.round(first - second, 12)), mean_interval(first)
+        held += [interval.holds(truth) for interval, truth in zip(intervals, (0.0, 0.9), strict=True)]
     return tuple(held / comparisons)
 
 
@@ -122,7 +136,7 @@ def coverage_table(comparisons: int) -> Table:
     for n in SIZES:
         table.add_column(f"difference, n = {n}", justify="right")
     for n in SIZES:
-        table.add_column(f"mean (BCa), n = {n}", justify="right")
+        table.add_column(f"mean, n = {n}", justify="right")
     for noise in track(NOISES, "coverage", console=CONSOLE, transient=True):
         found = [coverage(n, noise, comparisons) for n in SIZES]
         warned = [f"{100 * d:.1f}{'' if 0.93 <= d <= 0.97 else ' !'}" for d, _ in found]
@@ -160,12 +174,152 @@ def power_table(comparisons: int) -> Table:
     return table
 
 
+def draw_groups(rng: np.random.Generator, gains: Sequence[float], noises: Sequence[Noise]) -> Numbers:
+    """Return float[groups, seeds]: groups that are better by so many sd of a paired difference."""
+    seed = rng.normal(size=MOST)
+    rows = [one.draw(rng, MOST) + seed + math.sqrt(2) * gain for gain, one in zip(gains, noises, strict=True)]
+    return np.array(rows)
+
+
+def decide_groups(values: Numbers, matters: float | None) -> dict[tuple[int, int], Decision]:
+    """Return what is decided of each pair of groups; `matters` is in sd of a paired difference."""
+    plan = Plan(planned=MOST, most=MOST, matters=matters and matters * math.sqrt(2), question="all")
+    which = list(itertools.combinations(range(len(values)), 2))
+    pairs = [dict(enumerate((values[second] - values[first]).tolist())) for first, second in which]
+    return dict(zip(which, decide(pairs, range(MOST), plan), strict=True))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Groups to be decided, simulated so many times.
+
+    Attributes:
+        name: of the case.
+        gains: how much better each group is, in sd of a paired difference.
+        noise: of the first group.
+        others: of the others; None: the same.
+        matters: the smallest difference that matters, in the same unit.
+    """
+
+    name: str
+    gains: tuple[float, ...]
+    noise: Noise = NOISES[0]
+    others: Noise | None = None
+    matters: float | None = None
+
+    def simulate(self, number: int) -> dict[str, float]:
+        """Return what was decided in one sweep, rightly and wrongly, and how many seeds it took."""
+        rng = np.random.default_rng([number, len(self.gains), round(1000 * sum(self.gains))])
+        others = self.others or self.noise
+        values = draw_groups(rng, self.gains, [self.noise, *[others] * (len(self.gains) - 1)])
+        found = decide_groups(values, self.matters)
+        truth = {(a, b): self.gains[b] - self.gains[a] for a, b in found}
+        real = [place for place, gain in truth.items() if gain]
+        seeds = [
+            max(one.looks[-1] for place, one in found.items() if group in place)
+            for group in range(len(values))
+        ]
+        first = found[0, 1]
+        interval = Looks(values[1] - values[0], first.looks, MOST).interval()
+        return {
+            "different": any(
+                found[place].verdict == "different" for place, gain in truth.items() if not gain
+            ),
+            "equal": any(
+                found[place].verdict == "equal"
+                for place, gain in truth.items()
+                if self.matters is not None and abs(gain) >= self.matters - 1e-9
+            ),
+            "shown": sum(found[place].verdict == "different" for place in real) / max(len(real), 1),
+            "seeds": sum(seeds) / len(seeds),
+            "holds": interval.holds(math.sqrt(2) * truth[0, 1]),
+            "equals": found[0, 1].verdict == "equal",
+        }
+
+
+CASES = [
+    *(Case(f"{n} equal, {noise.name}", (0.0,) * n, noise) for n in (2, 4, 6) for noise in NOISES[:3]),
+    *(Case(f"2 equal, one {noise.name}", (0.0, 0.0), noise, NOISES[0]) for noise in NOISES[1:3]),
+    Case("2 equal, 0.5 sd matters", (0.0, 0.0), matters=0.5),
+    Case("2 at the margin, 0.5 sd", (0.0, 0.5), matters=0.5),
+    Case("2 at the margin, 0.5 sd, skewed", (0.0, 0.5), NOISES[1], NOISES[0], matters=0.5),
+    Case("4, two by 0.5 sd, the margin, better", (0.0, 0.0, 0.5, 0.5), matters=0.5),
+    Case("6, three by 0.5 sd, the margin, better", (0.0,) * 3 + (0.5,) * 3, matters=0.5),
+    *(Case(f"2, one better by {gain:g} sd", (0.0, gain)) for gain in (0.5, 1.0, 2.0)),
+    *(Case(f"4, one better by {gain:g} sd", (0.0, 0.0, 0.0, gain)) for gain in (0.5, 1.0, 2.0)),
+]
+
+
+def deciding_table(comparisons: int) -> Table:
+    """Return what is decided wrongly, how often, and how many seeds it takes."""
+    table = Table(
+        title=f"Seeds added until all is decided, {MOST} at most: of {comparisons} sweeps, per cent"
+    )
+    table.add_column("groups")
+    heads = (
+        "called different",
+        "called equal at the margin",
+        "interval held at the stop",
+        "shown",
+        "seeds a group",
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for case in track(CASES, "deciding", console=CONSOLE, transient=True):
+            found = list(pool.map(case.simulate, range(comparisons), chunksize=25))
+            mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+            table.add_row(
+                case.name,
+                write_share(mean["different"], comparisons)
+                if len(set(case.gains)) < len(case.gains)
+                else "-",
+                write_share(mean["equal"], comparisons) if case.matters and len(set(case.gains)) > 1 else "-",
+                f"{100 * mean['holds']:.1f}",
+                f"{100 * mean['shown']:.0f}" if len(set(case.gains)) > 1 else "-",
+                f"{mean['seeds']:.1f}",
+            )
+    table.caption = "sd: of a paired difference. Shown: of the pairs that differ, those called different."
+    return table
+
+
+def fixed_table(comparisons: int) -> Table:
+    """Return the power of a fixed number of seeds: the sign-flip test, one pair, normal noise."""
+    sizes = (8, 10, 12, 15, 20, 25, 31, 40)
+    table = Table(title=f"A fixed number of seeds, one pair: of {comparisons} comparisons, called different")
+    table.add_column("difference")
+    for n in sizes:
+        table.add_column(f"{n}", justify="right")
+    rng = np.random.default_rng(comparisons)
+    for gain in (0.5, 1.0, 2.0):
+        draws = [[rng.normal(gain, 1, n) for _ in range(comparisons)] for n in sizes]
+        shown = [np.mean([sign_flip_test(one) <= 0.05 for one in own]) for own in draws]
+        table.add_row(f"{gain:g} sd", *(f"{100 * share:.0f}" for share in shown))
+    return table
+
+
+def write_share(share: float, number: int) -> str:
+    """Return a share in per cent with its standard error."""
+    return f"{100 * share:.1f} +- {100 * error(share, number):.1f}"
+
+
+TABLES = {
+    "coverage": coverage_table,
+    "alarms": alarm_table,
+    "power": power_table,
+    "deciding": deciding_table,
+    "fixed": fixed_table,
+}
+
+
 @click.command()
 @click.option("--comparisons", default=2000, show_default=True, help="Simulated for each number.")
-def main(comparisons: int) -> None:
-    """Print the three tables."""
-    for table in (coverage_table, alarm_table, power_table):
-        CONSOLE.print(table(comparisons))
+@click.option("--only", type=click.Choice([*TABLES]), help="This table alone.")
+def main(comparisons: int, only: str | None) -> None:
+    """Print the tables."""
+    for name, table in TABLES.items():
+        if only in {None, name}:
+            CONSOLE.print(table(comparisons))
 
 
 if __name__ == "__main__":

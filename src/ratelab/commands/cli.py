@@ -136,11 +136,16 @@ def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--table", type=click.Choice(TABLES), default="groups", show_default=True, help="For --format csv."
 )
-def compare(form: str, table: str, **selection: Any) -> None:
+@click.option(
+    "--require", metavar="'A > B'", help="Status 0 if A is shown to be better, 1 if not, 2 if B is."
+)
+def compare(form: str, table: str, require: str | None, **selection: Any) -> None:
     """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
+    from ratelab.comparison.requirements import check_requirement
     from ratelab.report import as_csv, as_json, as_markdown, print_study
 
     _, _, found = _select_study(**selection)
+    answer = None if require is None else check_requirement(found, require)
     if form == "table":
         print_study(Console(), found)
     elif form == "markdown":
@@ -151,6 +156,9 @@ def compare(form: str, table: str, **selection: Any) -> None:
             click.echo(f"cannot be read, left out: {run.name}: {run.reason}", err=True)
     else:
         click.echo(as_json(found))
+    if answer is not None:
+        click.echo(f"{require}: {answer[0]}. {answer[1]}", err=True)
+        sys.exit(("shown", "not shown", "contrary shown").index(answer[0]))
 
 
 @commands.command()

@@ -1,8 +1,11 @@
 """Which pairs are decided as seeds come, and at which look."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from ratelab.comparison.pairs import Pair
 from ratelab.comparison.plans import Plan, Question
@@ -10,6 +13,7 @@ from ratelab.comparison.sequential import Looks
 from ratelab.comparison.statistics import CONFIDENCE
 
 LEVEL = 1 - CONFIDENCE
+_NEVER = sys.maxsize
 
 
 @dataclass
@@ -39,50 +43,73 @@ def decide(pairs: Sequence[Mapping[int, float]], seeds: Sequence[int], plan: Pla
         plan: when one looks, and what matters.
     """
     found = [Decision("open", ()) for _ in pairs]
-    for look in plan.looks:
-        if look > len(seeds):
-            break
-        _count(found, pairs, seeds[:look])
-        _find_different(found, pairs, plan)
-        if plan.matters is not None:
-            _find_equal(found, pairs, plan.matters, plan)
+    looks = [look for look in plan.looks if look <= len(seeds)]
+    walks = [_Walk(pair, seeds, looks, plan, len(pairs)) for pair in pairs]
+    for place in range(len(looks)):
+        going = [(one, walk) for one, walk in zip(found, walks, strict=True) if one.verdict == "open"]
+        for one, walk in going:
+            one.looks = walk.looks[: walk.counts[place]]
+        while new := [
+            one for one, walk in going if one.verdict == "open" and walk.differs(place, _left(found))
+        ]:
+            for one in new:
+                one.verdict = "different"
+        for one, walk in going:
+            if one.verdict == "open" and walk.is_equal(place):
+                one.verdict = "equal"
     return found
 
 
-def _count(found: Sequence[Decision], pairs: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
-    """Note a look at each pair that is open and has more seeds than at the look before."""
-    for one, pair in zip(found, pairs, strict=True):
-        count = sum(seed in pair for seed in seeds)
-        if one.verdict == "open" and count > (one.looks[-1] if one.looks else 1):
-            one.looks = (*one.looks, count)
+def _left(found: Sequence[Decision]) -> int:
+    """Return among how many pairs the level is shared: each that is shown leaves its part to the others."""
+    return sum(one.verdict != "different" for one in found)
 
 
-def _find_different(found: Sequence[Decision], pairs: Sequence[Mapping[int, float]], plan: Plan) -> None:
-    """Note which open pairs differ; each of them leaves its part of the level to the others."""
-    levels = [LEVEL / left for left in range(1, len(pairs) + 1)]
-    going = True
-    while going:
-        left = sum(one.verdict != "different" for one in found)
-        new = [
-            one
-            for one, pair in zip(found, pairs, strict=True)
-            if one.verdict == "open" and one.looks
-            if Looks(_in_order(pair), one.looks, plan.planned).crosses_at(levels)[left - 1]
-        ]
-        for one in new:
-            one.verdict = "different"
-        going = bool(new)
+class _Walk:
+    """When the looks at a pair show what.
+
+    Args:
+        pair: the difference of each seed.
+        seeds: of all groups.
+        looks: after how many of these one looked.
+        plan: as in `decide`.
+        tests: how many pairs share the level.
+
+    Attributes:
+        looks: how many seeds the pair had, at each look at which it had more than before.
+        counts: how many of its looks there were at each look.
+    """
+
+    def __init__(
+        self, pair: Mapping[int, float], seeds: Sequence[int], looks: Sequence[int], plan: Plan, tests: int
+    ) -> None:
+        had = [sum(seed in pair for seed in seeds[:look]) for look in looks]
+        self.looks = tuple(dict.fromkeys(count for count in had if count > 1))
+        self.counts = [len({count for count in had[: place + 1] if count > 1}) for place in range(len(had))]
+        self._different, self._equal = [_NEVER] * tests, _NEVER
+        if self.looks:
+            seen = Looks([pair[seed] for seed in sorted(pair)], self.looks, plan.planned)
+            # at a part of the level only what all greater parts have shown as well, see `Looks.crosses_at`
+            levels = [LEVEL / left for left in range(1, tests + 1)]
+            self._different = np.maximum.accumulate(
+                [_count(seen.find_crossing(one)) for one in levels]
+            ).tolist()
+            if plan.matters is not None:
+                ends = [seen.find_crossing(LEVEL, side * plan.matters) for side in (1, -1)]
+                self._equal = max(map(_count, ends))
+
+    def differs(self, place: int, left: int) -> bool:
+        """Say whether a difference is shown by a look, at the level that one of `left` pairs has."""
+        return self._different[left - 1] <= self.counts[place]
+
+    def is_equal(self, place: int) -> bool:
+        """Say whether it is shown by a look that they differ by less than what matters."""
+        return self._equal <= self.counts[place]
 
 
-def _find_equal(
-    found: Sequence[Decision], pairs: Sequence[Mapping[int, float]], matters: float, plan: Plan
-) -> None:
-    """Note which open pairs differ by less than what matters."""
-    for one, pair in zip(found, pairs, strict=True):
-        if one.verdict == "open" and one.looks:
-            seen = Looks(_in_order(pair), one.looks, plan.planned)
-            if seen.excludes(matters) and seen.excludes(-matters):
-                one.verdict = "equal"
+def _count(look: int | None) -> int:
+    """Return how many looks it takes to come to one."""
+    return _NEVER if look is None else look + 1
 
 
 def list_going(pairs: Sequence[Pair], question: Question) -> list[str]:
@@ -104,7 +131,3 @@ def list_going(pairs: Sequence[Pair], question: Question) -> list[str]:
 
 def _is_shown(pair: Pair) -> bool:
     return pair.verdict in {"better", "worse"}
-
-
-def _in_order(pair: Mapping[int, float]) -> list[float]:
-    return [pair[seed] for seed in sorted(pair)]

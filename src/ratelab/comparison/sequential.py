@@ -94,8 +94,8 @@ class Looks:
         sums: Numbers = np.cumsum(parts, 0)
         return sums
 
-    def crosses(self, level: float, mean: float = 0.0) -> bool:
-        """Say whether the test at a level has shown, at one of the looks, that this is not the mean.
+    def find_crossing(self, level: float, mean: float = 0.0) -> int | None:
+        """Return at which look, from 0, the test at a level has shown that this is not the mean; None: never.
 
         Under the null hypothesis the differences less the mean have any signs. At each look those choices of
         signs cross whose sum lies farthest from zero, among them that have not crossed before: as many as
@@ -103,10 +103,10 @@ class Looks:
         """
         far = np.abs(self._sums - mean * self._counts)
         # equal up to the rounding of sums in another order
-        margin = 1e-12 * np.abs(self._data - mean).sum()
+        margins = 1e-12 * np.cumsum(np.abs(self._data - mean))[np.array(self._looks) - 1]
         choices = far.shape[1]
         alive, crossed = np.ones(choices, bool), 0
-        for own, share in zip(far, self._shares, strict=True):
+        for look, (own, share, margin) in enumerate(zip(far, self._shares, margins, strict=True)):
             allowed = int(level * share * choices) - crossed
             if allowed <= 0:
                 continue
@@ -114,10 +114,14 @@ class Looks:
             boundary = -np.partition(-values, allowed)[allowed]
             new = alive & (own > boundary + margin)
             if new[0]:
-                return True
+                return look
             alive &= ~new
             crossed += int(new.sum())
-        return False
+        return None
+
+    def crosses(self, level: float, mean: float = 0.0) -> bool:
+        """Say whether the test at a level has shown, at one of the looks, that this is not the mean."""
+        return self.find_crossing(level, mean) is not None
 
     def crosses_at(self, levels: Sequence[float]) -> list[bool]:
         """Say for each level whether the test at it, and at every higher one, has shown a difference.

@@ -54,7 +54,7 @@ def test_another_text_is_refused(text):
 
 
 def test_a_group_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="--require has no 'cosin'; did you mean 'cosine'"):
+    with pytest.raises(UserError, match="--require: there is no 'cosin'; did you mean 'cosine'"):
         check_requirement(found(), "cosin > fixed")
 
 

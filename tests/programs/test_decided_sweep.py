@@ -1,4 +1,4 @@
-"""experiment=decide, from the command line to the verdicts: another process says the same, and it can go on."""
+"""experiment=decide, from its words to the verdicts; another process says the same, and it can go on."""
 
 import json
 import os

@@ -53,6 +53,31 @@ def test_a_pair_is_equal_at_the_first_look_whose_interval_lies_within_what_matte
         assert (found.low > -0.5 and found.high < 0.5) is is_within
 
 
+@pytest.mark.parametrize("mean", [-3.0, 3.0])
+@pytest.mark.parametrize("tests", [1, 60])
+def test_what_differs_by_more_than_matters_is_never_equal(mean, tests):
+    """Among so many tests it takes long to call it different; on neither side of both ends it is."""
+    values = [mean + d / 50 for d in noise(20, 3)]
+    found = decide([series(values)] * tests, range(20), PLAN)
+    assert {one.verdict for one in found} == {"different"}
+    assert {len(one.looks) for one in found} == {2 if tests == 1 else 4}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10_000), st.sampled_from([-1.0, -0.5, 0.0, 0.4, 2.0]), st.sampled_from([0.05, 0.3, 1.0])
+)
+def test_equal_is_what_the_interval_at_some_look_lies_within(seed, mean, matters):
+    values = (np.array(noise(20, seed)) / 3 + mean).tolist()
+    [one] = decide([series(values)], range(20), PLAN.model_copy(update={"matters": matters}))
+    found = Looks(values, one.looks, 20).interval()
+    step = np.ptp(values) / 2**15  # to which its ends are found
+    if one.verdict == "equal":
+        assert -matters - step < found.low <= found.high < matters + step
+    elif one.verdict == "open":
+        assert found.low < -matters + step or found.high > matters - step
+
+
 def test_without_a_difference_that_matters_nothing_is_equal():
     plan = PLAN.model_copy(update={"matters": None})
     [one] = decide([series([0.0] * 20)], range(20), plan)

@@ -95,8 +95,13 @@ class _Walk:
                 [_count(seen.find_crossing(one)) for one in levels]
             ).tolist()
             if plan.matters is not None:
-                ends = [seen.find_crossing(LEVEL, side * plan.matters) for side in (1, -1)]
-                self._equal = max(map(_count, ends))
+                self._equal = max(self._find_inside(seen, side * plan.matters) for side in (1, -1))
+
+    def _find_inside(self, seen: Looks, end: float) -> int:
+        """Return how many looks it takes to show that the mean lies on that side of `end` where zero does."""
+        look = seen.find_crossing(LEVEL, end)
+        is_inside = look is not None and (seen.mean_at(look) < end) == (end > 0)
+        return _count(look) if is_inside else _NEVER
 
     def differs(self, place: int, left: int) -> bool:
         """Say whether a difference is shown by a look, at the level that one of `left` pairs has."""

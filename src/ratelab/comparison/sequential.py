@@ -94,6 +94,10 @@ class Looks:
         sums: Numbers = np.cumsum(parts, 0)
         return sums
 
+    def mean_at(self, look: int) -> float:
+        """Return the mean of the differences up to a look, the first of which is 0."""
+        return float(self._data[: self._looks[look]].mean())
+
     def find_crossing(self, level: float, mean: float = 0.0) -> int | None:
         """Return at which look, from 0, the test at a level has shown that this is not the mean; None: never.
 

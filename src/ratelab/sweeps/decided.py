@@ -7,7 +7,6 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from ratelab.comparison import Comparison, compare, find_worst
 from ratelab.comparison.deciding import list_going
-from ratelab.comparison.pairs import Pair
 from ratelab.comparison.plans import Plan
 from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS
 from ratelab.comparison.sequential import seeds_needed
@@ -43,7 +42,7 @@ def sweep_decided(program: HydraProgram, resources: Resources, jobs: Overrides) 
     name, varied = f"decide {name_sweep(trial)}", trial.varied | {"seed"}
     with open_sweep(program, resources, name, varied, None) as sweep:
         plan = _continue(begun.plan, sweep.past)
-        going, told, done = list(range(len(arms))), set[Pair](), 0
+        going, told, done = list(range(len(arms))), set[tuple[str, str]](), 0
         for look in itertools.takewhile(lambda seeds: seeds <= plan.most, plan.looks):
             choices = [
                 [f"seed={first + place}", f"decide.planned={plan.planned}"] for place in range(done, look)
@@ -105,12 +104,13 @@ def _continue(plan: Plan, past: Past) -> Plan:
 
 
 def _describe_look(
-    found: Comparison, told: set[Pair], look: int, plan: Plan, names: Sequence[str]
+    found: Comparison, told: set[tuple[str, str]], look: int, plan: Plan, names: Sequence[str]
 ) -> list[str]:
     """Return the lines that say what is decided now, and what goes on; keep in `told` what was said."""
     runs = sum(len(one.runs) for one in found.members)
-    new = [pair for pair in found.pairs if pair.verdict != "open" and pair not in told]
-    told.update(new)
+    decided = [pair for pair in found.pairs if pair.verdict != "open"]
+    new = [pair for pair in decided if (pair.first, pair.second) not in told]
+    told.update((pair.first, pair.second) for pair in new)
     goes_on = [f"  {', '.join(names)}: go on"] if names and look < plan.most else []
     return [f"after {look} seeds, {runs} runs:", *(f"  {pair.sentence}" for pair in new), *goes_on]
 

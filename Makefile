@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
-faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour
+faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour and more
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing

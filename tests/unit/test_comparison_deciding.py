@@ -78,6 +78,19 @@ def test_equal_is_what_the_interval_at_some_look_lies_within(seed, mean, matters
         assert found.low < -matters + step or found.high > matters - step
 
 
+def test_among_many_pairs_it_takes_more_to_be_equal_until_the_others_are():
+    values = (np.array(noise(20, 3)) / 4).tolist()
+    [alone] = decide([series(values)], range(20), PLAN)
+    first, *_ = decide([series(values), *[series([9.0] * 20)] * 9], range(20), PLAN)
+    assert (first.verdict, len(first.looks) > len(alone.looks)) == ("equal", True)
+    for looks, is_shown in ((first.looks, True), (first.looks[:-1], False)):
+        seen = Looks(values, looks, 20)
+        assert all(seen.crosses(2 * 0.05 / 10, end) for end in (0.5, -0.5)) is is_shown
+    same = decide([series(values), *[series([0.0] * 20)] * 9], range(20), PLAN)
+    assert {one.verdict for one in same} == {"equal"}
+    assert len(same[0].looks) <= len(first.looks)
+
+
 def test_without_a_difference_that_matters_nothing_is_equal():
     plan = PLAN.model_copy(update={"matters": None})
     [one] = decide([series([0.0] * 20)], range(20), plan)

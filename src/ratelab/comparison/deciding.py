@@ -15,6 +15,9 @@ from ratelab.comparison.statistics import CONFIDENCE
 LEVEL = 1 - CONFIDENCE
 _NEVER = sys.maxsize
 
+Shown = Literal["different", "equal"]
+_SHOWN: tuple[Shown, ...] = ("different", "equal")
+
 
 @dataclass
 class Decision:
@@ -35,7 +38,9 @@ def decide(pairs: Sequence[Mapping[int, float]], seeds: Sequence[int], plan: Pla
     A pair is *different* at the first look at which the test crosses at level 0.05 / r, where r is the number
     of pairs that are not different yet (Holm): whatever is true, the chance that any of the pairs without a
     difference is called different is at most 0.05, over all looks and pairs together. It is *equal* at the
-    first look at which the 95 % interval, valid at all looks, lies inside of +-`plan.matters`.
+    first look at which the interval, valid at all looks, lies inside of +-`plan.matters`: that of 95 %, and
+    that of 1 - 0.1 / r, where r is the number of pairs that are not equal yet (Holm again): so the chance
+    that any pair which differs by what matters is called equal is at most 0.05 as well.
 
     Args:
         pairs: the difference of each seed.
@@ -49,20 +54,22 @@ def decide(pairs: Sequence[Mapping[int, float]], seeds: Sequence[int], plan: Pla
         going = [(one, walk) for one, walk in zip(found, walks, strict=True) if one.verdict == "open"]
         for one, walk in going:
             one.looks = walk.looks[: walk.counts[place]]
-        while new := [
-            one for one, walk in going if one.verdict == "open" and walk.differs(place, _left(found))
-        ]:
-            for one in new:
-                one.verdict = "different"
-        for one, walk in going:
-            if one.verdict == "open" and walk.is_equal(place):
-                one.verdict = "equal"
+        for verdict in _SHOWN:
+            _note_shown(going, found, verdict, place)
     return found
 
 
-def _left(found: Sequence[Decision]) -> int:
-    """Return among how many pairs the level is shared: each that is shown leaves its part to the others."""
-    return sum(one.verdict != "different" for one in found)
+def _note_shown(
+    going: Sequence[tuple[Decision, "_Walk"]], found: Sequence[Decision], verdict: Shown, place: int
+) -> None:
+    """Note which open pairs a look decides so; each of them leaves its part of the level to the others."""
+    while True:
+        left = sum(one.verdict != verdict for one in found)
+        new = [one for one, walk in going if one.verdict == "open" and walk.shows(verdict, place, left)]
+        if not new:
+            return
+        for one in new:
+            one.verdict = verdict
 
 
 class _Walk:
@@ -86,30 +93,35 @@ class _Walk:
         had = [sum(seed in pair for seed in seeds[:look]) for look in looks]
         self.looks = tuple(dict.fromkeys(count for count in had if count > 1))
         self.counts = [len({count for count in had[: place + 1] if count > 1}) for place in range(len(had))]
-        self._different, self._equal = [_NEVER] * tests, _NEVER
+        self._shown: dict[Shown, list[int]] = {verdict: [_NEVER] * tests for verdict in _SHOWN}
         if self.looks:
             seen = Looks([pair[seed] for seed in sorted(pair)], self.looks, plan.planned)
-            # at a part of the level only what all greater parts have shown as well, see `Looks.crosses_at`
-            levels = [LEVEL / left for left in range(1, tests + 1)]
-            self._different = np.maximum.accumulate(
-                [_count(seen.find_crossing(one)) for one in levels]
-            ).tolist()
+            parts = range(1, tests + 1)
+            found = [_count(seen.find_crossing(LEVEL / left)) for left in parts]
+            self._shown["different"] = _keep_shown(found)
             if plan.matters is not None:
-                self._equal = max(self._find_inside(seen, side * plan.matters) for side in (1, -1))
+                # a pair that differs by what matters can be called equal at one of the two ends alone
+                levels = [min(LEVEL, 2 * LEVEL / left) for left in parts]
+                ends = plan.matters, -plan.matters
+                found = [max(_find_inside(seen, end, level) for end in ends) for level in levels]
+                self._shown["equal"] = _keep_shown(found)
 
-    def _find_inside(self, seen: Looks, end: float) -> int:
-        """Return how many looks it takes to show that the mean lies on that side of `end` where zero does."""
-        look = seen.find_crossing(LEVEL, end)
-        is_inside = look is not None and (seen.mean_at(look) < end) == (end > 0)
-        return _count(look) if is_inside else _NEVER
+    def shows(self, verdict: Shown, place: int, left: int) -> bool:
+        """Say whether a look shows this, at the level that one of `left` pairs has."""
+        return self._shown[verdict][left - 1] <= self.counts[place]
 
-    def differs(self, place: int, left: int) -> bool:
-        """Say whether a difference is shown by a look, at the level that one of `left` pairs has."""
-        return self._different[left - 1] <= self.counts[place]
 
-    def is_equal(self, place: int) -> bool:
-        """Say whether it is shown by a look that they differ by less than what matters."""
-        return self._equal <= self.counts[place]
+def _keep_shown(looks: Sequence[int]) -> list[int]:
+    """Return from which look on all greater parts of the level show it as well, see `Looks.crosses_at`."""
+    kept: list[int] = np.maximum.accumulate(looks).tolist()
+    return kept
+
+
+def _find_inside(seen: Looks, end: float, level: float) -> int:
+    """Return how many looks it takes to show that the mean lies on that side of `end` where zero does."""
+    look = seen.find_crossing(level, end)
+    is_inside = look is not None and (seen.mean_at(look) < end) == (end > 0)
+    return _count(look) if is_inside else _NEVER
 
 
 def _count(look: int | None) -> int:

@@ -44,7 +44,7 @@ def test_a_pair_is_decided_at_the_first_look_that_shows_it():
 
 
 def test_a_pair_is_equal_at_the_first_look_whose_interval_lies_within_what_matters():
-    values = (np.array(noise(20, 3)) / 4).tolist()
+    values = (np.array(noise(20, 3)) / 3).tolist()
     [one] = decide([series(values)], range(20), PLAN)
     assert one.verdict == "equal"
     assert len(one.looks) > 1
@@ -79,7 +79,7 @@ def test_equal_is_what_the_interval_at_some_look_lies_within(seed, mean, matters
 
 
 def test_among_many_pairs_it_takes_more_to_be_equal_until_the_others_are():
-    values = (np.array(noise(20, 3)) / 4).tolist()
+    values = (np.array(noise(20, 3)) / 3).tolist()
     [alone] = decide([series(values)], range(20), PLAN)
     first, *_ = decide([series(values), *[series([9.0] * 20)] * 9], range(20), PLAN)
     assert (first.verdict, len(first.looks) > len(alone.looks)) == ("equal", True)

@@ -25,23 +25,37 @@ def copied(file, folder):
     return Path(shutil.copy(file, folder))
 
 
-def store_sweep(fresh_store, folder):
+def store_sweep(fresh_store, folder, jobs=JOBS):
     """Return the file of a store, without a log beside it, that holds two schedules over three seeds.
 
     Of the second the batch grows, and one of its runs diverges.
     """
     path = copied(fresh_store, folder)
     with open_tracker(find_store(f"sqlite:///{path}", folder), "ratelab", folder) as tracker:
-        _record_sweep(tracker)
+        _record_sweep(tracker, jobs)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
 
-def _record_sweep(tracker):
+def store_small_sweep(fresh_store, folder):
+    """Return the file of the smallest store that has everything: two runs, and a fifth of the bytes."""
+    (folder / "larger").mkdir()
+    path = folder / "small.db"
+    # VACUUM gives pages another size only where nothing else is open, and not beside a log
+    shutil.copy(store_sweep(fresh_store, folder / "larger", JOBS[::5]), path)
+    with closing(sqlite3.connect(path)) as connection:
+        for step in ("journal_mode=DELETE", "page_size=512"):
+            connection.execute(f"PRAGMA {step}")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode=WAL")
+    return path
+
+
+def _record_sweep(tracker, jobs):
     own = {"sweep_id": TAGS["sweep_id"], "kind": "sweep"}
-    with tracker.run("the sweep", params={"varied": "schedule", "jobs": len(JOBS)}, tags=own) as parent:
-        for job, (name, seed) in enumerate(JOBS):
+    with tracker.run("the sweep", params={"varied": "schedule", "jobs": len(jobs)}, tags=own) as parent:
+        for job, (name, seed) in enumerate(jobs):
             _record(tracker, job, name, seed, parent.id)
 
 
@@ -88,7 +102,7 @@ class Damaged:
     def __post_init__(self):
         self.whole = self.path.read_bytes()
         self.sound, told = self._read()
-        assert (len(self.sound), told) == (len(JOBS), ())
+        assert (bool(self.sound), told) == (True, ())
 
     def flip(self, place, bits):
         """Change a byte; return what is wrong with what is read then, "" if nothing is."""
@@ -117,7 +131,7 @@ class Damaged:
         wrong = [run_id for run_id, result in found.items() if result != self.sound.get(run_id)]
         if wrong:
             return f"other results: {[found[run_id] for run_id in wrong]}"
-        return "" if told or len(found) == len(JOBS) else f"{len(found)} runs and not a word"
+        return "" if told or len(found) == len(self.sound) else f"{len(found)} runs and not a word"
 
     def _put(self, place, value):
         with self.path.open("r+b") as file:

@@ -234,6 +234,23 @@ def test_the_model_of_a_run_that_had_ended_is_given_if_the_store_may_lack_it(beg
     device.assert_called_once_with(run.config.device)
 
 
+def test_that_the_model_of_a_run_that_had_ended_is_damaged_is_said_once(begin, tmp_path, device):
+    journal, after = begin(), fake_tracker()
+    run, models = planned(journal), Models(tmp_path)
+    run.__dict__["job"] = replace(run.job, build_model=lambda: FakeModel(np.zeros(2, np.float32)))
+    whole = two_epochs(run, fake_tracker(), journal)
+    whole.finish({"loss": 0.5, "accuracy": 0.875}, lambda: FakeModel(np.float32([1.5, 2.5])))
+    models.save(journal.key(0), FakeModel(np.float32([1.5, 2.5])))
+    path = tmp_path / "models" / journal.key(0)
+    path.write_bytes(path.read_bytes()[:-1])
+    journal = begin(is_resumed=True)
+    assert restore(run, AtOnce(after, journal), journal.of(0)) == whole.result
+    (what, error), _ = after.opened[NAME].warn.call_args
+    assert (what, str(error)) == ("the model", f"{path} is damaged, and the store has not had the model")
+    after.opened[NAME].log_keras_model.assert_not_called()
+    assert not models.has(journal.key(0))
+
+
 def test_a_run_that_dies_when_it_has_ended_leaves_its_model(begin, tmp_path, monkeypatch):
     journal, order = begin(), []
     run, models = planned(journal), Models(tmp_path)

@@ -54,12 +54,20 @@ def test_the_last_one_of_a_run_counts(models):
     assert plain(models.load("a-3", empty()).weights) == plain(WEIGHTS)
 
 
-def test_one_that_is_not_whole_is_none(models, tmp_path):
+def test_one_that_is_not_whole_is_refused_and_removed(models, tmp_path):
     models.save("a-3", FakeModel(*WEIGHTS))
     path = tmp_path / "models" / "a-3"
     whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+    cut = [whole[:length] for length in range(len(whole))]
+    flipped = [
+        whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :] for place in range(len(whole))
+    ]
+    for content in cut + flipped:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        assert models.has("a-3")
+        with pytest.raises(ValueError, match=r"models/a-3 is damaged, and the store has not had the model"):
+            models.load("a-3", empty())
         assert not models.has("a-3")
 
 

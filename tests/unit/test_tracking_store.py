@@ -83,6 +83,12 @@ def overwritten(path: Path) -> None:
     path.write_bytes(content)
 
 
+def misnamed(path: Path) -> None:
+    name, changed = b"alembic_version", b"alembic\xd3version"  # SQLite names it when it says what is wrong
+    content = path.read_bytes().replace(b"table" + name, b"table" + changed)
+    path.write_bytes(content.replace(b"CREATE TABLE " + name, b"DREATE TABLE " + changed))
+
+
 def foreign(path: Path) -> None:
     path.unlink()
     with closing(sqlite3.connect(path)) as connection:
@@ -128,6 +134,7 @@ def below_a_file(path: Path) -> None:
         (truncated, "is damaged: database disk image is malformed", "Restore a backup"),
         (headless, "is damaged: database disk image is malformed", "Restore a backup"),
         (overwritten, "is damaged", "Restore a backup"),
+        (misnamed, "is damaged: ", "Restore a backup"),
         (foreign, "of another program", "Choose another path"),
         (foreign_wal, "of another program", "Choose another path"),
         (revision("451aebb31d03"), "made by an older MLflow (schema 451aebb31d03", "mlflow db upgrade"),

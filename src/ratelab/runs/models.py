@@ -36,13 +36,19 @@ class Models:
             )
 
     def has(self, key: str) -> bool:
-        """Say whether the weights of a model are kept."""
-        return read_whole(self._folder / key) is not None
+        """Say whether the weights of a model are kept, whole or not."""
+        return (self._folder / key).is_file()
 
     def load(self, key: str, model: "keras.Model") -> "keras.Model":
-        """Return `model` with the weights that are kept under a key."""
+        """Return `model` with the weights that are kept under a key.
+
+        Raises:
+            ValueError: they are not what was kept. They are removed, so that it is said once.
+        """
         entry = read_whole(self._folder / key)
-        assert entry is not None  # noqa: S101 - who calls has asked
+        if entry is None:
+            self.drop(key)
+            raise ValueError(f"{self._folder / key} is damaged, and the store has not had the model")
         # a type that NumPy does not know, such as bfloat16, has come back as so many bytes
         pairs = zip(entry.arrays.values(), model.get_weights(), strict=True)
         model.set_weights([array.view(own.dtype) for array, own in pairs])

@@ -90,7 +90,7 @@ def sync(folder: Path, past: Past, uri: str | None = None) -> Synced:
         if not copy:
             _note_end(folder, journal)
     steps = sum(journal.past.runs[number].steps for number in numbers - missing)
-    return Synced(ready, len(numbers - missing), steps, len(missing), len(_list_models(journal)))
+    return Synced(ready, len(numbers - missing), steps, len(missing), _count_models(journal))
 
 
 def _store_of(past: Past) -> Mapping[str, str] | None:
@@ -133,16 +133,16 @@ def _note_end(folder: Path, journal: Journal) -> None:
     """Note in the journal, if it is so, that nothing is left to train or to store."""
     past = read_past(folder)
     assert past is not None  # noqa: S101 - it is open
-    is_done = past.is_trained and not (is_lacking(past) or _list_models(journal))
+    is_done = past.is_trained and not (is_lacking(past) or _count_models(journal))
     if is_done and not past.has_finished:
         journal.finish()
         Checkpoints(folder, journal).clear()
 
 
-def _list_models(journal: Journal) -> list[int]:
-    """Return the numbers of the runs whose models are beside the journal: the store may lack them."""
+def _count_models(journal: Journal) -> int:
+    """Return how many runs have their models beside the journal: the store may lack them."""
     models = Models(journal.path.parent)
-    return [number for number in journal.past.runs if models.has(journal.key(number))]
+    return sum(models.has(journal.key(number)) for number in journal.past.runs)
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ def _check(path: Path, uri: str, experiment: str | None, connect: Callable[[], s
     except sqlite3.OperationalError as error:
         advice = "End the program that holds it (`fuser` names it), or choose another path."
         _refuse(path, f"cannot be read: {error}", advice)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # what SQLite says quotes bytes of the file
         if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
             _refuse(path, "is not an SQLite file", _advise_new(path))
         _refuse_damaged(path, str(error))

@@ -49,7 +49,7 @@ def changed(group, **keys):
 def test_a_run_is_rebuilt_as_it_was_and_recorded_nowhere():
     planned = rebuild()
     assert planned.config.tracking.uri is None
-    not_described = {"allow_targets", "tracking", "resume", "resume_anyway", "checkpoint"}
+    not_described = {"allow_targets", "tracking", "resume", "resume_anyway", "checkpoint", "decide"}
     assert planned.config.model_dump(by_alias=True, exclude=not_described) == {
         key: value for key, value in VALUES.items() if key not in {"allow_targets", "tracking"}
     }

@@ -113,7 +113,10 @@ def test_a_sweep_that_has_ended_goes_on_with_more_seeds_and_counts_the_looks_it_
         (["experiment=decide", "hydra.mode=RUN"], "decide: seeds are added by hydra/sweeper=ratelab"),
         (["-m", "experiment=[tuned,decide]", "schedule=fixed,rex"], "tuned and decide cannot be one sweep"),
         (["-m", "experiment=decide", "schedule=fixed,rex", "decide.matters=0"], "decide.matters must be"),
-        (["-m", "schedule=fixed,rex", "decide.most=10"], "decide.most"),
+        (
+            ["-m", "schedule=fixed,rex", "decide.question=best"],
+            "decide.question: nothing is decided without decide.most; give experiment=decide.",
+        ),
     ],
 )
 def test_what_would_be_passed_over_is_refused(tmp_path, words, told):

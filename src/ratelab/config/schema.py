@@ -85,13 +85,13 @@ class Checkpointing(_Strict):
 
 
 class Deciding(_Strict):
-    """When a sweep stops adding seeds; see conf/experiment/decide.yaml."""
+    """When a sweep stops adding seeds."""
 
-    most: Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    most: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
     planned: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
-    matters: Positive | None
-    question: Literal["all", "best"]
-    metric: Annotated[str, AfterValidator(_check_name)] | None
+    matters: Positive | None = None
+    question: Literal["all", "best"] = "all"
+    metric: Annotated[str, AfterValidator(_check_name)] | None = None
 
 
 class Warmup(_Strict):
@@ -115,7 +115,7 @@ class Config(_Strict):
     resume_anyway: bool = False
     checkpoint: Checkpointing = Checkpointing()
     allow_targets: list[str]
-    decide: Deciding | None = None
+    decide: Deciding = Deciding()
     schedule: Target
     warmup: Warmup
     model: Target

@@ -140,7 +140,7 @@ def outcomes_of(planned: PlannedRun) -> Outcomes:
 def plan_of(planned: PlannedRun) -> Plan | None:
     """Return the plan of the sweep that adds seeds until all is decided; None if it is none."""
     own = planned.config.decide
-    if own is None:
+    if own.most is None:
         return None
     return Plan(**{**own.model_dump(), "planned": own.planned or own.most})
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from ratelab.config import Config, Target
 from ratelab.config.composing import overrides_of, read_composed
 from ratelab.config.folders import check_folder
-from ratelab.config.schema import PATHS, RESUMING
+from ratelab.config.schema import PATHS, RESUMING, Deciding
 from ratelab.config.secrets import is_from_secret, written
 from ratelab.config.sweeping import override_key
 from ratelab.runs import main_functions
@@ -140,9 +140,9 @@ def plan_run(cfg: DictConfig, hydra: Any, varied: frozenset[str] = frozenset()) 
     """
     check_folder(hydra)
     _refuse_secret_name(cfg)
-    _refuse_to_decide(cfg, hydra)
     directory = Path(hydra.runtime.cwd)
     config = _with_absolute_paths(read_composed(cfg), directory)
+    _refuse_to_decide(config.decide, hydra)
     if config.device.kind == "gpu":  # whether there is one, only TensorFlow knows
         devices.configure(config.device)
     environment = OmegaConf.to_container(hydra.job.env_set, resolve=True)
@@ -199,11 +199,16 @@ def _refuse_secret_name(cfg: DictConfig) -> None:
         )
 
 
-def _refuse_to_decide(cfg: DictConfig, hydra: Any) -> None:
+def _refuse_to_decide(deciding: Deciding, hydra: Any) -> None:
     """Raise UserError if seeds are to be added, and nobody would."""
     is_ours = str(OmegaConf.select(hydra, "sweeper._target_")).endswith("RatelabSweeper")
     is_job = not OmegaConf.is_missing(hydra.job, "num")
-    if OmegaConf.select(cfg, "decide") is not None and not (is_ours and is_job):
+    given = deciding.model_dump(exclude_defaults=True)
+    if given and deciding.most is None:
+        raise UserError(
+            f"decide.{next(iter(given))}: nothing is decided without decide.most; give experiment=decide."
+        )
+    if given and not (is_ours and is_job):
         raise UserError(
             "decide: seeds are added by hydra/sweeper=ratelab in a sweep (-m), and by nothing else."
         )

@@ -44,7 +44,7 @@ def find_folder(config: DictConfig, mode: str) -> Path | None:
             f"resume: {folder} is that of a {what}, and this would be a {mode}; what can go on is a run by "
             "itself, or, with -m and its own folder, a whole sweep whose jobs were known when it began."
         )
-    if past.has_finished and OmegaConf.select(config, "decide") is None:  # which may be given more seeds
+    if past.has_finished and OmegaConf.select(config, "decide.most") is None:  # which may be given more seeds
         raise UserError(f"resume: nothing is left to do in {folder}; begin anew without resume.")
     return Path(str(folder)).absolute()
 

@@ -51,7 +51,7 @@ class HydraProgram:
     @property
     def decides(self) -> bool:
         """Whether its sweep adds seeds until all is decided."""
-        return "schedule" in self.config and OmegaConf.select(self.config, "decide") is not None
+        return "schedule" in self.config and OmegaConf.select(self.config, "decide.most") is not None
 
     @property
     def is_searched(self) -> bool:

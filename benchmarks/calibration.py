@@ -25,7 +25,7 @@ from rich.table import Table
 from ratelab.comparison import Result, compare
 from ratelab.comparison.deciding import Decision, decide
 from ratelab.comparison.plans import Plan
-from ratelab.comparison.sequential import Looks
+from ratelab.comparison.sequential import Looks, list_looks
 from ratelab.comparison.statistics import mean_interval, sign_flip_test
 
 Numbers = np.ndarray
@@ -298,6 +298,47 @@ def fixed_table(comparisons: int) -> Table:
     return table
 
 
+def stop_by_signs(differences: Numbers) -> tuple[bool, int]:
+    """Return whether our test shows a difference at one of the looks, and the seeds it took."""
+    looks = list_looks(MOST, MOST)
+    place = Looks(differences, looks, MOST).find_crossing(0.05)
+    return place is not None, MOST if place is None else looks[place]
+
+
+def stop_by_bets(differences: Numbers) -> tuple[bool, int]:
+    """Return the same of the anytime-valid t-test: a bet on effects of N(0, 1) wins twentyfold.
+
+    After n differences the bet is worth sqrt(1 / (n + 1)) (1 - S^2 / ((n + 1) V))^(-n / 2), where S is their
+    sum and V that of their squares (Wang & Ramdas 2023, arXiv 2310.03722; Hendriksen et al. 2021).
+    """
+    n = np.arange(1, MOST + 1)
+    total, squares = np.cumsum(differences), np.cumsum(differences**2)
+    worth = -np.log(n + 1) / 2 - n / 2 * np.log1p(-(total**2) / ((n + 1) * squares))
+    return next(((True, k) for k in list_looks(MOST, MOST) if worth[k - 1] >= math.log(20)), (False, MOST))
+
+
+METHODS = {"sign flips, level spent": stop_by_signs, "anytime-valid t-test": stop_by_bets}
+
+
+def method_table(comparisons: int) -> Table:
+    """Return what two methods show of one pair, and how many seeds each takes."""
+    table = Table(
+        title=f"Two methods, one pair, {MOST} seeds at most: of {comparisons} sweeps, called different"
+    )
+    table.add_column("difference")
+    for name in METHODS:
+        table.add_column(f"{name}, per cent", justify="right")
+        table.add_column("seeds", justify="right")
+    cases = [(noise, 0.0) for noise in NOISES[:3]] + [(NOISES[0], gain) for gain in (0.5, 1.0, 2.0)]
+    for place, (noise, gain) in enumerate(track(cases, "methods", console=CONSOLE, transient=True)):
+        rng = np.random.default_rng([comparisons, place])
+        draws = [np.diff(draw_groups(rng, (0.0, gain), [noise] * 2), axis=0)[0] for _ in range(comparisons)]
+        found = [np.array([method(one) for one in draws]).mean(0) for method in METHODS.values()]
+        cells = [text for shown, seeds in found for text in (write_share(shown, comparisons), f"{seeds:.1f}")]
+        table.add_row(f"{gain:g} sd, {noise.name}", *cells)
+    return table
+
+
 def write_share(share: float, number: int) -> str:
     """Return a share in per cent with its standard error."""
     return f"{100 * share:.1f} +- {100 * error(share, number):.1f}"
@@ -309,6 +350,7 @@ TABLES = {
     "power": power_table,
     "deciding": deciding_table,
     "fixed": fixed_table,
+    "methods": method_table,
 }
 
 

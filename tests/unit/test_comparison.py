@@ -86,6 +86,24 @@ def test_a_pair_by_hand():
     assert pair.sentence.endswith("higher in 6 of 7 seeds, p = 0.031 after Holm.")
 
 
+def test_that_seeds_of_a_group_were_added_is_noted():
+    def note(*sweeps):
+        pairs = zip(runs("fixed", [0.5] * 4), sweeps, strict=True)
+        first = [dataclasses.replace(run, sweep_id=sweep, run_id=str(run.seed)) for run, sweep in pairs]
+        other = [dataclasses.replace(run, sweep_id="other") for run in runs("cosine", [0.5] * 4)]
+        return [one for one in compare([*first, *other]).notes if "not trained in one sweep" in one]
+
+    assert note(*"aaaa") == []  # groups of two sweeps are no added seeds
+    assert note(*"aabb")[0].startswith("seeds of fixed were not trained in one sweep: p-values and intervals")
+    assert len(note("", "", "", "")) == 1  # each was a program of its own
+
+
+@pytest.mark.parametrize(("looks", "number"), [(0, 0), (1, 0), (5, 0), (6, 1)])
+def test_that_a_test_split_has_judged_many_sweeps_is_noted(looks, number):
+    notes = study(runs("fixed", [0.5, 0.75]), looks_at_test=looks).notes
+    assert [f"judged {looks} sweeps of the experiment" in note for note in notes].count(True) == number
+
+
 def test_only_seeds_that_both_have_are_pairs():
     comparison = compare([*runs("fixed", [0.5, 0.5, 0.5]), run("cosine", 2, 1.0), run("cosine", 9, 0.0)])
     assert (comparison.pairs[0].seeds, comparison.pairs[0].differences) == ((2,), (0.5,))

@@ -158,6 +158,31 @@ def in_words(run):
     return repr(run)
 
 
+def test_looks_at_a_test_split_are_counted_by_sweep(readers, client):
+    experiment_id = client.create_experiment("looked at")
+    tested, digest = ["True"], "sha256:1"
+    looks = [
+        ("FINISHED", tested, {"sweep_id": "a", "data_digest": digest}),
+        ("FINISHED", tested, {"sweep_id": "a", "data_digest": digest}),
+        ("FINISHED", tested, {"sweep_id": "b", "data_digest": digest}),
+        ("FINISHED", tested, {"data_digest": digest}),
+        ("FINISHED", ["False"], {"sweep_id": "tuning", "data_digest": digest}),
+        ("FINISHED", [], {"sweep_id": "of another program", "data_digest": digest}),
+        ("KILLED", tested, {"sweep_id": "stopped before", "data_digest": digest}),
+        ("FINISHED", tested, {"sweep_id": "other data", "data_digest": "sha256:2"}),
+        ("FINISHED", tested, {"sweep_id": "deleted", "data_digest": digest}),
+    ]
+    ids = []
+    for status, test, tags in looks:
+        ids.append(client.create_run(experiment_id, tags=tags).info.run_id)
+        for value in test:
+            client.log_param(ids[-1], "test", value)
+        client.set_terminated(ids[-1], status)
+    client.delete_run(ids[-1])
+    assert same(readers, lambda reader: reader.looks_at_test(experiment_id, digest)) == {"a", "b", ids[3]}
+    assert same(readers, lambda reader: reader.looks_at_test(experiment_id, "sha256:3")) == set()
+
+
 def test_one_run_is_found_by_its_id_deleted_or_not(readers, client):
     everything = client.search_runs(client.search_experiments()[-1].experiment_id, run_view_type=3)
     for run_id in [*(run.info.run_id for run in everything), "0" * 32, "no id"]:

@@ -10,7 +10,15 @@ from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric
 from ratelab.comparison.plans import Plan
 from ratelab.comparison.results import Measured, Result, Status
 from ratelab.tasks import ACCURACY, Outcome
-from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
+from ratelab.tracking import (
+    History,
+    Recorded,
+    RecordedRun,
+    count_looks_at_test,
+    find_runs,
+    read_full_params,
+    read_histories,
+)
 from ratelab.tracking.checksums import check_points, check_texts, sum_points
 from ratelab.tracking.names import PARAM_LENGTH, safe_params
 from ratelab.validation import UserError
@@ -61,7 +69,11 @@ def read_study(
         unreadable.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
-    return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)
+    tested = {result.data_digest for result in results if result.judged_on == "test"}
+    looks = max((count_looks_at_test(uri, found.experiment_id, digest) for digest in tested), default=0)
+    return found, study(
+        results, by=by, baseline=baseline, target=target, unreadable=unreadable, looks_at_test=looks
+    )
 
 
 def load(

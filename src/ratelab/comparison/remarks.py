@@ -37,11 +37,24 @@ def remarks(groups: Sequence[Group], outcome: Outcome, plan: Plan | None = None)
         found.append(
             f"the groups have different seeds ({_count_seeds(groups)}); a pair uses those that both have"
         )
+    if plan is None:
+        found += _note_additions(groups)
     if plan is not None:
         found.append(_note_plan(groups, plan))
     elif any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
         found.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
     return found
+
+
+def _note_additions(groups: Sequence[Group]) -> list[str]:
+    """Return a note where seeds were added to others, perhaps because of what these had shown."""
+    several = [one.name for one in groups if len({run.sweep_id or run.run_id for run in one.runs}) > 1]
+    if not several:
+        return []
+    return [
+        f"seeds of {', '.join(several)} were not trained in one sweep: p-values and intervals hold for one "
+        "look, not where seeds were added because of what was seen, which experiment=decide does rightly"
+    ]
 
 
 def _note_plan(groups: Sequence[Group], plan: Plan) -> str:

@@ -9,6 +9,7 @@ from ratelab.comparison.groups import names_of
 from ratelab.comparison.results import Result, Unreadable, find_worst
 from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
 
+FEW_LOOKS = 5  # at a test split, of which nothing is said
 MOST_NAMED = 5  # of the runs left out for one reason; of more, the number
 
 
@@ -39,6 +40,7 @@ def study(
     baseline: str | None = None,
     target: float | None = None,
     unreadable: Sequence[Unreadable] = (),
+    looks_at_test: int = 0,
 ) -> Study:
     """Compare runs; tuning runs choose the base rates at which the others are compared.
 
@@ -48,6 +50,7 @@ def study(
         baseline: as in `compare`.
         target: as in `compare`.
         unreadable: runs of the same sweep or experiment of which the store has no result.
+        looks_at_test: how many sweeps of the experiment have looked at this test split, if that is known.
 
     Raises:
         UserError: as `compare`.
@@ -67,6 +70,7 @@ def study(
         *_note_missing_runs(results),
         *_note_edges(tuned),
         *_note_origins(results),
+        *_note_looks(looks_at_test),
     ]
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results), tuple(unreadable))
 
@@ -156,3 +160,13 @@ def _note_origins(results: Sequence[Result]) -> list[str]:
             "some runs were made with local changes that are in no commit (git.diff in their artifacts)"
         )
     return notes
+
+
+def _note_looks(looks: int) -> list[str]:
+    """Return a note where what is best on a test split may be so because it was looked at so often."""
+    if looks <= FEW_LOOKS:
+        return []
+    return [
+        f"this test split has judged {looks} sweeps of the experiment: what is chosen by it looks better "
+        "than it is; choose on the validation split (test=false), and let fresh seeds or data judge"
+    ]

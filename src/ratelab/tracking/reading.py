@@ -171,6 +171,18 @@ def _find_one(reader: Reader, run_id: str) -> RecordedRun:
     return run
 
 
+def count_looks_at_test(uri: str, experiment_id: str, digest: str) -> int:
+    """Return how many sweeps, and runs of none, have looked at the test split of some data.
+
+    Args:
+        uri: what `prepare_store` or `find_store` returned.
+        experiment_id: MLflow's, of the experiment in which they are.
+        digest: of the data.
+    """
+    with _open_reader(uri) as reader:
+        return len(reader.looks_at_test(experiment_id, digest))
+
+
 def read_histories(
     uri: str, run_ids: Sequence[str], key: str, at: Sequence[int] | None = None
 ) -> dict[str, History]:

@@ -92,6 +92,17 @@ class Reader(Protocol):
             newest: only the last of them.
         """
 
+    def looks_at_test(self, experiment_id: str, digest: str) -> set[str]:
+        """Return the sweeps of an experiment that have looked at a test split, and the runs of none.
+
+        Args:
+            experiment_id: where to look, but at what is deleted.
+            digest: of the data, the tag data_digest.
+
+        Returns:
+            Ids of sweeps and runs.
+        """
+
     def histories(
         self, run_ids: Sequence[str], key: str, at: Sequence[int] | None = None
     ) -> dict[str, History]:

@@ -53,6 +53,13 @@ class ServedReader(Reader):
             return [*map(_convert, found)]
         return [_convert(run) for run in self._search_all(where, wanted)]
 
+    def looks_at_test(self, experiment_id: str, digest: str) -> set[str]:
+        """Return the sweeps that have looked at a test split, and the runs of none."""
+        tested = "params.test = 'True' AND attributes.status = 'FINISHED'"
+        wanted = f"{_condition('data_digest', digest)} AND {tested}"
+        found = map(_convert, self._search_all([experiment_id], wanted))
+        return {run.tags.get("sweep_id", run.run_id) for run in found}
+
     def running(self, tag: str) -> list[RecordedRun]:
         """Return the runs that have not ended and have this tag, whatever its value."""
         wanted = f"attributes.status = 'RUNNING' AND {_condition(tag, None)}"

@@ -116,6 +116,20 @@ class SqlReader(Reader):
             return self._complete(query.order_by(desc(runs.start_time), runs.run_uuid).limit(1))
         return self._complete(query.order_by(runs.start_time, runs.run_uuid))
 
+    def looks_at_test(self, experiment_id: str, digest: str) -> set[str]:
+        """Return the sweeps that have looked at a test split, and the runs of none."""
+        from sqlalchemy import and_, select
+
+        runs, param, sweeps = tables().runs.c, tables().params.c, tables().tags.alias()
+        of_run = and_(sweeps.c.run_uuid == runs.run_uuid, sweeps.c.key == "sweep_id")
+        tests = select(param.key).where(
+            param.run_uuid == runs.run_uuid, param.key == "test", param.value == str(True)
+        )
+        query = select(runs.run_uuid, sweeps.c.value).outerjoin_from(tables().runs, sweeps, of_run)
+        query = query.where(runs.experiment_id == int(experiment_id), runs.lifecycle_stage == _ACTIVE)
+        query = query.where(runs.status == "FINISHED", _has_tag("data_digest", digest), tests.exists())
+        return {str(sweep_id or run_id) for run_id, sweep_id in self.connection.execute(query)}
+
     def _complete(self, query: "Select[Any]") -> list[RecordedRun]:
         """Return the runs that a query finds, with what the other tables have on each."""
         rows = self.connection.execute(query).fetchall()

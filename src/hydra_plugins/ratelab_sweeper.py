@@ -66,8 +66,6 @@ class RatelabSweeper(Sweeper):
                 from ratelab.sweeps.decided import sweep_decided
 
                 return sweep_decided(self.program, resources, jobs)
-            if self.program.decides:
-                raise UserError("experiment: tuned and decide cannot be one sweep; tune first, then decide.")
             from ratelab.sweeps.tuned import sweep_tuned
 
             return sweep_tuned(self.program, resources, jobs, self.tuning)

@@ -99,6 +99,24 @@ def test_a_sweep_that_has_ended_goes_on_with_more_seeds_and_counts_the_looks_it_
     )
 
 
+def test_schedules_are_decided_each_at_its_best_base_rate(tmp_path):
+    grid = ["hydra.sweeper.tuning.points=3", "hydra.sweeper.tuning.seeds=[100,101]"]
+    words = ["-m", "experiment=[quick,tuned,decide]", *WORDS[2:], *grid, "decide.most=11", "seed=20"]
+    done = train(tmp_path, *words)
+    assert (done.status, done.err) == (0, "")
+    compared = ratelab(tmp_path, "compare", "--format", "json")
+    assert (compared.status, compared.err) == (0, "")
+    found = json.loads(compared.out)
+    best = {row["group"]: row["learning_rate"] for row in found["tuning"] if row["best"]}
+    judged = [run.data for run in done.children.values() if run.data.params["test"] == "True"]
+    assert {run.tags["schedule"]: float(run.params["learning_rate"]) for run in judged} == best
+    seeds = {int(run.params["seed"]) for run in judged}
+    assert seeds == set(range(20, 20 + len(seeds)))
+    said = " ".join(done.out.split())
+    [comparison] = found["comparisons"]
+    assert [pair["sentence"] in said for pair in comparison["pairs"]] == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -111,7 +129,14 @@ def test_a_sweep_that_has_ended_goes_on_with_more_seeds_and_counts_the_looks_it_
             "decide: seeds are added by hydra/sweeper=ratelab",
         ),
         (["experiment=decide", "hydra.mode=RUN"], "decide: seeds are added by hydra/sweeper=ratelab"),
-        (["-m", "experiment=[tuned,decide]", "schedule=fixed,rex"], "tuned and decide cannot be one sweep"),
+        (
+            ["-m", "experiment=[tuned,decide]", "schedule=fixed,rex", "decide.most=5"],
+            "decide.most must be at least 6",
+        ),
+        (
+            ["-m", "experiment=[tuned,decide]", "schedule=fixed,rex", "seed=950"],
+            "hydra.sweeper.tuning.seeds must be other seeds than those that judge, both have 1000",
+        ),
         (["-m", "experiment=decide", "schedule=fixed,rex", "decide.matters=0"], "decide.matters must be"),
         (
             ["-m", "schedule=fixed,rex", "decide.question=best"],

@@ -14,10 +14,10 @@ from ratelab.config.hydra_internals import refuse_number
 from ratelab.runs.course import begun_result
 from ratelab.runs.past import Past
 from ratelab.sweeps.arms import Arms, cross, split_arms
-from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, raise_failure
+from ratelab.sweeps.jobs import HydraProgram, Jobs, Overrides, plan_jobs, prepare_jobs, raise_failure
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
-from ratelab.sweeps.sweep import open_sweep
+from ratelab.sweeps.sweep import Sweep, open_sweep
 from ratelab.validation import UserError
 
 
@@ -32,39 +32,28 @@ def sweep_decided(program: HydraProgram, resources: Resources, jobs: Overrides) 
     Raises:
         UserError: for a mistake in the options or the jobs, before anything is written.
     """
-    arms, first = _find_arms(jobs)
-    trial = plan_jobs(program, cross(arms, [[f"seed={first}"]]))
-    begun = begun_result(trial.runs[0])  # which refuses a metric that no run has
-    assert begun.plan is not None  # noqa: S101 - there is the key, or this was not called
-    _check(begun.plan, len(arms))
+    arms, seeds = split_arms(jobs)
+    trial = plan_jobs(program, cross(arms, [[f"seed={seeds[0]}"]]))
+    plan = check_deciding(trial, arms, seeds)
     prepare_jobs(program, trial)
-    returns: list[list[JobReturn]] = []
     name, varied = f"decide {name_sweep(trial)}", trial.varied | {"seed"}
     with open_sweep(program, resources, name, varied, None) as sweep:
-        plan = _continue(begun.plan, sweep.past)
-        going, told, done = list(range(len(arms))), set[tuple[str, str]](), 0
-        for look in itertools.takewhile(lambda seeds: seeds <= plan.most, plan.looks):
-            choices = [
-                [f"seed={first + place}", f"decide.planned={plan.planned}"] for place in range(done, look)
-            ]
-            wanted = cross([arms[place] for place in going], choices)
-            returns.append(sweep.run(plan_jobs(program, wanted, sum(map(len, returns)), varied)))
-            outcomes = [result for result in sweep.results if result.is_outcome]
-            if find_worst(outcomes) is None:  # there is nothing to be compared, as the end says
-                break
-            found, done = compare(outcomes), look
-            names = list_going(found.pairs, plan.question)
-            program.display.say(*_describe_look(found, told, look, plan, names))
-            going = _find_going(going, returns[-1], found, names)
-            if not going:
-                break
+        returns = add_seeds(program, sweep, plan, arms, int(seeds[0]), varied)
     raise_failure(itertools.chain(*returns))
     return returns
 
 
-def _find_arms(jobs: Overrides) -> tuple[Arms, int]:
-    """Return what is compared, each without seed, and the first seed."""
-    arms, seeds = split_arms(jobs)
+def check_deciding(trial: Jobs, arms: Arms, seeds: Sequence[str]) -> Plan:
+    """Return the plan by which seeds are added until all is decided.
+
+    Args:
+        trial: jobs of these arms.
+        arms: what is compared, each without seed.
+        seeds: that the user gave.
+
+    Raises:
+        UserError: these arms cannot be decided with this plan.
+    """
     if len(seeds) > 1:
         raise UserError(
             f"seed must be one value, the first of those that are added: decide.most says how many; got "
@@ -72,17 +61,54 @@ def _find_arms(jobs: Overrides) -> tuple[Arms, int]:
         )
     if len(arms) < 2:
         raise UserError("decide compares two schedules or more, got one: give schedule=fixed,exponential.")
-    return arms, int(seeds[0])
-
-
-def _check(plan: Plan, arms: int) -> None:
-    tests = arms - 1 if arms > MOST_FOR_ALL_PAIRS else arms * (arms - 1) // 2
+    plan = begun_result(trial.runs[0]).plan  # which refuses a metric that no run has
+    assert plan is not None  # noqa: S101 - or this was not called
+    tests = len(arms) - 1 if len(arms) > MOST_FOR_ALL_PAIRS else len(arms) * (len(arms) - 1) // 2
     if plan.most < (needed := seeds_needed(tests)):
         pairs = "one pair" if tests == 1 else f"one of {tests} pairs"
         raise UserError(
             f"decide.most must be at least {needed}: fewer seeds cannot decide {pairs}; got {plan.most}."
         )
-    refuse_number(arms * plan.most)
+    refuse_number(len(arms) * plan.most)
+    return plan
+
+
+def add_seeds(
+    program: HydraProgram,
+    sweep: Sweep,
+    plan: Plan,
+    arms: Arms,
+    first: int,
+    varied: frozenset[str],
+    before: int = 0,
+) -> list[list[JobReturn]]:
+    """Train and compare with more and more seeds, until every pair is decided; return the jobs of each look.
+
+    Args:
+        program: whose jobs they are.
+        sweep: where they run.
+        plan: from `check_deciding`.
+        arms: what is compared, each without seed.
+        first: the seed that all begin with.
+        varied: the override keys whose values differ between the runs.
+        before: how many jobs the sweep has had.
+    """
+    plan, returns = _continue(plan, sweep.past), list[list[JobReturn]]()
+    going, told, done = list(range(len(arms))), set[tuple[str, str]](), 0
+    for look in itertools.takewhile(lambda seeds: seeds <= plan.most, plan.looks):
+        choices = [[f"seed={first + place}", f"decide.planned={plan.planned}"] for place in range(done, look)]
+        wanted = cross([arms[place] for place in going], choices)
+        returns.append(sweep.run(plan_jobs(program, wanted, before + sum(map(len, returns)), varied)))
+        outcomes = [result for result in sweep.results if result.is_outcome and not result.is_tuning]
+        if find_worst(outcomes) is None:  # there is nothing to be compared, as the end says
+            break
+        found, done = compare(outcomes), look
+        names = list_going(found.pairs, plan.question)
+        program.display.say(*_describe_look(found, told, look, plan, names))
+        going = _find_going(going, returns[-1], found, names)
+        if not going:
+            break
+    return returns
 
 
 def _continue(plan: Plan, past: Past) -> Plan:

@@ -13,6 +13,7 @@ from ratelab.comparison import Result, Tuned, find_shared, find_worst, tune
 from ratelab.config.hydra_internals import refuse_number
 from ratelab.runs import description
 from ratelab.sweeps.arms import Arms, cross, read_value, split_arms, without
+from ratelab.sweeps.decided import add_seeds, check_deciding
 from ratelab.sweeps.jobs import HydraProgram, Overrides, plan_jobs, prepare_jobs, raise_failure, varied_keys
 from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.resources import Resources
@@ -55,7 +56,8 @@ def sweep_tuned(
 
     Every schedule is tried at the same base rates with the same tuning seeds. Where the best rate of one is
     an edge of the grid, the grid grows there, for all. Then each schedule runs with the seeds of the sweep,
-    at the base rate of the configuration and at its own best.
+    at the base rate of the configuration and at its own best; where `decide` says so, at its best alone, with
+    seeds that are added until all is decided.
 
     Args:
         program: whose jobs they are.
@@ -67,10 +69,13 @@ def sweep_tuned(
         UserError: for a mistake in the options or the jobs, before anything is written.
     """
     tuning = _read(options)
-    arms, seeds = _find_arms(jobs, tuning)
+    arms, seeds = _find_arms(jobs)
     refuse_number(len(arms) * tuning.points * len(tuning.seeds))
     # Planned to be refused now: what judges runs last, perhaps hours later, and at rates not known yet.
     judged = plan_jobs(program, cross(arms, [[f"seed={seed}"] for seed in seeds]))
+    plan = check_deciding(judged, arms, seeds) if program.decides else None
+    added = [] if plan is None else [str(int(seeds[0]) + place) for place in range(plan.most)]
+    _refuse_shared(tuning, [*seeds, *added])
     trials = plan_jobs(program, _list_trials(arms, tuning.grid, tuning))
     # refused now, for by different metrics nothing could be chosen when the trials have ended
     find_shared(description.outcomes_of(run).judging for run in trials.runs)
@@ -80,11 +85,16 @@ def sweep_tuned(
     with open_sweep(program, resources, name, varied, None) as sweep:
         returns = [sweep.run(trials)]
         best = _choose(program, sweep, returns, arms, tuning)
-        final: Arms = []
-        for arm, chosen in zip(arms, best, strict=True):
-            base = float(read_value(arm, "learning_rate", str(program.config.learning_rate)))
-            final += cross([without(arm, "learning_rate")], _list_judges(base, chosen, seeds))
-        returns.append(sweep.run(plan_jobs(program, final, sum(map(len, returns)))))
+        usual = [float(read_value(arm, "learning_rate", str(program.config.learning_rate))) for arm in arms]
+        chosen = [base if one is None else one.best for base, one in zip(usual, best, strict=True)]
+        before = sum(map(len, returns))
+        if plan is None:
+            at_both = _at_rates(arms, [[*dict.fromkeys(rates)] for rates in zip(usual, chosen, strict=True)])
+            final = cross(at_both, [[f"seed={seed}"] for seed in seeds])
+            returns.append(sweep.run(plan_jobs(program, final, before)))
+        else:
+            at_best = _at_rates(arms, [[rate] for rate in chosen])
+            returns += add_seeds(program, sweep, plan, at_best, int(seeds[0]), varied | {"seed"}, before)
     raise_failure(itertools.chain(*returns))
     return returns
 
@@ -113,10 +123,13 @@ def _choose(
     return best
 
 
-def _list_judges(base: float, tuned: Tuned | None, seeds: Sequence[str]) -> Arms:
-    """Return what judges a schedule: every seed at the base rate, and at the best one if that is another."""
-    rates = dict.fromkeys([base] if tuned is None else [base, tuned.best])
-    return [[f"learning_rate={rate!r}", f"seed={seed}"] for rate in rates for seed in seeds]
+def _at_rates(arms: Arms, rates: Sequence[Sequence[float]]) -> Arms:
+    """Return each arm at each of its base rates."""
+    return [
+        [*without(arm, "learning_rate"), f"learning_rate={rate!r}"]
+        for arm, own in zip(arms, rates, strict=True)
+        for rate in own
+    ]
 
 
 def _read(options: Mapping[str, Any]) -> Tuning:
@@ -139,19 +152,21 @@ def _read(options: Mapping[str, Any]) -> Tuning:
     return tuning
 
 
-def _find_arms(jobs: Overrides, tuning: Tuning) -> tuple[Arms, list[str]]:
+def _find_arms(jobs: Overrides) -> tuple[Arms, list[str]]:
     """Return what is compared, each without seed, and the seeds."""
     if "learning_rate" in varied_keys(jobs):
         raise UserError(
             "learning_rate must be one value: the base rates to try come from hydra.sweeper.tuning; "
             "set its lowest, highest and points."
         )
-    arms, seeds = split_arms(jobs)
+    return split_arms(jobs)
+
+
+def _refuse_shared(tuning: Tuning, seeds: Sequence[str]) -> None:
     if both := sorted(set(seeds) & {str(seed) for seed in tuning.seeds}):
         raise UserError(
             f"hydra.sweeper.tuning.seeds must be other seeds than those that judge, both have {both[0]}."
         )
-    return arms, seeds
 
 
 def _list_trials(arms: Arms, rates: Sequence[float], tuning: Tuning) -> Arms:

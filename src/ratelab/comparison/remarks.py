@@ -63,8 +63,8 @@ def _note_plan(groups: Sequence[Group], plan: Plan) -> str:
     looks = [look for look in plan.looks if look <= seeds]
     most = max(plan.planned, plan.most)
     return (
-        f"looked at after {', '.join(map(str, looks))} seeds: p-values and intervals of differences hold at all "
-        f"looks together; {runs} runs, where {most} seeds for each would have been {most * len(groups)}"
+        f"looked at after {', '.join(map(str, looks))} seeds: p-values and intervals of differences hold at "
+        f"all looks together; {runs} runs, where {most} seeds for each would have been {most * len(groups)}"
     )
 
 

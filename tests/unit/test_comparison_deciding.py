@@ -183,8 +183,8 @@ def test_a_comparison_has_the_seeds_and_the_sentence_of_the_moment_of_the_decisi
     assert f"within +-0.01), after {equal.looks[-1]} seeds." in equal.sentence
     assert better.corrected <= 0.05 + 1e-9
     assert found.notes[-1] == (
-        "looked at after 6, 8, 11, 15, 20 seeds: p-values and intervals of differences hold at all looks together; 60 runs, "
-        "where 20 seeds for each would have been 60"
+        "looked at after 6, 8, 11, 15, 20 seeds: p-values and intervals of differences hold at all looks "
+        "together; 60 runs, where 20 seeds for each would have been 60"
     )
 
 

@@ -11,6 +11,7 @@ from ratelab.tracking.losses import Losses, warn_of_loss
 from ratelab.tracking.mlflow_runs import status_after
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import (
+    find_any_runs,
     find_run,
     find_runs,
     find_store,
@@ -38,6 +39,7 @@ __all__ = [
     "StoreError",
     "Tracker",
     "comparison_links",
+    "find_any_runs",
     "find_run",
     "find_runs",
     "find_store",

@@ -123,7 +123,7 @@ def test_one_seed_gives_numbers_and_says_that_there_is_no_conclusion():
     assert comparison.pairs[0].verdict == "no conclusion"
     assert comparison.pairs[0].sentence == (
         "cosine and fixed: no conclusion is possible from one seed (seed 3: +0.2500); "
-        "more seeds are needed, as seed='range(0,10)'."
+        "more seeds are needed, at least 6."
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
+FILE = HomePath(readable=False, path_type=Path)  # that it can be read is seen when it is
 FOLDER = HomePath(file_okay=False, path_type=Path)
 TABLES = ("groups", "pairs", "tuning")
 
@@ -139,12 +140,25 @@ def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--require", metavar="'A > B'", help="Status 0 if A is shown to be better, 1 if not, 2 if B is."
 )
+@click.option("--from", metavar="FILE", type=FILE, help="Compare what a CSV file holds: group,seed,value.")
+@click.option(
+    "--group-by",
+    metavar="KEYS",
+    help="Compare runs of other programs: params.KEY,tags.KEY; with --experiment, --seed, --metric.",
+)
+@click.option("--seed", metavar="KEY", help="What holds the seed of such a run, as params.seed.")
+@click.option(
+    "--higher-is-better/--lower-is-better",
+    "higher",
+    default=None,
+    help="With --from or --group-by: of a metric whose name does not tell.",
+)
 def compare(form: str, table: str, require: str | None, **selection: Any) -> None:
     """Compare groups of runs, paired by seed: means, intervals, tests, verdicts."""
     from ratelab.comparison.requirements import check_requirement
     from ratelab.report import as_csv, as_json, as_markdown, print_study
 
-    _, _, found = _select_study(**selection)
+    found = _select_imported(selection) or _select_study(**selection)[2]
     answer = None if require is None else check_requirement(found, require)
     if form == "table":
         print_study(Console(), found)
@@ -173,6 +187,16 @@ def report(output: Path, figures: Path | None, **selection: Any) -> None:
     with refuse_unwritable("--output" if figures is None else "--output, --figures"):
         make_report(found, runs, store, output, figures)
     click.echo(f"{output}: {runs.title}, {len(runs.runs)} runs")
+
+
+def _select_imported(options: dict[str, Any]) -> "Study | None":
+    """Return what results of other programs say; None where our own are asked for, by what then is left."""
+    foreign = {key: options.pop(key) for key in ("from", "group_by", "seed", "higher")}
+    if all(value is None for value in foreign.values()):
+        return None
+    from ratelab.commands.imported import read_imported
+
+    return read_imported({**options, **foreign})
 
 
 def _select_study(

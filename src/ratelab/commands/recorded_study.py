@@ -23,7 +23,7 @@ from ratelab.tracking.checksums import check_points, check_texts, sum_points
 from ratelab.tracking.names import PARAM_LENGTH, safe_params
 from ratelab.validation import UserError
 
-_STATUS: dict[str, Status] = {
+STATUSES: dict[str, Status] = {
     "FINISHED": "finished",
     "FAILED": "failed",
     "KILLED": "killed",
@@ -163,7 +163,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         ArithmeticError: the same.
     """
     groups = {key.partition(".")[0] for key in run.params if "." in key}
-    status = _STATUS[run.status]
+    status = STATUSES[run.status]
     diverged = run.tags.get("diverged_step")
     status = "diverged" if status == "failed" and diverged else status
     finished = status == "finished"
@@ -214,7 +214,7 @@ def _check_origin(run: RecordedRun) -> None:
     """Raise ValueError for a run of another program, for one that had hardly begun, or is about to."""
     if missing := [tag for tag in ("schedule", "config_digest") if tag not in run.tags]:
         raise ValueError(f"it is no run of ratelab's, for it has no tag {missing[0]!r}")
-    if run.status not in _STATUS:
+    if run.status not in STATUSES:
         raise ValueError(f"its status, {run.status!r}, is not known here")
     if not run.params:
         raise ValueError(

@@ -39,7 +39,7 @@ class Summary:
         worst: the worst one, and its seed.
         diverged: how many runs.
         final_rate: the last learning rate, None if it differs between runs.
-        seconds: of training a run, mean.
+        seconds: of training a run, mean; None where no run has a look at the validation split.
         reached: how many runs reached the target on the validation split.
         steps_to_target: median over all runs; None if fewer than half reached it.
         seconds_to_target: the same in seconds of training.
@@ -56,7 +56,7 @@ class Summary:
     worst: tuple[float, int]
     diverged: int
     final_rate: float | None
-    seconds: float
+    seconds: float | None
     reached: int
     steps_to_target: float | None
     seconds_to_target: float | None
@@ -92,7 +92,8 @@ class Comparison:
     @property
     def metric(self) -> str:
         """The metric that judges, as it is recorded."""
-        return f"{PREFIXES[self.split]}_{self.outcome.metric}"
+        prefix = PREFIXES.get(self.split)
+        return f"{prefix}_{self.outcome.metric}" if prefix else self.outcome.metric
 
     @property
     def worst(self) -> str:
@@ -207,7 +208,9 @@ def _summarize(one: Group, outcome: Outcome, target: float | None) -> Summary:
         worst=(float(values[worst]), seeds[worst]),
         diverged=one.count("diverged"),
         final_rate=rates.pop() if len(rates) == 1 else None,
-        seconds=float(np.mean([run.seconds for run in runs])),
+        seconds=float(np.mean([run.seconds for run in runs]))
+        if any(run.validation for run in runs)
+        else None,
         reached=sum(look is not None for look in looks),
         steps_to_target=_find_median([np.inf if look is None else look.step + 1 for look in looks]),
         seconds_to_target=_find_median([np.inf if look is None else look.seconds for look in looks]),

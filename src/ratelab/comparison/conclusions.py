@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ratelab.comparison.pairs import Pair, Verdict, find_reference
 from ratelab.comparison.sentences import describe_shortage
+from ratelab.comparison.statistics import pairs_needed
 
 # Of more pairs their number is said first, and those from which nothing follows share a sentence: a reader of
 # twenty paragraphs that all say "too few seeds" finds no verdict among them.
@@ -66,5 +67,5 @@ def _summarize(alike: Sequence[Pair], pairs: Sequence[Pair]) -> str:
     count = f"{seeds} seeds" if seeds > 1 else "one seed"
     head = f"no conclusion is possible from {count}, in {len(alike)} pairs"
     if seeds < 2:
-        return f"{head}: more seeds are needed, as seed='range(0,10)'."
+        return f"{head}: more seeds are needed, at least {pairs_needed(1)}."
     return f"{head}: {describe_shortage(seeds, tests)}"

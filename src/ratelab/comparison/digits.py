@@ -20,10 +20,12 @@ class Digits:
     Attributes:
         decimals: the place of the last digit behind the point; below 0 that many before it.
         mantissa: digits behind the point of a number that is written with a power of ten; None: without.
+        more: how many of them are there to show the spread.
     """
 
     decimals: int = 4  # of an accuracy: one example of MNIST's test split
     mantissa: int | None = None
+    more: int = 0
 
     def write(self, value: float, sign: str = "") -> str:
         """Return a value for reading; with "+" as `sign` a difference.
@@ -62,11 +64,12 @@ def digits_of(outcome: Outcome, values: Iterable[float], spread: float = 0.0) ->
         return FOR_ACCURACY
     # the median, for one run that nearly diverged must not hide the digits of all others
     exponent = _find_exponent(float(np.median(sizes)))
-    mantissa = _SIGNIFICANT - 1
+    more, mantissa = 0, _SIGNIFICANT - 1
     if spread > 0:
         wanted = exponent + 1 - _find_exponent(spread)  # so that two digits of it show
-        mantissa += min(max(0, wanted - mantissa), _MOST_MORE)
-    return Digits(mantissa - exponent, None if -5 < exponent < 7 else mantissa)
+        more = min(max(0, wanted - mantissa), _MOST_MORE)
+    mantissa += more
+    return Digits(mantissa - exponent, None if -5 < exponent < 7 else mantissa, more)
 
 
 def _find_exponent(size: float) -> int:

@@ -15,7 +15,7 @@ from ratelab.comparison.plans import Plan
 from ratelab.comparison.sequential import Looks
 from ratelab.tasks import Outcome
 
-_EXACT = 8  # decimals behind those that are shown: what differs farther behind is rounding
+_EXACT = 8  # decimals behind those that a value has by its size: what differs farther behind is rounding
 
 
 def compare_pairs(
@@ -55,7 +55,8 @@ def _pair_up(first: Group, second: Group, empty: Pair) -> Pair:
         return named
     ours, theirs = first.values, second.values
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
-    differences = np.round([ours[seed] - theirs[seed] for seed in seeds], named.digits.decimals + _EXACT)
+    decimals = named.digits.decimals - named.digits.more + _EXACT
+    differences = np.round([ours[seed] - theirs[seed] for seed in seeds], decimals)
     return replace(named, seeds=seeds, differences=tuple(differences.tolist()))
 
 

@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ratelab.tasks import ACCURACY, LOSS, Outcome
 from ratelab.validation import UserError, unknown_key
 
-Split = Literal["test", "validation"]
-PREFIXES: dict[Split, str] = {"test": "test", "validation": "val"}  # of the metrics in a store
+Split = Literal["test", "validation", "imported"]  # the last: a metric that another program has measured
+PREFIXES: dict[Split, str] = {
+    "test": "test",
+    "validation": "val",
+}  # of the metrics in a store, of our own runs
 # Which task `auto` was: a run says it by what judged.
 CHOSEN = {"accuracy": "classification", "bits_per_character": "next_token", "rmse": "regression"}
 

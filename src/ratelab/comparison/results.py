@@ -46,9 +46,10 @@ class Result:
         run_id: MLflow's, "" where nothing is tracked.
         status: a diverged run is an outcome of the experiment, a failed one is an error of the program.
         outcome: the metric that judges it.
-        split: on which it is judged; a tuning run on the validation split in any case.
+        split: on which it is judged; a tuning run on the validation split in any case; "imported" of a run
+            of another program, whose metric keeps its name.
         test: what was measured on the test split, by the names of the metrics; empty unless it finished, and
-            where the split was not looked at.
+            where the split was not looked at. Of another program the metric that it has measured.
         validation: one entry an epoch, of the metric that judges.
         final_rate: the last learning rate applied.
         diverged_step: the update whose loss was not finite.

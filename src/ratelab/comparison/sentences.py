@@ -10,7 +10,7 @@ def tell_one_seed(pair: Pair) -> str:
     """Say that nothing follows from one seed."""
     return (
         f"{pair.first} and {pair.second}: no conclusion is possible from one seed (seed {pair.seeds[0]}: "
-        f"{_write(pair, pair.differences[0])}); more seeds are needed, as seed='range(0,10)'."
+        f"{_write(pair, pair.differences[0])}); more seeds are needed, at least {statistics.pairs_needed(1)}."
     )
 
 

@@ -81,8 +81,10 @@ def _write_title(runs: Sequence[Result], more: str) -> str:
 
 
 def _make_only_section(final: list[Result]) -> list[tuple[str, list[Result]]]:
-    on_test = not final or final[0].judged_on == "test"
-    return [(_write_title(final, "once, after the last step" if on_test else "after the last step"), final)]
+    more = {"test": "once, after the last step", "validation": "after the last step"}
+    direction = "higher" if final and final[0].outcome.higher_is_better else "lower"
+    split = final[0].judged_on if final else "test"
+    return [(_write_title(final, more.get(split, f"{direction} is better")), final)]
 
 
 def _make_sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
@@ -117,10 +119,10 @@ def _note_unreadable_runs(unreadable: Sequence[Unreadable]) -> list[str]:
     names: dict[str, list[str]] = {}
     for run in unreadable:
         names.setdefault(run.reason, []).append(run.name)
-    return [f"cannot be read, left out: {_list_names(runs)}: {reason}" for reason, runs in names.items()]
+    return [f"cannot be read, left out: {list_names(runs)}: {reason}" for reason, runs in names.items()]
 
 
-def _list_names(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
@@ -133,7 +135,7 @@ def _note_missing_runs(results: Sequence[Result]) -> list[str]:
     for status in ("failed", "killed", "running"):
         runs = [f"{name} seed={run.seed}" for name, run in named if run.status == status]
         if runs:
-            notes.append(f"{status}, not counted: {_list_names(runs)}")
+            notes.append(f"{status}, not counted: {list_names(runs)}")
     return notes
 
 

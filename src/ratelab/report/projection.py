@@ -64,7 +64,7 @@ def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     methods = sorted({group.interval.method for group in comparison.groups if group.interval is not None})
     own = Values(comparison.digits)
     columns = (
-        _column("group", "schedule", values.TEXT, "group"),
+        _column("group", _head_groups(comparison), values.TEXT, "group"),
         _column("seeds", "", values.COUNT, "n"),
         _column("", "runs", values.RUNS, "n", "diverged"),
         _column("mean", "mean", own.value, "mean"),
@@ -78,6 +78,10 @@ def _make_groups(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     )
     legend = f"95 % interval of the mean: {' or '.join(methods)}" if methods else ""
     return Table(comparison.title, f"{comparison.title}: the groups.", rows, columns, legend)
+
+
+def _head_groups(comparison: Comparison) -> str:
+    return "group" if comparison.split == "imported" else "schedule"
 
 
 def _make_costs(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
@@ -120,7 +124,7 @@ def _make_group_row(comparison: Comparison, group: Summary) -> Row:
         "final_rate": group.final_rate,
         "seconds": group.seconds,
         "target": comparison.target,
-        "reached": group.reached,
+        "reached": None if comparison.target is None else group.reached,
         "steps_to_target": group.steps_to_target,
         "seconds_to_target": group.seconds_to_target,
         "examples_to_target": group.examples_to_target,
@@ -132,7 +136,7 @@ def _make_pairs(comparison: Comparison) -> Table:
     reference, own = comparison.reference, Values(comparison.digits)
     better = ">" if comparison.outcome.higher_is_better else "<"
     columns = (
-        _column("first", "schedule" if reference else "first", values.TEXT, "first"),
+        _column("first", _head_groups(comparison) if reference else "first", values.TEXT, "first"),
         _column("second", "" if reference else "second", values.TEXT, "second"),
         _column("seeds", "n", values.COUNT, "n"),
         _column("difference", "mean", own.difference, "difference"),

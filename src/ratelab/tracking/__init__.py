@@ -12,6 +12,7 @@ from ratelab.tracking.mlflow_runs import status_after
 from ratelab.tracking.none import NullRun, NullTracker
 from ratelab.tracking.reading import (
     count_looks_at_test,
+    find_any_runs,
     find_run,
     find_runs,
     find_store,
@@ -40,6 +41,7 @@ __all__ = [
     "Tracker",
     "comparison_links",
     "count_looks_at_test",
+    "find_any_runs",
     "find_run",
     "find_runs",
     "find_store",

@@ -15,7 +15,7 @@ from ratelab.tracking.servers import check_server
 from ratelab.tracking.sql_reader import check_postgresql, open_sql
 from ratelab.tracking.sqlite import prepare_sqlite
 from ratelab.tracking.uris import is_served, kind_of, resolve_store, sqlite_path
-from ratelab.validation import UserError
+from ratelab.validation import UserError, unknown_key
 
 # A run of ours has both from the moment it is made; another program may have a tag `schedule`, too.
 OURS = {"schedule": None, "config_digest": None}
@@ -137,6 +137,23 @@ def _find_experiment(reader: Reader, name: str) -> Recorded:
         known = ", ".join(sorted(experiments))
         raise UserError(f"--experiment: {name!r} has no run of ratelab's here. Known: {known}.")
     return Recorded(experiments[name], tuple(runs), f"experiment {name}")
+
+
+def find_any_runs(uri: str, experiment: str) -> list[RecordedRun]:
+    """Return all runs of an experiment, oldest first, whatever program has logged them.
+
+    Args:
+        uri: what `find_store` returned.
+        experiment: its name.
+
+    Raises:
+        UserError: if there is no such experiment, or the store cannot be read.
+    """
+    with _open_reader(uri) as reader:
+        experiments = reader.experiments()
+        if experiment not in experiments:
+            raise unknown_key("--experiment", experiment, experiments)
+        return reader.runs({}, experiments[experiment])
 
 
 def _is_ours(run: RecordedRun) -> bool:

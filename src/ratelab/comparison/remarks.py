@@ -48,7 +48,8 @@ def remarks(groups: Sequence[Group], outcome: Outcome, plan: Plan | None = None)
 
 def _note_additions(groups: Sequence[Group]) -> list[str]:
     """Return a note where seeds were added to others, perhaps because of what these had shown."""
-    several = [one.name for one in groups if len({run.sweep_id or run.run_id for run in one.runs}) > 1]
+    ours = {one.name: [run for run in one.runs if run.split != "imported"] for one in groups}
+    several = [name for name, runs in ours.items() if len({run.sweep_id or run.run_id for run in runs}) > 1]
     if not several:
         return []
     return [

@@ -24,6 +24,7 @@ LEGEND = (
     "80 %, 95 %: fresh seeds of both that show the difference so often; min: minutes of training them."
 )
 NOTES = (
+    "normal spread is assumed: where a few runs are much worse than the rest it takes more seeds",
     "from so few seeds the sd is known roughly, and the numbers of seeds allow for that: more seeds in the "
     "pilot make them fewer",
     "minutes of training alone, one run after another, each as long as those of the pilot (of a stack its "

@@ -25,8 +25,9 @@ from rich.table import Table
 from ratelab.comparison import Result, compare
 from ratelab.comparison.deciding import Decision, decide
 from ratelab.comparison.plans import Plan
+from ratelab.comparison.power import find_power, find_seeds
 from ratelab.comparison.sequential import Looks, list_looks
-from ratelab.comparison.statistics import mean_interval, sign_flip_test
+from ratelab.comparison.statistics import holm, mean_interval, sign_flip_test, sign_flip_tests
 
 Numbers = np.ndarray
 Draw = Callable[[np.random.Generator, int], Numbers]
@@ -339,6 +340,94 @@ def method_table(comparisons: int) -> Table:
     return table
 
 
+@dataclass(frozen=True)
+class Pilot:
+    """A pilot from which `ratelab plan` counts seeds, and a sweep of so many, simulated so many times.
+
+    One group differs from all others. Its noise is of the kind, theirs normal and a third of it, so that the
+    differences are as skewed as the first; what a seed does to all cancels, and is left out.
+
+    Attributes:
+        groups: how many.
+        noise: of the one that differs.
+        seeds: of the pilot.
+        gain: by how much it differs, in sd of a paired difference, which is the difference that is planned.
+        wanted: power.
+    """
+
+    groups: int
+    noise: Noise
+    seeds: int
+    gain: float = 1.0
+    wanted: float = 0.8
+
+    def draw(self, rng: np.random.Generator, seeds: int, gain: float = 0.0) -> Numbers:
+        """Return float[pairs, seeds], the paired differences; first the one that was planned."""
+        others = rng.normal(size=(self.groups - 1, seeds)) / 3
+        values = np.stack([self.noise.draw(rng, seeds) + math.sqrt(1 + 1 / 9) * gain, *others])
+        return np.array([values[a] - values[b] for a, b in itertools.combinations(range(self.groups), 2)])
+
+    def simulate(self, number: int) -> dict[str, float]:
+        """Return how many seeds a pilot asks for, and what these show."""
+        rng = np.random.default_rng([number, self.groups, self.seeds, round(100 * self.wanted)])
+        pilot, tests = self.draw(rng, self.seeds), math.comb(self.groups, 2)
+        ratio = math.sqrt(1 + 1 / 9) * self.gain / float(np.std(pilot[0], ddof=1))
+        seeds = find_seeds(self.wanted, ratio, tests, self.seeds)
+        assert seeds is not None
+        fresh, equal = self.draw(rng, seeds, self.gain), self.draw(rng, seeds)
+        # without a difference: of those who count the pilot's seeds among them
+        kept = np.concatenate([pilot[0], equal[0]])[:seeds]
+        *p, p_kept = sign_flip_tests([*fresh, kept]).tolist()
+        is_apart = p[0] <= 0.05 and not mean_interval(fresh[0]).holds(0.0)
+        is_false = p_kept <= 0.05 / tests and not mean_interval(kept).holds(0.0)
+        return {
+            "seeds": seeds,
+            "predicted": find_power(seeds, ratio, tests, self.seeds),
+            "first": p[0] <= 0.05 / tests and is_apart,
+            "shown": holm(p)[0] <= 0.05 and is_apart,
+            "false": is_false,
+        }
+
+
+PILOTS = [
+    *(Pilot(2, NOISES[0], seeds) for seeds in (3, 6, 12)),
+    *(Pilot(2, NOISES[0], 6, gain) for gain in (0.5, 2.0)),
+    Pilot(2, NOISES[0], 6, wanted=0.95),
+    *(Pilot(2, noise, 6) for noise in NOISES[1:3]),
+    Pilot(2, NOISES[1], 6, wanted=0.95),
+    *(Pilot(4, noise, 6) for noise in NOISES[:2]),
+    Pilot(4, NOISES[0], 6, wanted=0.95),
+]
+
+
+def plan_table(comparisons: int) -> Table:
+    """Return with which chance the seeds that a pilot asks for show the difference."""
+    table = Table(
+        title=f"The seeds that `ratelab plan` asks for: of {comparisons} pilots and sweeps, per cent"
+    )
+    heads = ("pilot", "sd", "wanted", "seeds (tenth to 90th)", "predicted", "shown at the first step")
+    table.add_column("groups")
+    for head in (*heads, "after Holm", "equal, pilot kept: different"):
+        table.add_column(head, justify="right")
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for case in track(PILOTS, "plan", console=CONSOLE, transient=True):
+            found = list(pool.map(case.simulate, range(comparisons), chunksize=25))
+            mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+            low, middle, high = np.quantile([one["seeds"] for one in found], (0.1, 0.5, 0.9), method="lower")
+            table.add_row(
+                f"{case.groups}, {case.noise.name}",
+                f"{case.seeds}",
+                f"{case.gain:g}",
+                f"{100 * case.wanted:.0f}",
+                f"{middle} ({low}-{high})",
+                f"{100 * mean['predicted']:.1f}",
+                write_share(mean["first"], comparisons),
+                write_share(mean["shown"], comparisons),
+                write_share(mean["false"], comparisons),
+            )
+    return table
+
+
 def write_share(share: float, number: int) -> str:
     """Return a share in per cent with its standard error."""
     return f"{100 * share:.1f} +- {100 * error(share, number):.1f}"
@@ -351,6 +440,7 @@ TABLES = {
     "deciding": deciding_table,
     "fixed": fixed_table,
     "methods": method_table,
+    "plan": plan_table,
 }
 
 

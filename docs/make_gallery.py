@@ -67,16 +67,24 @@ schedules:
       _target_: ratelab.schedules.cosine
 ```
 """
-KERAS = """## In Python, and in Keras
+KERAS = """## In Python, in Keras and in PyTorch
 
 Each is a function of the base rate and the length of the run, and gives a function of the step:
 
 ```python
-from ratelab.schedules import as_keras, cosine, warmup
+from ratelab.schedules import as_keras, as_torch, cosine, warmup
 
 rates = warmup(0.1, 1000, schedule=cosine, warmup_steps=50)(np.arange(1000))
 keras.optimizers.SGD(as_keras(warmup, 0.1, 1000, schedule=cosine, warmup_steps=50))
+
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+scheduler = as_torch(optimizer, warmup, 1000, schedule=cosine, warmup_steps=50)
 ```
+
+`as_torch` gives a `LambdaLR`, whose `step()` is called after each update. The base rate is that of the first
+parameter group of the optimizer; others keep their ratio to it. Before update t the rate is exactly the
+float32 that ratelab trains with at step t, and after the end the last one. Its `state_dict` has all of them,
+so a loop can go on from what it saved. PyTorch is no requirement of ratelab's: `pip install torch`.
 
 A schedule may have the attribute `momentum`, a function from steps to momenta; `one_cycle` has.
 """

@@ -14,6 +14,7 @@ COMMANDS = [
     "doctor",
     "init",
     "lr-find",
+    "plan",
     "preview",
     "replay",
     "report",

@@ -122,15 +122,18 @@ def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
                 "--metric",
                 help="Judge by this one, test_NAME or val_NAME, as test_loss; default: that of the task.",
             ),
-            click.option("--target", type=float, help="The value in validation to reach."),
         ]
     ):
         command = add(command)
     return command
 
 
+_add_target = click.option("--target", type=float, help="The value in validation to reach.")
+
+
 @commands.command()
 @_add_selection
+@_add_target
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
 )
@@ -177,6 +180,20 @@ def compare(form: str, table: str, require: str | None, **selection: Any) -> Non
 
 @commands.command()
 @_add_selection
+@click.option(
+    "--difference", type=float, required=True, help="That is to be shown, in units of the metric: 0.002."
+)
+def plan(difference: float, **selection: Any) -> None:
+    """Say how many seeds show a difference, and what they cost, from a recorded sweep as a pilot."""
+    from ratelab.commands.plan import print_plan
+
+    _, _, found = _select_study(**selection)
+    print_plan(Console(), found, difference)
+
+
+@commands.command()
+@_add_selection
+@_add_target
 @click.option("--output", default="report.html", show_default=True, type=WRITABLE, help="The HTML file.")
 @click.option("--figures", type=FOLDER, help="Also write each figure (.svg) and its numbers (.csv) there.")
 def report(output: Path, figures: Path | None, **selection: Any) -> None:

@@ -3,7 +3,7 @@
 from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
 from ratelab.report.html import as_html, make_report
 from ratelab.report.markdown import as_markdown
-from ratelab.report.terminal import print_results, print_study, schedule_lines
+from ratelab.report.terminal import print_results, print_study, print_table, schedule_lines
 
 __all__ = [
     "as_csv",
@@ -15,6 +15,7 @@ __all__ = [
     "pairs_frame",
     "print_results",
     "print_study",
+    "print_table",
     "schedule_lines",
     "tuning_frame",
 ]

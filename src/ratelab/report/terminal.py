@@ -27,6 +27,12 @@ def print_study(console: Console, found: Study) -> None:
         console.print(renderable, highlight=False)
 
 
+def print_table(console: Console, table: Table) -> None:
+    """Print one table, in parts where the terminal is too narrow."""
+    for part in _lay_out(table, console.width):
+        console.print(part, highlight=False)
+
+
 def print_results(console: Console, results: Sequence[Result]) -> Study | None:
     """Compare runs and print the study; return None where they cannot be compared, and say why not."""
     try:

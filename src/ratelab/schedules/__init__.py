@@ -16,6 +16,7 @@ from ratelab.schedules.cycles import cyclic, one_cycle
 from ratelab.schedules.decays import exponential, inverse_sqrt, inverse_time, natural_exp
 from ratelab.schedules.durations import Duration, OptionalDuration, in_steps
 from ratelab.schedules.in_keras import as_keras, keras_class
+from ratelab.schedules.in_torch import as_torch
 from ratelab.schedules.interface import Build, Schedule, WithMomentum, momentum_of, tabulate
 from ratelab.schedules.plateau import Reactive, plateau
 from ratelab.schedules.polynomials import linear_to_zero, polynomial, rex, wsd
@@ -28,6 +29,7 @@ __all__ = [
     "Schedule",
     "WithMomentum",
     "as_keras",
+    "as_torch",
     "cosine",
     "cosine_restarts",
     "cyclic",

@@ -9,6 +9,7 @@ from ratelab.comparison import Study, Unreadable, study
 from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric, resolve_task
 from ratelab.comparison.plans import Plan
 from ratelab.comparison.results import Measured, Result, Status
+from ratelab.comparison.times import TIMES
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import History, Recorded, RecordedRun, find_runs, read_full_params, read_histories
 from ratelab.tracking.checksums import check_points, check_texts, sum_points
@@ -34,7 +35,7 @@ def read_study(
     run_ids: Sequence[str] = (),
     by: Sequence[str] | None = None,
     baseline: str | None = None,
-    target: float | None = None,
+    target: float | str | None = None,
     metric: str | None = None,
 ) -> tuple[Recorded, Study]:
     """Return recorded runs, those of a sweep, of an experiment or those named, and what they say.
@@ -49,19 +50,20 @@ def read_study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
-        metric: as in `load`.
+        metric: as in `load`, or one of `TIMES`.
 
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
-    results, unreadable = load(uri, found.runs, metric)
+    time = next((name for name in TIMES if name == metric), None)
+    results, lost = load(uri, found.runs, metric if time is None else None)
     if found.missing:
         which = f"{found.missing} of {found.missing + len(found.runs)} runs of the sweep"
-        unreadable.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
+        lost.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
-    return found, study(results, by=by, baseline=baseline, target=target, unreadable=unreadable)
+    return found, study(results, by=by, baseline=baseline, target=target, time=time, unreadable=lost)
 
 
 def load(
@@ -91,7 +93,7 @@ def load(
             reasons[run.run_id] = str(error)
     results = list[Result]()
     if outcomes:
-        name, split = choose_metric([*outcomes.values()], metric)
+        name, split = choose_metric([*outcomes.values()], metric, also=TIMES)
         ours = [run for run in runs if run.run_id in outcomes]
         curves = _read_curves(uri, ours, f"val_{name}")
         for run in ours:
@@ -159,7 +161,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     if finished and not whole:
         raise ValueError("it is FINISHED, but its metrics could not all be stored (tag not_kept)")
     if whole:
-        check_points(run, _sum_metrics(run, judge, curves, finished=finished))
+        check_points(run, _sum_up(run, judge, curves, finished=finished))
     chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
         seed=_read_integer("seed", run.params.get("seed")),
@@ -182,9 +184,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     return result
 
 
-def _sum_metrics(
-    run: RecordedRun, judge: _Judge, curves: _Curves, *, finished: bool
-) -> dict[str, int | None]:
+def _sum_up(run: RecordedRun, judge: _Judge, curves: _Curves, *, finished: bool) -> dict[str, int | None]:
     """Return the checksum of each metric that is read of a run; None: the store has no point of it."""
     looks, grown = curves.metric, curves.examples
     if looks is not None and grown is not None:

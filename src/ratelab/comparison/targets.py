@@ -75,8 +75,9 @@ def with_times(
         alike.setdefault(frozenset(one.setting.items()), []).append(one)
     times = {}
     for setting, own in alike.items():
-        end = find_end([run for one in own for run in one.runs], name)
-        times[setting] = Time(name, choose_target(own, outcome, digits, wanted), end)
+        target = choose_target(own, outcome, digits, wanted)
+        runs = [run for one in own for run in one.runs]
+        times[setting] = Time(name, target, find_end(runs, name, target))
     return [replace(one, time=times[frozenset(one.setting.items())]) for one in groups]
 
 

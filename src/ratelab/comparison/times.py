@@ -17,10 +17,9 @@ COUNTS = TIMES[:2]  # whole numbers of each run
 class Time:
     """How long runs take to reach a target, counted until an end that all of them have in common.
 
-    A run that has not reached the target by then counts with the end, whether it diverged, was slower or
-    never came there: min(T, end), whose mean is T's restricted mean (Royston & Parmar 2013). It assumes
-    nothing of what would have come later, for no run was given up before the end but those that diverged,
-    which reach nothing any more.
+    A run that has not reached the target by then counts with the end: min(T, end), of which the mean is T's
+    restricted mean (Royston & Parmar 2013). Nothing is assumed of what would have come later, for each run
+    was seen until the end; but one that diverged, which reaches nothing any more.
 
     Attributes:
         name: what is counted.
@@ -47,7 +46,7 @@ class Time:
 
     def reaches(self, run: Result) -> bool:
         """Say whether a run reached the target before the end, or at it."""
-        first = self._find_first(run)
+        first = find_first(run, self.name, self.target)
         return first is not None and first <= self.end
 
     def of(self, run: Result) -> float:
@@ -57,12 +56,8 @@ class Time:
         >>> [Time("steps_to_target", target, 30).of(run) for target in (0.5, 0.75, 0.9)]
         [10.0, 20.0, 30.0]
         """
-        first = self._find_first(run)
+        first = find_first(run, self.name, self.target)
         return float(self.end if first is None else min(first, self.end))
-
-    def _find_first(self, run: Result) -> float | None:
-        look = None if self.target is None else run.first_look_at(self.target)
-        return None if look is None else count(look, self.name)
 
 
 def count(look: Measured, name: TimeName) -> float:
@@ -74,14 +69,23 @@ def count(look: Measured, name: TimeName) -> float:
     }[name]
 
 
-def find_end(runs: Sequence[Result], name: TimeName) -> float:
-    """Return the length of the shortest run that finished, or where none did the farthest look of any run.
+def find_first(run: Result, name: TimeName, target: float | None) -> float | None:
+    """Return how long a run took to reach the target; None if it never did."""
+    look = None if target is None else run.first_look_at(target)
+    return None if look is None else count(look, name)
 
-    A run that diverged ended early, and how long it was to be is not known.
+
+def find_end(runs: Sequence[Result], name: TimeName, target: float | None) -> float:
+    """Return how far all runs are known: the length of the shortest that finished without the target.
+
+    Where each that finished has reached it, nothing is cut: the end is the last look of the longest run, with
+    which those count that diverged.
     """
-    lasts = [(run.status, count(run.validation[-1], name)) for run in runs if run.validation]
-    ends = [last for status, last in lasts if status == "finished"]
-    return min(ends) if ends else max((last for _, last in lasts), default=0.0)
+    lasts = [(run, count(run.validation[-1], name)) for run in runs if run.validation]
+    short = [
+        last for run, last in lasts if run.status == "finished" and find_first(run, name, target) is None
+    ]
+    return min(short) if short else max((last for _, last in lasts), default=0.0)
 
 
 def name_judge(looked: Outcome, split: Split, time: str | None) -> str:

@@ -163,7 +163,8 @@ def compare(
     which, plan = _choose_pairs(groups, baseline), newest([result.plan for result in results])
     if time is not None:
         groups = with_times(groups, time, looked, digits, target)
-        outcome, targets = Outcome(time, higher_is_better=False), list_targets(groups)
+        outcome, split = Outcome(time, higher_is_better=False), "validation"
+        targets = list_targets(groups)
         digits = _choose_digits(outcome, groups)
         notes += describe_times(groups, target)
         if plan is not None:  # what matters of the metric is no number of steps

@@ -41,7 +41,9 @@ class Time:
     def miss(self) -> str:
         """Why there is nothing to compare where no run reaches the target."""
         if self.target is None:
-            return "a run of every group diverged or gave no number, so no mean is known: give --target"
+            return (
+                "no mean gives a target, for a run of every group diverged or gave no number (give --target)"
+            )
         return f"no run reached {self.target:.10g} on the validation split within {self.length}"
 
     def reaches(self, run: Result) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ratelab.comparison import Measured, Result, compare, study
+from ratelab.comparison.plans import Plan
 from ratelab.comparison.requirements import check_requirement
 from ratelab.comparison.times import COUNTS, TIMES
 from ratelab.report import as_json, print_study
@@ -287,3 +288,13 @@ def test_times_are_whole_at_80_columns(time):
     rows = [line.split() for line in lines]
     mean = {STEPS: "40", EXAMPLES: "800", SECONDS: "4.000"}[time]
     assert any(row[:3] == ["exponential", "9", mean] for row in rows)
+
+
+def test_what_matters_of_the_metric_makes_no_times_practically_equal():
+    plan = Plan(planned=8, most=8, matters=0.9, question="all")
+    sweep = [
+        dataclasses.replace(one, plan=plan)
+        for one in [*reaching("fixed", [3, 4] * 4, pace=0.01), *reaching("cosine", [4, 3] * 4, pace=0.01)]
+    ]
+    assert [pair.verdict for pair in compare(sweep).pairs] == ["practically equal"]
+    assert [pair.verdict for pair in compare(sweep, time=SECONDS, target=0.9).pairs] == ["open"]

@@ -111,6 +111,53 @@ def test_another_metric_judges_in_its_own_direction(quick):
     assert [group["group"] for group in comparison["groups"]] == sorted(means, key=means.get)
 
 
+@pytest.mark.parametrize("time", ["steps_to_target", "examples_to_target", "seconds_to_target"])
+def test_the_time_to_a_target_judges(quick, time):
+    """Worked out from the points in the store, one epoch after the other."""
+    done = compare(quick.folder, "--metric", time, "--target", "0.75", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    [comparison] = json.loads(done.out)["comparisons"]
+    assert (comparison["metric"], comparison["higher_is_better"], comparison["target"]) == (time, False, 0.75)
+    runs = find_runs(quick.store).runs
+    ids = [run.run_id for run in runs]
+    accuracy, seconds = (read_histories(quick.store, ids, key) for key in ("val_accuracy", "train_seconds"))
+    firsts, lasts, cut = {}, [], []
+    for run in runs:
+        looks, spent = accuracy[run.run_id], seconds[run.run_id].values
+        counted = {"steps": looks.steps + 1, "examples": 24 * (looks.steps + 1), "seconds": spent}
+        times = counted[time.partition("_")[0]]
+        reached = [at for at, value in zip(times, looks.values, strict=True) if value >= 0.75]
+        firsts.setdefault(run.tags["schedule"], []).append(min(reached, default=math.inf))
+        lasts.append(times[-1])
+        cut += [] if reached else [times[-1]]
+    end = min(cut, default=max(lasts))
+    for group in comparison["groups"]:
+        expected = [min(first, end) for first in firsts[group["group"]]]
+        assert group["mean"] == pytest.approx(sum(expected) / 2, rel=1e-12)
+
+
+def test_a_share_of_the_best_mean_and_a_target_out_of_reach(quick):
+    done = compare(quick.folder, "--metric", "steps_to_target", "--target", "5%")
+    assert (done.status, done.err) == (0, "")
+    assert "what the best group ends with, made worse by 5 %" in " ".join(done.out.split())
+    done = compare(
+        quick.folder, "--metric", "steps_to_target", "--target", "1", "--require", "exponential > fixed"
+    )
+    sentence = "no run reached 1 on the validation split within 250 steps: there is nothing to compare."
+    assert sentence in " ".join(done.out.split())
+    assert (done.status, done.err) == (1, f"exponential > fixed: not shown. {sentence}\n")
+
+
+def test_a_report_is_judged_by_the_time_to_a_target_too(quick, tmp_path):
+    words = ["--metric", "steps_to_target", "--target", "0.75", "--figures", str(tmp_path / "figures")]
+    done = in_process.ratelab(quick.folder, "report", *words, "--output", str(tmp_path / "report.html"))
+    assert (done.status, done.err) == (0, "")
+    page = (tmp_path / "report.html").read_text()
+    assert "Steps to a target in validation accuracy" in page
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"final-steps-to-target.svg", "validation-accuracy-by-steps.svg"} <= names
+
+
 def test_a_diverged_run_is_the_worst_in_loss_too(mishaps):
     _, found = read_study(mishaps.store, metric="test_loss")
     [pair] = found.comparisons[0].pairs
@@ -162,10 +209,13 @@ def test_diverged_killed_and_running_runs_are_each_named(mishaps):
         ),
         (["0123456789abcdef"], "'0123456789abcdef' is not the id of a run in this store."),
         (["--sweep", "a", "--experiment", "b"], "give run ids, --sweep or --experiment, one of them."),
+        (["--target", "150%"], "--target must be from 0% to below 100%, got '150%'."),
+        (["--target", "much"], "--target must be a value, as 0.9, or a share, as 5%, got 'much'."),
+        (["--metric", "step_to_target"], "there is no 'step_to_target'; did you mean 'steps_to_target'?"),
         (["--target", "1.5"], "--target must be an accuracy, above 0 and at most 1, got 1.5."),
         (
             ["--metric", "loss"],
-            "--metric: there is no 'loss'; did you mean 'val_loss'? Known: test_accuracy, test_",
+            "--metric: there is no 'loss'; did you mean 'val_loss'? Known: examples_to_",
         ),
     ],
 )

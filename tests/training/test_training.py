@@ -407,3 +407,16 @@ def test_a_penalty_of_a_dense_layer_is_a_part_of_the_loss(tensorflow, penalty):
         ((chunk,),) = training
         first[name] = chunk.train_loss[0] - penalties
     assert first["with"] == pytest.approx(first["without"], rel=1e-5)
+
+
+@pytest.mark.parametrize("xla", [True, False])
+def test_seconds_of_training_leave_out_compilation(tensorflow, xla):
+    """To compile takes a hundred times as long as an epoch here, whichever run comes first."""
+    job = digits_job(softmax, optimizers.sgd(), epochs=2, xla=xla)
+    program = Program(job)
+    first, second = (chunk for (chunk,) in Training([job], program))
+    assert 0 < first.seconds < program.seconds_compiling / 5
+    assert first.timestamps[0] + 1e3 * first.seconds <= second.timestamps[0] + 1
+    compiled = program.seconds_compiling
+    list(Training([replace(job, seed=1)], program))
+    assert (program.seconds_compiling, program.traces) == (compiled, 1)

@@ -62,7 +62,7 @@ def numbers(found):
     """All that was computed of groups and pairs, but for the name of the metric."""
     [comparison] = found.comparisons
     asides = {"sentence", "outcome", "digits", "final_rate", "seconds", "reached"}  # and what follows curves
-    asides |= {"steps_to_target", "seconds_to_target", "examples_to_target"}
+    asides |= {"target", "steps_to_target", "seconds_to_target", "examples_to_target"}
     groups = [[getattr(one, field.name) for field in fields(Summary) if field.name not in asides]
               for one in comparison.groups]  # fmt: skip
     pairs = [[getattr(one, field.name) for field in fields(Pair) if field.name not in asides]

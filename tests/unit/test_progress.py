@@ -19,7 +19,7 @@ CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
 def epoch(steps, seconds=1.0, *, number=1):
-    """An epoch of a run; by default not the first one, whose seconds hold the compilation."""
+    """An epoch of a run; by default not the first one, which is slower than those that follow."""
     return SimpleNamespace(epoch=number, train_loss=range(steps), seconds=seconds)
 
 
@@ -132,7 +132,7 @@ def test_a_line_tells_steps_accuracy_speed_and_the_time_left(lines, clock):
     assert printed()[2:] == ["30,000/50,000 steps, val 0.9123, 4,000 steps/s, 5 s left"]
 
 
-def test_the_first_epoch_is_no_measure_for_it_was_compiled_before(lines, clock):
+def test_the_first_epoch_of_a_program_is_no_measure(lines, clock):
     reporter, printed = lines
     reporter.begin(alike(1, 1000))
     reporter.start(0, "fixed", "softmax", 1000)

@@ -95,7 +95,7 @@ def compare(
     by: Sequence[str] | None = None,
     baseline: str | None = None,
     metric: str | None = None,
-    target: float | None = None,
+    target: float | str | None = None,
 ) -> Study:
     """Compare recorded runs, as `ratelab compare` does; the store is never made, nor written but as follows.
 
@@ -108,8 +108,9 @@ def compare(
         experiment: all runs of an experiment of MLflow's.
         by: keys that make the groups; None: all that varied.
         baseline: a group that every other is compared with.
-        metric: that judges, "test_NAME" or "val_NAME"; None: that of the task.
-        target: the value in validation to reach.
+        metric: that judges, "test_NAME" or "val_NAME", or "steps_to_target", "examples_to_target",
+            "seconds_to_target"; None: that of the task.
+        target: the value in validation to reach, or a share as "5%": the best mean made worse by it.
 
     Raises:
         UserError: there is no such store or run, or the runs cannot be compared in this way.

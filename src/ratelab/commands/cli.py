@@ -120,7 +120,10 @@ def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--baseline", help="Compare every group with this one."),
             click.option(
                 "--metric",
-                help="Judge by this one, test_NAME or val_NAME, as test_loss; default: that of the task.",
+                help="Judge by this one: test_NAME, val_NAME, or steps_, examples_ or seconds_to_target.",
+            ),
+            click.option(
+                "--target", metavar="VALUE", help="In validation, or 5%: the best mean made worse by 5 %."
             ),
         ]
     ):

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ratelab.commands.recorded_curves import Curves, read_curves, read_integer, read_validation
 from ratelab.comparison import Study, Unreadable, study
 from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric, resolve_task
 from ratelab.comparison.plans import Plan
-from ratelab.comparison.results import Measured, Result, Status
+from ratelab.comparison.results import Result, Status
+from ratelab.comparison.times import TIMES
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import (
-    History,
     Recorded,
     RecordedRun,
     count_looks_at_test,
     find_runs,
     read_full_params,
-    read_histories,
 )
 from ratelab.tracking.checksums import check_points, check_texts, sum_points
 from ratelab.tracking.names import PARAM_LENGTH, safe_params
@@ -30,7 +30,6 @@ STATUSES: dict[str, Status] = {
     "RUNNING": "running",
     "SCHEDULED": "running",
 }
-_BEYOND = 2**32  # seeds, steps and sizes are below
 ORIGIN = ("mlflow.source.git.commit", "git_dirty", "command", "versions")
 
 
@@ -42,7 +41,7 @@ def read_study(
     run_ids: Sequence[str] = (),
     by: Sequence[str] | None = None,
     baseline: str | None = None,
-    target: float | None = None,
+    target: float | str | None = None,
     metric: str | None = None,
 ) -> tuple[Recorded, Study]:
     """Return recorded runs, those of a sweep, of an experiment or those named, and what they say.
@@ -57,22 +56,23 @@ def read_study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
-        metric: as in `load`.
+        metric: as in `load`, or one of `TIMES`.
 
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
-    results, unreadable = load(uri, found.runs, metric)
+    time = next((name for name in TIMES if name == metric), None)
+    results, lost = load(uri, found.runs, metric if time is None else None)
     if found.missing:
         which = f"{found.missing} of {found.missing + len(found.runs)} runs of the sweep"
-        unreadable.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
+        lost.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
     read = {result.run_id for result in results}
     found = replace(found, runs=tuple(run for run in found.runs if run.run_id in read))
     tested = {result.data_digest for result in results if result.judged_on == "test"}
     looks = max((count_looks_at_test(uri, found.experiment_id, digest) for digest in tested), default=0)
     return found, study(
-        results, by=by, baseline=baseline, target=target, unreadable=unreadable, looks_at_test=looks
+        results, by=by, baseline=baseline, target=target, time=time, unreadable=lost, looks_at_test=looks
     )
 
 
@@ -103,9 +103,9 @@ def load(
             reasons[run.run_id] = str(error)
     results = list[Result]()
     if outcomes:
-        name, split = choose_metric([*outcomes.values()], metric)
+        name, split = choose_metric([*outcomes.values()], metric, also=TIMES)
         ours = [run for run in runs if run.run_id in outcomes]
-        curves = _read_curves(uri, ours, f"val_{name}")
+        curves = read_curves(uri, ours, f"val_{name}")
         for run in ours:
             judge = _Judge(outcomes[run.run_id], name, split)
             try:
@@ -114,27 +114,6 @@ def load(
                 reasons[run.run_id] = str(error)
     lost = [run for run in runs if run.run_id in reasons]
     return results, [Unreadable(run.name or run.run_id, reasons[run.run_id]) for run in lost]
-
-
-@dataclass(frozen=True)
-class _Curves:
-    """What a store has of a run by step: each None where it has no point."""
-
-    metric: History | None
-    seconds: History | None
-    examples: History | None
-
-
-def _read_curves(uri: str, runs: Sequence[RecordedRun], metric: str) -> dict[str, _Curves]:
-    """Return the curves of runs, by id."""
-    ids = [run.run_id for run in runs]
-    values, seconds = (read_histories(uri, ids, key) for key in (metric, "train_seconds"))
-    # Of a batch that stays the examples seen follow from the step; of one that grows they are recorded at
-    # every step, of which only those of the looks are read.
-    grown = [run.run_id for run in runs if run.tags.get("batch", "constant") != "constant"]
-    places = {step for run_id in grown if run_id in values for step in values[run_id].steps.tolist()}
-    examples = read_histories(uri, grown, "examples_seen", at=sorted(places))
-    return {run_id: _Curves(values.get(run_id), seconds.get(run_id), examples.get(run_id)) for run_id in ids}
 
 
 @dataclass(frozen=True)
@@ -155,7 +134,7 @@ class _Judge:
         return {name: metrics[key] for name, key in keys.items() if key in metrics}
 
 
-def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
+def _make_result(run: RecordedRun, judge: _Judge, curves: Curves) -> Result:
     """Return the result of a run.
 
     Raises:
@@ -171,10 +150,10 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     if finished and not whole:
         raise ValueError("it is FINISHED, but its metrics could not all be stored (tag not_kept)")
     if whole:
-        check_points(run, _sum_metrics(run, judge, curves, finished=finished))
+        check_points(run, _sum_up(run, judge, curves, finished=finished))
     chosen = {group: run.tags[group] for group in sorted(groups) if group in run.tags}
     result = Result(
-        seed=_read_integer("seed", run.params.get("seed")),
+        seed=read_integer("seed", run.params.get("seed")),
         choices=resolve_task(chosen, judge.outcomes.judge),
         settings=dict(run.params),
         data_digest=run.tags.get("data_digest", ""),
@@ -184,9 +163,9 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
         outcome=judge.outcome,
         split=judge.split,
         test=judge.read_test(run.metrics) if finished else {},
-        validation=_read_validation(run, judge.outcome, curves, whole=whole),
+        validation=read_validation(run, judge.outcome, curves, whole=whole),
         final_rate=run.metrics.get("learning_rate") if finished else None,
-        diverged_step=_read_integer("diverged_step", diverged) if diverged else None,
+        diverged_step=read_integer("diverged_step", diverged) if diverged else None,
         sweep_id=run.tags.get("sweep_id", ""),
         plan=Plan.read(run.tags.get("decide")),
     )
@@ -194,9 +173,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: _Curves) -> Result:
     return result
 
 
-def _sum_metrics(
-    run: RecordedRun, judge: _Judge, curves: _Curves, *, finished: bool
-) -> dict[str, int | None]:
+def _sum_up(run: RecordedRun, judge: _Judge, curves: Curves, *, finished: bool) -> dict[str, int | None]:
     """Return the checksum of each metric that is read of a run; None: the store has no point of it."""
     looks, grown = curves.metric, curves.examples
     if looks is not None and grown is not None:
@@ -223,18 +200,10 @@ def _check_origin(run: RecordedRun) -> None:
     if not any(key.startswith("schedule.") for key in run.params):
         raise ValueError("it has no parameter 'schedule._target_'")
     # the study and its figures take these for numbers
-    _read_integer("batch_size", run.params.get("batch_size"), 1)
-    _read_integer("tracking.train_loss_every", run.params.get("tracking.train_loss_every", "1"), 1)
+    read_integer("batch_size", run.params.get("batch_size"), 1)
+    read_integer("tracking.train_loss_every", run.params.get("tracking.train_loss_every", "1"), 1)
     if not _is_rate(run.params.get("learning_rate", "")):
         raise ValueError(f"its learning_rate is {run.params.get('learning_rate')!r}, no rate")
-
-
-def _read_integer(key: str, text: str | None, lowest: int = 0) -> int:
-    """Return the number that a parameter or a tag holds."""
-    number = int(text) if text is not None and text.isdecimal() else -1
-    if not lowest <= number < _BEYOND:
-        raise ValueError(f"its {key} is {text!r}, no such number")
-    return number
 
 
 def _is_rate(text: str) -> bool:
@@ -254,49 +223,6 @@ def _check_outcome(result: Result) -> None:
         raise ValueError(f"it is FINISHED, but has no {PREFIXES[split]}_{metric}")
     if result.outcome == ACCURACY and not (result.value is not None and 0 <= result.value <= 1):
         raise ValueError(f"its accuracy is {result.value}")
-
-
-def _read_validation(
-    run: RecordedRun, outcome: Outcome, curves: _Curves, *, whole: bool
-) -> tuple[Measured, ...]:
-    """Return the looks at the validation split; of a run that does not count, those that are complete.
-
-    Raises:
-        ValueError: the run counts, and one of its metrics has points that another lacks, or no numbers.
-    """
-    if curves.metric is None or curves.seconds is None:
-        return ()
-    looks, seconds, name = curves.metric, curves.seconds, f"val_{outcome.metric}"
-    if not whole:
-        looks, seconds = looks.at(seconds.steps.tolist()), seconds.at(looks.steps.tolist())
-    if not np.array_equal(looks.steps, seconds.steps):
-        counts = f"{len(looks.steps)} points, train_seconds {len(seconds.steps)}"
-        raise ValueError(f"{name} has {counts}, not at the same steps")
-    bounds = [(looks.steps, _BEYOND), (seconds.values, np.finfo(float).max)]
-    if outcome == ACCURACY:
-        bounds.append((looks.values, 1.0))
-    if not all(_lie_within(values, highest) for values, highest in bounds):
-        raise ValueError(f"{name} or train_seconds has points that no run gives")
-    seen = _count_examples_seen(run, looks, curves.examples, name)
-    columns = (looks.steps, looks.values, seconds.values, seen)
-    return tuple(Measured(*look) for look in zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _lie_within(values: np.ndarray, highest: float) -> bool:
-    """Say whether all are numbers, none of them below 0 or above the highest."""
-    return bool(((values >= 0) & (values <= highest)).all())
-
-
-def _count_examples_seen(run: RecordedRun, looks: History, grown: History | None, name: str) -> np.ndarray:
-    """Return how many training examples a run had seen at each look."""
-    if grown is None:
-        return (looks.steps + 1) * _read_integer("batch_size", run.params.get("batch_size"), 1)
-    grown = grown.at(looks.steps.tolist())
-    if not np.array_equal(grown.steps, looks.steps):
-        raise ValueError(f"examples_seen lacks a step of {name}'s")
-    if not _lie_within(grown.values, _BEYOND**2 / 2):
-        raise ValueError("examples_seen has points that no run gives")
-    return grown.values.astype(np.int64)
 
 
 def _with_full_params(uri: str, run: RecordedRun) -> RecordedRun:

@@ -1,7 +1,6 @@
 """A comparison of groups of runs: a summary of each, a verdict on each pair."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,24 +8,26 @@ import numpy as np
 
 from ratelab.comparison import statistics
 from ratelab.comparison.conclusions import Conclusion, conclusions
-from ratelab.comparison.digits import Digits, digits_of
+from ratelab.comparison.digits import FOR_COUNTS, Digits, digits_of
 from ratelab.comparison.groups import Group, group
 from ratelab.comparison.judging import compare_pairs
 from ratelab.comparison.outcomes import PREFIXES, Split, find_shared
 from ratelab.comparison.pairs import Pair, find_reference
 from ratelab.comparison.plans import newest
 from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS, remarks
-from ratelab.comparison.results import Result, is_number
+from ratelab.comparison.results import Result
 from ratelab.comparison.statistics import Interval
-from ratelab.tasks import ACCURACY, Outcome
-from ratelab.validation import UserError, unknown_key
+from ratelab.comparison.targets import choose_target, describe_times, list_targets, with_times
+from ratelab.comparison.times import COUNTS, TimeName, name_judge
+from ratelab.tasks import Outcome
+from ratelab.validation import unknown_key
 
 DEFAULT_BASELINE = "fixed"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One group in numbers: the metric that judges, a diverged run as the worst.
+    """One group in numbers: what judges, a diverged run as the worst.
 
     Attributes:
         name: of the group.
@@ -40,6 +41,7 @@ class Summary:
         diverged: how many runs.
         final_rate: the last learning rate, None if it differs between runs.
         seconds: of training a run, mean; None where no run has a look at the validation split.
+        target: the value in validation that the following is about; None without results.
         reached: how many runs reached the target on the validation split.
         steps_to_target: median over all runs; None if fewer than half reached it.
         seconds_to_target: the same in seconds of training.
@@ -57,6 +59,7 @@ class Summary:
     diverged: int
     final_rate: float | None
     seconds: float | None
+    target: float | None
     reached: int
     steps_to_target: float | None
     seconds_to_target: float | None
@@ -71,11 +74,12 @@ class Comparison:
         title: what is compared.
         groups: in the order in which they first appear.
         pairs: every pair, or each group with the baseline.
-        target: the value in validation that `Summary.steps_to_target` is about; None without results.
+        target: that of all groups; None if they have different ones, or none.
         notes: what a reader must know beside.
         members: the runs of each group, in the order of `groups`.
-        outcome: the metric that judges.
-        split: on which it was measured.
+        outcome: what judges: a metric, or how long it takes to the target.
+        looked: the metric in which the target is given; it judges too, unless time does.
+        split: on which what judges was measured.
         digits: how its values are written.
     """
 
@@ -86,18 +90,29 @@ class Comparison:
     notes: tuple[str, ...]
     members: tuple[Group, ...]
     outcome: Outcome
+    looked: Outcome
     split: Split
     digits: Digits
 
     @property
+    def is_of_times(self) -> bool:
+        """Whether it judges by how long it takes to the target."""
+        return self.outcome != self.looked
+
+    @property
     def metric(self) -> str:
-        """The metric that judges, as it is recorded."""
-        prefix = PREFIXES.get(self.split)
-        return f"{prefix}_{self.outcome.metric}" if prefix else self.outcome.metric
+        """What judges, as --metric names it."""
+        name, prefix = self.outcome.metric, PREFIXES.get(self.split)
+        return name if self.is_of_times or prefix is None else f"{prefix}_{name}"
+
+    @property
+    def judge(self) -> str:
+        """The same in words."""
+        return name_judge(self.looked, self.split, self.outcome.metric if self.is_of_times else None)
 
     @property
     def worst(self) -> str:
-        """What diverged runs count as, in words."""
+        """What diverged runs count as in the metric, in words."""
         found = dict.fromkeys(one.worst for one in self.members if one.count("diverged"))
         return " or ".join(f"{worst:g}" for worst in found)
 
@@ -117,7 +132,8 @@ def compare(
     *,
     by: Sequence[str] | None = None,
     baseline: str | None = None,
-    target: float | None = None,
+    target: float | str | None = None,
+    time: TimeName | None = None,
     title: str = "",
 ) -> Comparison:
     """Compare groups of runs, paired by seed.
@@ -127,35 +143,44 @@ def compare(
         by: config keys that make the groups; None: whatever varies but the seed.
         baseline: the name of the group that every other is compared with; None: all pairs of up to six
             groups, of more each with `fixed` if there is one, else with the first.
-        target: a value on the validation split, of an accuracy in (0, 1]; None: the worst mean of a group at
-            its end, rounded so that this group itself reaches it.
+        target: a value on the validation split, of an accuracy in (0, 1], or a share, as in `choose_target`.
+        time: what judges in the place of their metric; None: nothing does.
         title: what is compared; by default the split and the metric.
 
     Raises:
-        UserError: as `group`, for a baseline that is not there, a target that cannot be, and for runs that
-            are judged by different metrics.
+        UserError: as `group` and `with_times`, for a baseline that is not there, a target that cannot be, and
+            for runs that are judged by different metrics.
 
     >>> runs = [Result(seed, {"schedule": s}, status="finished", test={"accuracy": a})
     ...         for s, a in (("fixed", 0.75), ("cosine", 0.5)) for seed in range(6)]
     >>> compare(runs).pairs[0].sentence
     'cosine is worse than fixed: accuracy -0.2500 (95 % interval ...), lower in 6 of 6 seeds, p = 0.031 ...'
     """
-    outcome, split = find_shared(result.outcome for result in results), results[0].judged_on
+    looked, split = find_shared(result.outcome for result in results), results[0].judged_on
     groups, notes = group(results, by)
-    digits = _choose_digits(outcome, groups)
-    target = _choose_target(groups, outcome, digits) if target is None else _check_target(target, outcome)
+    outcome, digits = looked, _choose_digits(looked, groups)
+    targets = [choose_target(groups, looked, digits, target)] * len(groups) if time is None else []
     which, plan = _choose_pairs(groups, baseline), newest([result.plan for result in results])
+    if time is not None:
+        groups = with_times(groups, time, looked, digits, target)
+        outcome, split = Outcome(time, higher_is_better=False), "validation"
+        targets = list_targets(groups)
+        digits = _choose_digits(outcome, groups)
+        notes += describe_times(groups, target)
+        if plan is not None:  # what matters of the metric is no number of steps
+            plan = plan.model_copy(update={"matters": None})
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")
     return Comparison(
-        title=title or f"{split.capitalize()} {outcome.metric}",
-        groups=tuple(_summarize(one, outcome, target) for one in groups),
+        title=title or name_judge(looked, split, time),
+        groups=tuple(_summarize(one, outcome, own) for one, own in zip(groups, targets, strict=True)),
         pairs=tuple(compare_pairs(groups, which, outcome, digits, plan)),
-        target=target,
+        target=targets[0] if len(set(targets)) == 1 else None,
         notes=(*notes, *remarks(groups, outcome, plan)),
         members=tuple(groups),
         outcome=outcome,
+        looked=looked,
         split=split,
         digits=digits,
     )
@@ -175,18 +200,11 @@ def _choose_pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[i
 
 def _choose_digits(outcome: Outcome, groups: Sequence[Group]) -> Digits:
     """Return how values are written: so that those of the group with the narrowest spread show theirs."""
+    if outcome.metric in COUNTS:
+        return FOR_COUNTS
     values = [list(one.values.values()) for one in groups]
     spreads = [float(np.std(own, ddof=1)) for own in values if len(set(own)) > 1]
     return digits_of(outcome, itertools.chain(*values), min(spreads, default=0.0))
-
-
-def _check_target(target: float, outcome: Outcome) -> float:
-    """Return the target; raise UserError if no run can reach it."""
-    if outcome == ACCURACY and not 0 < target <= 1:
-        raise UserError(f"--target must be an accuracy, above 0 and at most 1, got {target:g}.")
-    if not math.isfinite(target):
-        raise UserError(f"--target must be a number, got {target:g}.")
-    return target
 
 
 def _summarize(one: Group, outcome: Outcome, target: float | None) -> Summary:
@@ -211,6 +229,7 @@ def _summarize(one: Group, outcome: Outcome, target: float | None) -> Summary:
         seconds=float(np.mean([run.seconds for run in runs]))
         if any(run.validation for run in runs)
         else None,
+        target=target,
         reached=sum(look is not None for look in looks),
         steps_to_target=_find_median([np.inf if look is None else look.step + 1 for look in looks]),
         seconds_to_target=_find_median([np.inf if look is None else look.seconds for look in looks]),
@@ -222,21 +241,3 @@ def _find_median(values: Sequence[float]) -> float | None:
     """Return the lower median, a value that was measured; None where it is infinite."""
     middle = float(np.quantile(values, 0.5, method="lower"))
     return middle if np.isfinite(middle) else None
-
-
-def _choose_target(groups: Sequence[Group], outcome: Outcome, digits: Digits) -> float | None:
-    """Return the worst mean final validation value of a group, of accuracies rounded to three digits."""
-    # a group with a diverged run says nothing of how good its runs can be
-    means = [
-        float(np.mean([run.validation[-1].value for run in one.runs if run.validation]))
-        for one in groups
-        if any(run.validation for run in one.runs) and not one.count("diverged")
-    ]
-    means = [mean for mean in means if is_number(mean)]
-    if not means:
-        return None
-    factor = 10.0**digits.fewer.decimals
-    # towards what is worse, so that the worst group itself reaches it
-    if outcome.higher_is_better:
-        return float(np.floor(min(means) * factor) / factor)
-    return float(np.ceil(max(means) * factor) / factor)

@@ -39,6 +39,8 @@ def conclusions(pairs: Sequence[Pair]) -> list[Conclusion]:
     >>> print(*(one.sentence for one in conclusions(pairs)))
     7 groups against fixed: 7 without a conclusion. no conclusion is possible from one seed, in 7 pairs: ...
     """
+    if len({pair.sentence for pair in pairs}) == 1:  # where no run reached a target it is that of all
+        return [Conclusion(pairs[0].verdict, pairs[0].sentence)]
     if len(pairs) <= MOST_WITH_OWN_SENTENCE:
         return [Conclusion(pair.verdict, pair.sentence) for pair in pairs]
     found = [Conclusion(None, _tally(pairs))]

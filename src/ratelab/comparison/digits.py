@@ -44,6 +44,7 @@ class Digits:
 
 
 FOR_ACCURACY = Digits()
+FOR_COUNTS = Digits(0)
 
 
 def digits_of(outcome: Outcome, values: Iterable[float], spread: float = 0.0) -> Digits:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from ratelab.comparison.results import Result, Status, find_worst
+from ratelab.comparison.times import Time
 from ratelab.runtime.clipping import clip_apart
 from ratelab.validation import UserError, unknown_key
 
@@ -37,12 +38,14 @@ class Group:
         by_seed: the runs of each seed, seeds ascending.
         setting: what must be the same in two groups for their seeds to be pairs: data and model.
         worst: what a run of it counts as that diverged, or gave no number.
+        time: what judges its runs in the place of their metric; None: nothing does.
     """
 
     name: str
     by_seed: Mapping[int, tuple[Result, ...]]
     setting: Mapping[str, str]
     worst: float
+    time: Time | None = None
 
     @property
     def runs(self) -> list[Result]:
@@ -56,10 +59,15 @@ class Group:
     @property
     def values(self) -> dict[int, float]:
         """The value of each seed, the mean over its runs."""
-        return {
-            seed: sum(run.counts_as(self.worst) for run in runs) / len(runs)
-            for seed, runs in self.by_seed.items()
-        }
+        return {seed: sum(map(self._judge, runs)) / len(runs) for seed, runs in self.by_seed.items()}
+
+    def _judge(self, run: Result) -> float:
+        return run.counts_as(self.worst) if self.time is None else self.time.of(run)
+
+    @property
+    def is_never_in_time(self) -> bool:
+        """Whether its runs are judged by the time to a target, and none of them reached it."""
+        return self.time is not None and not any(map(self.time.reaches, self.runs))
 
 
 def group(results: Sequence[Result], by: Sequence[str] | None = None) -> tuple[list[Group], list[str]]:

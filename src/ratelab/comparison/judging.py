@@ -1,6 +1,6 @@
 """Pairs of groups measured and judged: at one look, or at all looks together where seeds were added."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,14 +44,16 @@ def compare_pairs(
     pairs = [_measure(pair, plan, tests) if pair.seeds else pair for pair in pairs]
     corrected = iter(statistics.holm([pair.p for pair in pairs if pair.p is not None]))
     pairs = [replace(pair, corrected=next(corrected)) if pair.p is not None else pair for pair in pairs]
-    settings = {group.name: group.setting for group in groups}
-    return [_judge(pair, plan, tests, _find_mismatch(settings, pair)) for pair in pairs]
+    return [
+        _judge(pair, plan, tests) if pair.seeds else _tell_why_not(pair, groups, which[place])
+        for place, pair in enumerate(pairs)
+    ]
 
 
 def _pair_up(first: Group, second: Group, empty: Pair) -> Pair:
     """Return the differences of a pair; none where there is nothing to pair."""
     named = replace(empty, first=first.name, second=second.name)
-    if first.setting != second.setting:
+    if first.setting != second.setting or (first.is_never_in_time and second.is_never_in_time):
         return named
     ours, theirs = first.values, second.values
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
@@ -94,19 +96,23 @@ def _measure(pair: Pair, plan: Plan | None, tests: int) -> Pair:
     return replace(measured, interval=statistics.mean_interval(differences), p=p)
 
 
-def _find_mismatch(settings: Mapping[str, Mapping[str, str]], pair: Pair) -> str:
-    """Return in which settings that both must share the groups of a pair differ, as words."""
-    ours, theirs = settings[pair.first], settings[pair.second]
-    return ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+def _tell_why_not(pair: Pair, groups: Sequence[Group], places: tuple[int, int]) -> Pair:
+    """Return the pair with the sentence that says why it is not compared."""
+    first, second = (groups[place] for place in places)
+    ours, theirs = first.setting, second.setting
+    if mismatch := ", ".join(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)):
+        why = f"they differ in {mismatch}"
+    elif first.time is not None and first.is_never_in_time and second.is_never_in_time:
+        if all(one.is_never_in_time for one in groups):
+            return replace(pair, sentence=f"{first.time.miss}: there is nothing to compare.")
+        why = first.time.miss
+    else:
+        why = "they have no seed in common"
+    return replace(pair, sentence=f"{pair.first} and {pair.second}: not compared, {why}.")
 
 
-def _judge(pair: Pair, plan: Plan | None, tests: int, mismatch: str) -> Pair:
+def _judge(pair: Pair, plan: Plan | None, tests: int) -> Pair:
     """Return the pair with its verdict and the sentence that says why."""
-    names = f"{pair.first} and {pair.second}"
-    if mismatch:
-        return replace(pair, sentence=f"{names}: not compared, they differ in {mismatch}.")
-    if not pair.seeds:
-        return replace(pair, sentence=f"{names}: not compared, they have no seed in common.")
     if pair.p is None or pair.corrected is None:
         return replace(pair, verdict="no conclusion", sentence=sentences.tell_one_seed(pair))
     if plan is not None and pair.looks:

@@ -100,13 +100,16 @@ def resolve_task(choices: Mapping[str, str], judge: str) -> dict[str, str]:
     return resolved
 
 
-def choose_metric(known: Sequence[Outcomes], metric: str | None, key: str = "--metric") -> tuple[str, Split]:
+def choose_metric(
+    known: Sequence[Outcomes], metric: str | None, key: str = "--metric", also: Sequence[str] = ()
+) -> tuple[str, Split]:
     """Return by which metric runs are judged, and on which split.
 
     Args:
         known: what is measured of each run, at least one.
         metric: as it is recorded, test_<name> or val_<name>; None: the one that judges each of the runs.
         key: where the user has given it.
+        also: what else could be given there.
 
     Raises:
         UserError: if the runs are judged by different ones, or some have no such metric.
@@ -119,7 +122,7 @@ def choose_metric(known: Sequence[Outcomes], metric: str | None, key: str = "--m
     names = [name for name in known[0].by_name if all(name in one.by_name for one in known)]
     found = {f"{prefix}_{name}": (name, split) for split, prefix in PREFIXES.items() for name in names}
     if metric not in found:
-        raise unknown_key(key, metric, found)
+        raise unknown_key(key, metric, [*found, *also])
     return found[metric]
 
 

@@ -20,10 +20,10 @@ def remarks(groups: Sequence[Group], outcome: Outcome, plan: Plan | None = None)
         plan: of the sweep, if its seeds were added until all was decided.
     """
     metric = outcome.metric
-    found = [
-        *_note_worst(groups, "diverged", metric, lambda one: one.count("diverged")),
-        *_note_worst(groups, "gave no number", metric, _count_without_number),
-    ]
+    found = []
+    if all(one.time is None for one in groups):
+        found += _note_worst(groups, "diverged", metric, lambda one: one.count("diverged"))
+        found += _note_worst(groups, "gave no number", metric, _count_without_number)
     # finished ones: that a diverged run is shorter is said already
     lengths = {
         run.validation[-1].step + 1

@@ -77,7 +77,7 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Of training, until the last look at the validation split; the compilation included."""
+        """Of training, until the last look at the validation split, without compilation and looks."""
         return self.validation[-1].seconds if self.validation else 0.0
 
     @property

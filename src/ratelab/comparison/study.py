@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
 from ratelab.comparison.results import Result, Unreadable, find_worst
+from ratelab.comparison.times import TimeName, name_judge
 from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
 
 FEW_LOOKS = 5  # at a test split, of which nothing is said
@@ -38,7 +39,8 @@ def study(
     *,
     by: Sequence[str] | None = None,
     baseline: str | None = None,
-    target: float | None = None,
+    target: float | str | None = None,
+    time: TimeName | None = None,
     unreadable: Sequence[Unreadable] = (),
     looks_at_test: int = 0,
 ) -> Study:
@@ -49,6 +51,7 @@ def study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
+        time: as in `compare`; base rates are chosen by the metric all the same.
         unreadable: runs of the same sweep or experiment of which the store has no result.
         looks_at_test: how many sweeps of the experiment have looked at this test split, if that is known.
 
@@ -58,9 +61,9 @@ def study(
     outcomes = [result for result in results if result.is_outcome]
     tuned = tune([result for result in outcomes if result.is_tuning])
     final = [result for result in outcomes if not result.is_tuning]
-    sections = _make_sections(final, tuned) if tuned else _make_only_section(final)
+    sections = _make_sections(final, tuned, time) if tuned else _make_only_section(final, time)
     comparisons = [
-        compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, title=title)
+        compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, time=time, title=title)
         for title, runs in sections
         # a tuned sweep that was stopped while tuning has none, and runs that all diverged may say nothing
         if find_worst(runs) is not None
@@ -75,19 +78,23 @@ def study(
     return Study(tuple(comparisons), tuple(tuned), tuple(notes), tuple(results), tuple(unreadable))
 
 
-def _write_title(runs: Sequence[Result], more: str) -> str:
-    """Return a title with the split and the metric that judge."""
-    return f"{runs[0].judged_on.capitalize()} {runs[0].outcome.metric}, {more}" if runs else ""
+def _write_title(runs: Sequence[Result], time: TimeName | None) -> str:
+    """Return the beginning of a title: what judges."""
+    return name_judge(runs[0].outcome, runs[0].judged_on, time) if runs else ""
 
 
-def _make_only_section(final: list[Result]) -> list[tuple[str, list[Result]]]:
-    more = {"test": "once, after the last step", "validation": "after the last step"}
-    direction = "higher" if final and final[0].outcome.higher_is_better else "lower"
-    split = final[0].judged_on if final else "test"
-    return [(_write_title(final, more.get(split, f"{direction} is better")), final)]
+def _make_only_section(final: list[Result], time: TimeName | None) -> list[tuple[str, list[Result]]]:
+    title = _write_title(final, time)
+    if time is None:
+        more = {"test": "once, after the last step", "validation": "after the last step"}
+        direction = "higher" if final and final[0].outcome.higher_is_better else "lower"
+        title += f", {more.get(final[0].judged_on if final else 'test', f'{direction} is better')}"
+    return [(title, final)]
 
 
-def _make_sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tuple[str, list[Result]]]:
+def _make_sections(
+    final: Sequence[Result], tuned: Sequence[Tuned], time: TimeName | None
+) -> list[tuple[str, list[Result]]]:
     """Return the runs at each base rate that all schedules share, and those of each schedule at its best."""
     best = {one.name: one.best for one in tuned}
     names, rates = names_without_rate(final), [float(run.settings[RATE]) for run in final]
@@ -96,12 +103,12 @@ def _make_sections(final: Sequence[Result], tuned: Sequence[Tuned]) -> list[tupl
         rates_of.setdefault(name, set()).add(rate)
     shared = set.intersection(*rates_of.values()) if rates_of else set()
     at_best = [run for name, rate, run in zip(names, rates, final, strict=True) if best.get(name) == rate]
-    sections = []
+    sections, what = [], _write_title(final, time)
     for common in sorted(shared):
         runs = [run for rate, run in zip(rates, final, strict=True) if rate == common]
         if runs != at_best:  # where all are best at one rate, the same table would stand there twice
-            sections.append((_write_title(final, f"the same base rate {common:g}"), runs))
-    title = _write_title(final, "each at its best base rate")
+            sections.append((f"{what}, the same base rate {common:g}", runs))
+    title = f"{what}, each at its best base rate"
     agreed = {float(run.settings[RATE]) for run in at_best}
     return [*sections, (f"{title}, {agreed.pop():g} for all" if len(agreed) == 1 else title, at_best)]
 

@@ -86,7 +86,7 @@ def _head_groups(comparison: Comparison) -> str:
 
 def _make_costs(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     """Return what a run of each group costs, after how soon it was as good as the target if there is one."""
-    target, metric = comparison.target, comparison.outcome.metric
+    targets = dict.fromkeys(one.target for one in comparison.groups if one.target is not None)
     group = _column("group", "schedule", values.TEXT, "group")
     costs = (
         _column("seconds a run", "s a run", values.SECONDS, "seconds"),
@@ -94,16 +94,21 @@ def _make_costs(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
     )
     caption = "Learning rate at the end and seconds of training, mean over the runs."
     # no title: without a target the narrow table would answer no question
-    if target is None:
+    if not targets:
         return Table("", caption, rows, (group, *costs))
+    # of several data sets or models each has its own
+    shared = f"{comparison.target:.10g}" if comparison.target is not None else "its target"
+    own = () if len(targets) == 1 else (_column("target", "target", values.TARGET, "target"),)
     to_target = (
+        *own,
         _column("runs that reach it", "reached", values.COUNT, "reached"),
         _column("steps", "steps", values.COUNT, "steps_to_target"),
         _column("examples", "examples", values.COUNT, "examples_to_target"),
         _column("seconds", "seconds", values.SECONDS, "seconds_to_target"),
     )
-    title = f"Until {target:.10g} is reached on the validation split (medians)"
-    caption += f" Target: {metric} {target:.10g} on the validation split; what it takes to reach it: medians."
+    title = f"Until {shared} is reached on the validation split (medians)"
+    metric = comparison.looked.metric
+    caption += f" Target: {metric} {shared} on the validation split; what it takes to reach it: medians."
     return Table(title, caption, rows, (group, *to_target, *costs))
 
 
@@ -123,8 +128,8 @@ def _make_group_row(comparison: Comparison, group: Summary) -> Row:
         "diverged": group.diverged,
         "final_rate": group.final_rate,
         "seconds": group.seconds,
-        "target": comparison.target,
-        "reached": None if comparison.target is None else group.reached,
+        "target": group.target,
+        "reached": None if group.target is None else group.reached,
         "steps_to_target": group.steps_to_target,
         "seconds_to_target": group.seconds_to_target,
         "examples_to_target": group.examples_to_target,

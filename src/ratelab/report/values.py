@@ -85,6 +85,7 @@ P = Form(write_p)
 SHARE = Form("{:.2f}".format)
 EFFECT = Form("{:+.2f}".format)
 SECONDS = Form("{:.2f}".format, may_break=True)
+TARGET = Form("{:.10g}".format)
 RATE = Form("{:.3g}".format, may_break=True)
 BASE_RATE = Form("{:.4g}".format)  # grids are finer than what three digits tell apart
 BEST_RATE = Form(_write_best_rate, may_break=True)

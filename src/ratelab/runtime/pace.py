@@ -106,7 +106,7 @@ class Pace:
         """Count an epoch of a run of the worker."""
         stack, steps = self._stacks[worker], len(epoch.train_loss)
         stack.has_begun = True
-        # The seconds of the first epoch are mostly those of the compilation.
+        # Without the compilation too the first epoch of a program is slower: no memory is in a cache yet.
         if epoch.epoch or stack.is_compiled:
             stack.kind.steps += steps
             stack.kind.seconds += epoch.seconds

@@ -36,7 +36,8 @@ class Loop:
         inputs: Any,
         targets: Any,
         order: Any,
-        used: tuple[Any, Any] | None,
+        steps: Any,
+        sizes: Any,
         rates: Any,
         first_step: Any,
         fixed: dict[str, Any],
@@ -49,8 +50,8 @@ class Loop:
             inputs: [examples, values].
             targets: [examples, ...].
             order: the examples of each batch, int32[steps, width].
-            used: how many rows of `order` are updates, int32[], and how many examples each of them has,
-                int32[steps]; the rest is padding. None: all.
+            steps: how many rows of `order` are updates, int32[]; the rest is padding.
+            sizes: how many examples each of them has, int32[steps]; None: all.
             rates: float32[steps, jobs].
             first_step: the number of the first update.
             fixed: hyperparameters that do not change, each float32[jobs].
@@ -60,8 +61,7 @@ class Loop:
         import tensorflow as tf
 
         # The number of updates is an argument and not a part of the program: else segments of one shape, but
-        # of different lengths, would each be compiled.
-        steps, sizes = (order.shape[0], None) if used is None else used
+        # of different lengths, would each be compiled, and nothing could be compiled without being trained.
         gather = self._make_gather(inputs, first_step)
 
         def body(t: Any, losses: Any, state: Any) -> Any:
@@ -72,7 +72,9 @@ class Loop:
             loss, state = lift(step, self.size)((rates[t], numbers, state))
             return t + 1, losses.write(t, loss), state
 
-        start = (0, tf.TensorArray(tf.float32, order.shape[0]), state)
+        # with the shape of what is written, for a call of no update writes nothing
+        losses = tf.TensorArray(tf.float32, order.shape[0], element_shape=(self.size,))
+        start = (0, losses, state)
         # One update at a time: each needs the weights of the one before, so there is nothing to overlap, and
         # more iterations in flight would only hold more buffers.
         _, losses, state = tf.while_loop(lambda t, *_: t < steps, body, start, parallel_iterations=1)

@@ -1,5 +1,6 @@
 """The compiled program of a stack of jobs, without Python inside, and the programs of a process."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ class Program:
         xla: whether the functions are compiled with XLA.
         by_example: whether the model maps each example by itself, so that a batch can be padded.
         data: as given.
+        seconds_compiling: how long the compilation of `run` has taken until now.
 
     Raises:
         UserError: if the model does not map a batch of inputs to what the task asks for.
@@ -68,6 +70,8 @@ class Program:
         compiler = tf.function(jit_compile=self.xla, autograph=False)
         self._train, self._evaluate = compiler(loop.train), compiler(loop.evaluate)
         self.data = DeviceData(job.data) if data is None else data
+        self._shapes: set[tuple[Any, ...]] = set()
+        self.seconds_compiling = 0.0
 
     @property
     def traces(self) -> int:
@@ -147,19 +151,26 @@ class Program:
         segment = piece.segment
         rows = len(segment.order)
         varied = hyperparameters.for_segment(segment)
-        sizes = segment.sizes
         # Everything is a tensor: a number of Python's would be a part of the program, and a new one compiled.
-        state, losses = self._train(
+        train = partial(
+            self._train,
             piece.inputs,
             piece.targets,
             piece.order,
-            None if sizes is None else (tf.constant(segment.steps), tf.constant(sizes)),
-            tf.constant(_pad_rows(rates, rows)),
-            tf.constant(segment.first_step),
-            {name: tf.constant(values) for name, values in hyperparameters.fixed.items()},
-            {name: tf.constant(_pad_rows(columns, rows)) for name, columns in varied.items()},
-            state,
+            sizes=None if segment.sizes is None else tf.constant(segment.sizes),
+            rates=tf.constant(_pad_rows(rates, rows)),
+            first_step=tf.constant(segment.first_step),
+            fixed={name: tf.constant(values) for name, values in hyperparameters.fixed.items()},
+            varied={name: tf.constant(_pad_rows(columns, rows)) for name, columns in varied.items()},
+            state=state,
         )
+        shape = (*piece.inputs.shape, *piece.order.shape, segment.sizes is None)
+        if shape not in self._shapes:
+            begin = time.time()
+            train(steps=tf.constant(0))  # of no update, which takes no time but that of the compilation
+            self._shapes.add(shape)
+            self.seconds_compiling += time.time() - begin
+        state, losses = train(steps=tf.constant(segment.steps))
         return state, losses.numpy()[: segment.steps]
 
     def evaluate(self, state: Any, split: str) -> list[dict[str, float]]:

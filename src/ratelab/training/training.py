@@ -26,7 +26,7 @@ class _Epoch:
         rates: float32[steps, jobs].
         losses: float32[steps, jobs].
         timestamps: int64[steps].
-        seconds: of all runs together.
+        seconds: of all runs together, without those of compilation.
     """
 
     number: int
@@ -131,12 +131,14 @@ class Training:
         rates_by_step = np.stack(rates, 1)
         parts = []
         examples = epoch_order(self._order_seed, epoch, len(job.data.train), 1).ravel()
-        begin = time.time()
+        begin, compiling = time.time(), -self._program.seconds_compiling
         for piece in self._program.data.pieces(self._segments.of_epoch(epoch, examples)):
             first = piece.segment.first_step - place.start
             part = rates_by_step[first : first + piece.segment.steps]
             self._state, losses = self._program.run(self._state, piece, part, self._hyperparameters)
             parts.append(losses)
+        # Whichever run came first would be charged with what serves all that come after it.
+        begin += compiling + self._program.seconds_compiling
         seconds = time.time() - begin
         # Inside the loop there is no clock to look at, and every update takes about as long as the next.
         stamps = np.linspace(begin * 1e3, (begin + seconds) * 1e3, len(rates_by_step)).astype(np.int64)

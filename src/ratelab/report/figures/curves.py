@@ -142,7 +142,7 @@ def _make_curves(
                 diverged=tuple(_count_steps(run) - 1 for run in runs if run.status == "diverged"),
             )
         )
-    return Curves(tuple(groups), width, comparison.outcome, comparison.worst)
+    return Curves(tuple(groups), width, comparison.looked, comparison.worst)
 
 
 def _pick_run(group: Group) -> Result:

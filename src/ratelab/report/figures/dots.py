@@ -53,10 +53,12 @@ def draw_final(comparison: Comparison, slug: str) -> Figure:
     """Return the figure of the final value of every seed."""
     outcome, both = comparison.outcome, zip(comparison.groups, comparison.members, strict=True)
     rows = [_make_final_row(group, members, comparison.digits) for group, members in both]
-    title = f"{comparison.split.capitalize()} {outcome.metric} of every seed"
+    title = f"{comparison.judge} of every seed"
     canvas = _draw_figure(title, name_values(outcome), rows, outcome, zero=False)
     caption = f"A dot is one seed, the diamond the mean, the bar its {_name_methods(comparison.groups)}."
-    if any(group.diverged for group in comparison.groups):
+    if comparison.is_of_times:  # by which a run that diverged has a value as any other
+        caption += " A run that did not reach it lies at the common end."
+    elif any(group.diverged for group in comparison.groups):
         caption += f" A cross at the edge is a run that diverged; it counts as {comparison.worst}"
         caption += ", the axis does not reach there." if outcome == ACCURACY else "."
     table = [
@@ -77,7 +79,7 @@ def draw_final(comparison: Comparison, slug: str) -> Figure:
 
 def _make_final_row(group: Summary, members: Group, digits: Digits) -> _Row:
     dots = tuple(
-        None if _count_diverged(members, seed) else value
+        None if members.time is None and _count_diverged(members, seed) else value
         for seed, value in zip(group.seeds, group.values, strict=True)
     )
     label = group.name

@@ -25,13 +25,13 @@ def draw_figures(study: Study, curves: Sequence[Curves]) -> list[tuple[str, list
     with style():
         for number, (comparison, own) in enumerate(zip(study.comparisons, curves, strict=True), 1):
             suffix = f"-{number}" if len(study.comparisons) > 1 else ""
-            metric = _make_slug(comparison.outcome.metric)
+            metric, judge = _make_slug(comparison.looked.metric), _make_slug(comparison.outcome.metric)
             drawn = [
                 draw_rates(comparison, own, f"learning-rates{suffix}"),
                 draw_loss(own, f"training-loss{suffix}"),
                 draw_validation(own, f"validation-{metric}-by-steps{suffix}", by_examples=False),
                 draw_validation(own, f"validation-{metric}-by-examples{suffix}", by_examples=True),
-                draw_final(comparison, f"final-{metric}{suffix}"),
+                draw_final(comparison, f"final-{judge}{suffix}"),
                 draw_differences(comparison, f"paired-differences{suffix}"),
             ]
             sections.append((comparison.title, [figure for figure in drawn if figure is not None]))

@@ -206,7 +206,7 @@ def test_csv_and_json_read_back_as_the_same_numbers():
 
 def test_nothing_is_nothing_in_every_form():
     empty = study([])
-    assert json.loads(as_json(empty)) == {"comparisons": [], "tuning": [], "notes": []}
+    assert json.loads(as_json(empty)) == {"comparisons": [], "tuning": [], "sensitivity": [], "notes": []}
     assert as_csv(empty, "groups") == "\n"
     assert as_markdown(empty) == "no run has ended yet: there is nothing to compare\n"
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
 FOLDER = HomePath(file_okay=False, path_type=Path)
-TABLES = ("groups", "pairs", "tuning")
+TABLES = ("groups", "pairs", "tuning", "sensitivity")
 
 
 class _Commands(click.Group):

@@ -45,7 +45,7 @@ def best_mean(values: Numbers) -> int:
 
 
 def ours(values: Numbers) -> int:
-    """Return what `Tuned` takes: the lowest rate within a standard error of the best, seed by seed."""
+    """Return what `Tuned` takes: the lowest rate that no other beats by a standard error, seed by seed."""
     return tuned(values).place
 
 
@@ -116,7 +116,7 @@ def of_seeds(rule: Rule, seeds: int) -> Rule:
 
 EQUAL: dict[str, Rule] = {
     "best mean (until now)": best_mean,
-    "within 1 paired error (ratelab)": ours,
+    "lowest, none a paired error better (ratelab)": ours,
     "within 1 error of the best": within_own_error,
     "mean - 1 error": partial(lower_bound, errors=1),
     "mean - 2 errors": partial(lower_bound, errors=2),
@@ -124,16 +124,16 @@ EQUAL: dict[str, Rule] = {
     "median with neighbours": median_of_three,
     "mean with neighbours, 1/10 each": lambda values: best_mean(smooth(values, 0.1)),
     "mean with neighbours, 1/4 each": lambda values: best_mean(smooth(values, 0.25)),
-    "1/20 each, within 1 paired error": lambda values: ours(smooth(values, 0.05)),
+    "1/20 each, then as ratelab": lambda values: ours(smooth(values, 0.05)),
 }
 # of 7 rates: 21 runs of a schedule as above; 21; 21; 35; 35; 36
 RULES: dict[str, Rule] = {
     **{name: of_seeds(rule, SEEDS) for name, rule in EQUAL.items()},
-    "halving 1, 3, 6 seeds, best mean": partial(halving, rule=best_mean, first=1, rounds=((4, 3), (2, 6))),
-    "halving 1, 3, 6, paired error": partial(halving, rule=ours, first=1, rounds=((4, 3), (2, 6))),
+    "halving 1, 3, 6, best mean": partial(halving, rule=best_mean, first=1, rounds=((4, 3), (2, 6))),
+    "halving 1, 3, 6, then as ratelab": partial(halving, rule=ours, first=1, rounds=((4, 3), (2, 6))),
     "5 seeds, best mean": of_seeds(best_mean, 5),
-    "5 seeds, paired error": of_seeds(ours, 5),
-    "3, best 3 to 8 seeds, paired error": partial(halving, rule=ours, first=3, rounds=((3, 8),)),
+    "5 seeds, as ratelab": of_seeds(ours, 5),
+    "3, best 3 rates to 8, as ratelab": partial(halving, rule=ours, first=3, rounds=((3, 8),)),
 }
 
 

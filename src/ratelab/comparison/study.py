@@ -149,14 +149,14 @@ def _note_uncertain_rates(tuned: Sequence[Tuned]) -> list[str]:
     notes = []
     for one in tuned:
         seeds = len(one.seeds[one.peak])
-        if len(one.as_good) > 1:
+        if seeds < FEWEST_FOR_ERROR:
+            notes.append(f"{one.name}: its best base rate is uncertain: it was chosen by one seed")
+        elif len(one.as_good) > 1:
             *others, last = (f"{rate:g}" for rate in one.as_good)
             notes.append(
                 f"{one.name}: its best base rate is uncertain: {', '.join(others)} and {last} are as "
                 f"good within the spread of {seeds} seeds; the lowest is taken"
             )
-        elif seeds < FEWEST_FOR_ERROR:
-            notes.append(f"{one.name}: its best base rate is uncertain: it was chosen by one seed")
     return notes
 
 

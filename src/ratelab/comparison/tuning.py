@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,39 +37,45 @@ class Tuned:
     outcome: Outcome
     worst: float
 
-    @property
+    @cached_property
     def means(self) -> tuple[float, ...]:
         """The mean value at each rate."""
         return tuple(float(np.mean(values)) for values in self.values)
 
-    @property
+    @cached_property
     def peak(self) -> int:
         """Where in the grid the best mean is; of equals the first, and rates ascend."""
         best = np.argmax if self.outcome.higher_is_better else np.argmin
         return int(best(self.means))
 
-    @property
+    @cached_property
     def as_good(self) -> tuple[float, ...]:
-        """The rates whose mean is within one standard error of the best mean.
+        """The rates that no other beats by more than a standard error of the mean difference, seed by seed.
 
-        The error is that of the mean difference from the rate with the best mean, seed by seed. That rate is
-        one of them, and the only one where there are no two seeds.
+        The one with the best mean is among them. Where two rates have not two seeds in common, the better
+        mean beats the other.
         """
-        return tuple(rate for place, rate in enumerate(self.rates) if self._is_as_good(place))
+        # the peak first, for it beats most of them
+        others = [self.peak, *range(len(self.rates))]
+        return tuple(
+            rate
+            for place, rate in enumerate(self.rates)
+            if not any(self._beats(other, place) for other in others)
+        )
 
-    def _is_as_good(self, place: int) -> bool:
-        best, other = (dict(zip(self.seeds[at], self.values[at], strict=True)) for at in (self.peak, place))
-        shared = [best[seed] - other[seed] for seed in best if seed in other]
-        lost = sign_of(self.outcome) * np.array(shared)
-        if place == self.peak or len(lost) < FEWEST_FOR_ERROR:
-            return place == self.peak
-        return bool(lost.mean() <= lost.std(ddof=1) / np.sqrt(len(lost)))
+    def _beats(self, one: int, other: int) -> bool:
+        ours, theirs = (dict(zip(self.seeds[at], self.values[at], strict=True)) for at in (one, other))
+        shared = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+        if len(shared) < FEWEST_FOR_ERROR:
+            return self.outcome.is_better(self.means[one], self.means[other])
+        lead = sign_of(self.outcome) * np.mean(shared)
+        return bool(lead > np.std(shared, ddof=1) / np.sqrt(len(shared)))
 
     @property
     def best(self) -> float:
-        """The rate to take: the lowest that is as good as the one with the best mean.
+        """The rate to take: the lowest of those that are as good.
 
-        That is the one-standard-error rule. Too high a rate fails for some seeds only, and three may not show
+        It is the one-standard-error rule. Too high a rate fails for some seeds only, and three may not show
         it; it is better than to take the best mean (docs/protocol.md).
 
         References:

@@ -39,9 +39,9 @@ def tuning_frame(study: Study) -> "pd.DataFrame":
 
 
 def sensitivity_frame(study: Study) -> "pd.DataFrame":
-    """Return a row for each schedule that was tuned, then one for each pair: `group` less `minus`.
+    """Return a row for each tuned schedule, then one for each pair: `group` less `minus`; widths in decades.
 
-    Columns: metric, group, minus, n, lost, lost_low, lost_high, width (in decades), width_low, width_high.
+    Columns: metric, group, minus, n, lost, lost_low, lost_high, width, width_low, width_high.
     """
     table = make_tables(study).sensitivity
     return _make_frame(table.rows if table else ())

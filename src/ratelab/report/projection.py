@@ -205,7 +205,7 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
         columns.append(_column("", values.RATE.write(rate), own.rough, str(rate)))
     caption = (
         f"Mean {metric} on the validation split at each base rate, of tuning runs, which never saw the test "
-        f"split; the best of each schedule is marked. A diverged run counts as {first.worst:g}."
+        f"split; the rate taken for each schedule is marked. A diverged run counts as {first.worst:g}."
     )
     return Table(
         title=f"Base rates: mean {metric} on the validation split, of runs that never saw the test split",

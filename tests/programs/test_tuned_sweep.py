@@ -91,7 +91,8 @@ def test_another_process_comes_to_the_same_conclusions(sweep, results):
 
 
 def test_the_sensitivity_to_the_base_rate_is_shown_and_exported(sweep, results):
-    assert "Sensitivity to the base rate: mean accuracy lost; decades within 0.002 of the best" in sweep.out
+    title = "Sensitivity to the base rate: accuracy lost; decades within 0.002 of the best"
+    assert title in " ".join(sweep.out.split())  # however it breaks
     exported = ratelab(sweep.folder, "compare", "--format", "csv", "--table", "sensitivity")
     rows = [*csv.DictReader(exported.out.splitlines())]
     assert {row["group"] for row in rows[:2]} == {"fixed", "exponential"}

@@ -251,7 +251,7 @@ def _make_sensitivity(tuned: Sequence[Tuned]) -> Table | None:
         f"the best, mean over the rates. Decades: for how many the {outcome.metric} is within {near:.2g} of "
         "the best. Pairs: the first minus the second, over the seeds of both; no interval below three seeds."
     )
-    title = f"Sensitivity to the base rate: mean {outcome.metric} lost; decades within {near:.2g} of the best"
+    title = f"Sensitivity to the base rate: {outcome.metric} lost; decades within {near:.2g} of the best"
     metric = f"{PREFIXES['validation']}_{outcome.metric}"
     rows = tuple({"metric": metric, **_make_sensitivity_row(one)} for one in found)
     return Table(title, caption, rows, columns)

@@ -116,6 +116,18 @@ def test_a_rate_is_as_good_only_by_seeds_that_the_best_one_has_too():
     assert (one.seeds, one.as_good) == (((1000,), (1000, 1001, 1002), (1000, 1001, 1002)), (1.0,))
 
 
+def test_the_best_mean_is_as_good_though_the_seeds_in_common_say_otherwise():
+    """Four seeds are left of each rate, and each rate beats the next one at the two that both have."""
+    low, high = 0.25, 0.5
+    grid = {
+        0.1: {0: high, 1: high, 4: low, 5: low},
+        1.0: {0: low, 1: low, 2: high, 3: high},
+        10.0: {2: low, 3: low, 4: high, 5: high},
+    }
+    [one] = tune([trial("fixed", rate, seed, value) for rate in grid for seed, value in grid[rate].items()])
+    assert one.as_good == (0.1,)
+
+
 def test_of_runs_that_repeat_others_the_newest_counts():
     [one] = tune([trial("fixed", 1.0, 1000, 0.25), *trials({0.1: [0.5], 1.0: [0.75]})])
     assert (one.values, one.runs) == (((0.5,), (0.75,)), 2)

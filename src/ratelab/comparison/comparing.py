@@ -143,10 +143,8 @@ def compare(
     groups, notes = group(results, by)
     digits = _choose_digits(outcome, groups)
     target = _choose_target(groups, outcome, digits) if target is None else _check_target(target, outcome)
-    which, plan = (
-        choose_pairs([one.name for one in groups], baseline),
-        newest([result.plan for result in results]),
-    )
+    which = choose_pairs([one.name for one in groups], baseline)
+    plan = newest([result.plan for result in results])
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")

@@ -52,16 +52,13 @@ class Tuned:
     def as_good(self) -> tuple[float, ...]:
         """The rates that no other beats by more than a standard error of the mean difference, seed by seed.
 
-        The one with the best mean is among them. Where two rates have not two seeds in common, the better
-        mean beats the other.
+        The one with the best mean is among them, also where seeds that failed at another leave that in doubt.
+        Where two rates have not two seeds in common, the better mean beats the other.
         """
-        # the peak first, for it beats most of them
-        others = [self.peak, *range(len(self.rates))]
-        return tuple(
-            rate
-            for place, rate in enumerate(self.rates)
-            if not any(self._beats(other, place) for other in others)
-        )
+        places = range(len(self.rates))
+        others = [self.peak, *places]  # the peak first, for it beats most of them
+        unbeaten = [place for place in places if not any(self._beats(other, place) for other in others)]
+        return tuple(self.rates[place] for place in sorted({self.peak, *unbeaten}))
 
     def _beats(self, one: int, other: int) -> bool:
         ours, theirs = (dict(zip(self.seeds[at], self.values[at], strict=True)) for at in (one, other))

@@ -16,6 +16,7 @@ from ratelab.report import (
     groups_frame,
     pairs_frame,
     print_study,
+    sensitivity_frame,
     tuning_frame,
     values,
 )
@@ -43,6 +44,9 @@ GROUP_FIELDS = [
 PAIR_FIELDS = [
     *("comparison", "metric", "first", "second", "n", "difference", "low", "high", "interval", "p", "p_holm"),
     *("improvement", "effect_size", "verdict", "sentence"),
+]
+SENSITIVITY_FIELDS = [
+    *("metric", "group", "minus", "n", "lost", "lost_low", "lost_high", "width", "width_low", "width_high"),
 ]
 RATE_FIELDS = ["metric", "group", "learning_rate", "n", "mean", "diverged", "best", "edge"]
 
@@ -135,6 +139,33 @@ def test_frames_hold_every_number():
     assert rates["edge"].tolist() == ["", "", "highest", "", "", ""]
 
 
+def test_the_sensitivity_has_a_row_for_each_schedule_and_each_pair():
+    """Of seeds that agree: 0.9 - 2/3 and 0.7 - 0.6 are lost, and 0.002 lies within 0.002 / slope."""
+    made = tuned_sweep()
+    frame = sensitivity_frame(made)
+    assert list(frame) == SENSITIVITY_FIELDS
+    assert frame[["group", "minus", "n"]].to_numpy().tolist() == [
+        ["cosine", "", 2],
+        ["fixed", "", 2],
+        ["fixed", "cosine", 2],
+    ]
+    assert frame["lost"].tolist() == pytest.approx([0.9 - 2 / 3, 0.1, 0.1 - (0.9 - 2 / 3)])
+    widths = [0.002 / 0.3, 0.002 / 0.2 + 0.002 / 0.1]
+    assert frame["width"].tolist() == pytest.approx([*widths, widths[1] - widths[0]])
+    assert frame["lost_low"].isna().all()
+    assert json.loads(as_json(made))["sensitivity"][2]["lost"] == frame["lost"][2]
+    assert as_csv(made, "sensitivity").splitlines()[0] == ",".join(SENSITIVITY_FIELDS)
+    assert ["fixed", "-", "cosine", "2", "-0.1333", "-", "0.02", "-"] in [
+        line.split() for line in printed(made)
+    ]
+    assert ["fixed - cosine", "2", "-0.1333", "-", "0.02", "-"] in markdown_cells(made)
+
+
+def test_where_nothing_was_tuned_there_is_no_sensitivity():
+    assert make_tables(plain_study(["a", "b"])).sensitivity is None
+    assert sensitivity_frame(plain_study(["a", "b"])).empty
+
+
 def test_the_best_group_comes_first_in_every_table():
     """Seven groups and a baseline, six and every pair: by the mean, whatever came first."""
     for names in (["d", "fixed", "g", "a", "c", "b", "f"], ["d", "fixed", "a"]):
@@ -183,7 +214,12 @@ def test_where_every_run_diverged_and_the_worst_is_not_known_that_is_said():
 
 @pytest.mark.parametrize(
     ("make", "fields"),
-    [(groups_frame, GROUP_FIELDS), (pairs_frame, PAIR_FIELDS), (tuning_frame, RATE_FIELDS)],
+    [
+        (groups_frame, GROUP_FIELDS),
+        (pairs_frame, PAIR_FIELDS),
+        (tuning_frame, RATE_FIELDS),
+        (sensitivity_frame, SENSITIVITY_FIELDS),
+    ],
 )
 def test_frames_have_the_columns_that_they_promise(make, fields):
     assert list(make(tuned_sweep()).columns) == fields
@@ -206,7 +242,7 @@ def test_csv_and_json_read_back_as_the_same_numbers():
 
 def test_nothing_is_nothing_in_every_form():
     empty = study([])
-    assert json.loads(as_json(empty)) == {"comparisons": [], "tuning": [], "notes": []}
+    assert json.loads(as_json(empty)) == {"comparisons": [], "tuning": [], "sensitivity": [], "notes": []}
     assert as_csv(empty, "groups") == "\n"
     assert as_markdown(empty) == "no run has ended yet: there is nothing to compare\n"
 

@@ -31,12 +31,12 @@ class Trained:
     """Takes the place of the sweep: `accuracy` says how good a run is, None where it fails.
 
     `diverged` has the schedule, the rate and the seed of runs that diverge, `calls` has the runs of each
-    call; `opened` what the sweep was opened with.
+    call; `luck` what a seed at a rate adds; `opened` what the sweep was opened with.
     """
 
     def __init__(self):
         self.calls, self.opened, self.diverged = [], [], set()
-        self.accuracy = lambda schedule, rate: 0.5
+        self.accuracy, self.luck = lambda schedule, rate: 0.5, {}
 
     def run(self, planned):
         """Return what Hydra returns of these jobs."""
@@ -49,6 +49,7 @@ class Trained:
             return JobReturn(
                 overrides=[run.name], status=JobStatus.FAILED, _return_value=RuntimeError(run.name)
             )
+        accuracy += self.luck.get((run.config.learning_rate, run.config.seed), 0)
         look, begun = Measured(11, accuracy, 1.0, 1200), begun_result(run)
         place = (begun.choices["schedule"], run.config.learning_rate, run.config.seed)
         result = replace(
@@ -158,6 +159,15 @@ def test_the_grid_grows_for_all_where_the_best_of_one_is_at_its_edge(tune, train
         ("staircase", 10.0, 0, True),
     ]
     assert [run.number for run in trained.calls[2]] == [10, 11, 12]
+
+
+def test_a_lucky_seed_at_the_edge_lets_the_grid_grow_but_is_not_believed(tune, trained):
+    """At 1.0 one of two seeds is better than all others, and the other is worse."""
+    trained.accuracy = peak(0.1, 0.1)
+    trained.luck = {(1.0, 1000): 0.9, (1.0, 1001): 0.0}
+    tune(seeds=[1000, 1001], widenings=1)
+    assert {rate for _, rate, *_ in trained.described(1)} == {10.0, 100.0}
+    assert {rate for _, rate, *_ in trained.described(2)} == {0.1}
 
 
 def test_the_grid_grows_on_both_sides_and_counts_from_where_it_ends(tune, trained):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ratelab import comparison
 from ratelab.comparison import Result, write_value
-from ratelab.report import as_html, groups_frame, pairs_frame, print_study, tuning_frame
+from ratelab.report import as_html, groups_frame, pairs_frame, print_study, sensitivity_frame, tuning_frame
 from ratelab.report.figures import Figure, draw_figures, read_curves
 from ratelab.report.figures.palette import css_in_notebook
 from ratelab.runs.display import Places
@@ -97,6 +97,11 @@ class Study:
     def tuning(self) -> "pd.DataFrame":
         """A row for each schedule and base rate that was tried; empty where nothing was tuned."""
         return tuning_frame(self._found)
+
+    @property
+    def sensitivity(self) -> "pd.DataFrame":
+        """How much depends on the base rate, of each schedule and pair; empty where nothing was tuned."""
+        return sensitivity_frame(self._found)
 
     @property
     def runs(self) -> "pd.DataFrame":

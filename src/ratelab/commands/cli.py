@@ -31,7 +31,7 @@ FORMATS = ("table", "json", "csv", "markdown")
 WRITABLE = HomePath(dir_okay=False, writable=True, path_type=Path)
 FILE = HomePath(readable=False, path_type=Path)  # that it can be read is seen when it is
 FOLDER = HomePath(file_okay=False, path_type=Path)
-TABLES = ("groups", "pairs", "tuning")
+TABLES = ("groups", "pairs", "tuning", "sensitivity")
 
 
 class _Commands(click.Group):

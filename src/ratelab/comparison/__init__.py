@@ -7,6 +7,7 @@ from ratelab.comparison.groups import Group
 from ratelab.comparison.outcomes import Outcomes, find_shared
 from ratelab.comparison.pairs import Pair
 from ratelab.comparison.results import Measured, Result, Unreadable, find_worst
+from ratelab.comparison.sensitivity import Sensitivity, find_near, measure_sensitivities
 from ratelab.comparison.statistics import Interval
 from ratelab.comparison.study import Study, study
 from ratelab.comparison.tuning import Tuned, tune
@@ -21,14 +22,17 @@ __all__ = [
     "Outcomes",
     "Pair",
     "Result",
+    "Sensitivity",
     "Study",
     "Summary",
     "Tuned",
     "Unreadable",
     "compare",
     "digits_of",
+    "find_near",
     "find_shared",
     "find_worst",
+    "measure_sensitivities",
     "study",
     "tune",
     "write_value",

@@ -160,7 +160,8 @@ def compare(
     groups, notes = group(results, by)
     outcome, digits = looked, _choose_digits(looked, groups)
     targets = [choose_target(groups, looked, digits, target)] * len(groups) if time is None else []
-    which, plan = _choose_pairs(groups, baseline), newest([result.plan for result in results])
+    which = choose_pairs([one.name for one in groups], baseline)
+    plan = newest([result.plan for result in results])
     if time is not None:
         groups = with_times(groups, time, looked, digits, target)
         outcome, split = Outcome(time, higher_is_better=False), "validation"
@@ -186,16 +187,15 @@ def compare(
     )
 
 
-def _choose_pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[int, int]]:
+def choose_pairs(names: Sequence[str], baseline: str | None = None) -> list[tuple[int, int]]:
     """Return the groups of each pair: of every two the later and the earlier, or all and the baseline."""
-    names = [one.name for one in groups]
     if baseline is not None and baseline not in names:
         raise unknown_key("--baseline", baseline, names)
-    if baseline is None and len(groups) <= MOST_FOR_ALL_PAIRS:
-        return [(second, first) for first, second in itertools.combinations(range(len(groups)), 2)]
+    if baseline is None and len(names) <= MOST_FOR_ALL_PAIRS:
+        return [(second, first) for first, second in itertools.combinations(range(len(names)), 2)]
     usual = DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[0]
     place = names.index(baseline or usual)
-    return [(other, place) for other in range(len(groups)) if other != place]
+    return [(other, place) for other in range(len(names)) if other != place]
 
 
 def _choose_digits(outcome: Outcome, groups: Sequence[Group]) -> Digits:

@@ -8,7 +8,7 @@ from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
 from ratelab.comparison.results import Result, Unreadable, find_worst
 from ratelab.comparison.times import TimeName, name_judge
-from ratelab.comparison.tuning import RATE, Tuned, names_without_rate, tune
+from ratelab.comparison.tuning import FEWEST_FOR_ERROR, RATE, Tuned, names_without_rate, tune
 
 FEW_LOOKS = 5  # at a test split, of which nothing is said
 MOST_NAMED = 5  # of the runs left out for one reason; of more, the number
@@ -72,6 +72,7 @@ def study(
         *_note_unreadable_runs(unreadable),
         *_note_missing_runs(results),
         *_note_edges(tuned),
+        *_note_uncertain_rates(tuned),
         *_note_origins(results),
         *_note_looks(looks_at_test),
     ]
@@ -149,10 +150,27 @@ def _note_missing_runs(results: Sequence[Result]) -> list[str]:
 def _note_edges(tuned: Sequence[Tuned]) -> list[str]:
     """Return a note for each schedule whose best rate may lie beyond those tried."""
     return [
-        f"{one.name}: its best base rate, {one.best:g}, is the {one.at_edge} tried; a better one may exist"
+        f"{one.name}: its best base rate, {one.rates[one.peak]:g}, is the {one.at_edge} tried; a better one "
+        "may exist"
         for one in tuned
         if one.at_edge
     ]
+
+
+def _note_uncertain_rates(tuned: Sequence[Tuned]) -> list[str]:
+    """Return a note for each schedule whose best rate is not told from others by the seeds that chose."""
+    notes = []
+    for one in tuned:
+        seeds = len(one.seeds[one.peak])
+        if seeds < FEWEST_FOR_ERROR:
+            notes.append(f"{one.name}: its best base rate is uncertain: it was chosen by one seed")
+        elif len(one.as_good) > 1:
+            *others, last = (f"{rate:g}" for rate in one.as_good)
+            notes.append(
+                f"{one.name}: its best base rate is uncertain: {', '.join(others)} and {last} are as "
+                f"good within the spread of {seeds} seeds; the lowest is taken"
+            )
+    return notes
 
 
 def _note_origins(results: Sequence[Result]) -> list[str]:

@@ -1,16 +1,18 @@
 """Equal tuning: which base rate is best for each schedule, by runs that never saw the test split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ratelab.comparison.groups import names_of
-from ratelab.comparison.outcomes import find_shared
+from ratelab.comparison.outcomes import find_shared, sign_of
 from ratelab.comparison.results import Result, find_worst
 from ratelab.tasks import Outcome
 
 RATE = "learning_rate"
+FEWEST_FOR_ERROR = 2  # seeds; one has no spread
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Tuned:
     Attributes:
         name: of the schedule, as in a comparison.
         rates: float[k], ascending.
-        values: for each rate that of each tuning seed on the validation split, diverged runs as `worst`.
+        seeds: for each rate the tuning seeds that have a value there, ascending.
+        values: of each of these on the validation split, diverged runs as `worst`.
         diverged: how many runs of each rate.
         outcome: the metric that judges.
         worst: what a diverged run counts as.
@@ -28,33 +31,74 @@ class Tuned:
 
     name: str
     rates: tuple[float, ...]
+    seeds: tuple[tuple[int, ...], ...]
     values: tuple[tuple[float, ...], ...]
     diverged: tuple[int, ...]
     outcome: Outcome
     worst: float
 
-    @property
+    @cached_property
     def means(self) -> tuple[float, ...]:
         """The mean value at each rate."""
         return tuple(float(np.mean(values)) for values in self.values)
 
-    @property
-    def place(self) -> int:
-        """Where in the grid the best rate is."""
+    @cached_property
+    def peak(self) -> int:
+        """Where in the grid the best mean is; of equals the first, and rates ascend."""
         best = np.argmax if self.outcome.higher_is_better else np.argmin
-        return int(best(self.means))  # the first of equals, and rates ascend
+        return int(best(self.means))
+
+    @cached_property
+    def as_good(self) -> tuple[float, ...]:
+        """The rates that no other beats by more than a standard error of the mean difference, seed by seed.
+
+        The one with the best mean is among them, also where seeds that failed at another leave that in doubt.
+        Where two rates have not two seeds in common, the better mean beats the other.
+        """
+        places = range(len(self.rates))
+        others = [self.peak, *places]  # the peak first, for it beats most of them
+        unbeaten = [place for place in places if not any(self._beats(other, place) for other in others)]
+        return tuple(self.rates[place] for place in sorted({self.peak, *unbeaten}))
+
+    def _beats(self, one: int, other: int) -> bool:
+        ours, theirs = (dict(zip(self.seeds[at], self.values[at], strict=True)) for at in (one, other))
+        shared = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+        if len(shared) < FEWEST_FOR_ERROR:
+            return self.outcome.is_better(self.means[one], self.means[other])
+        lead = sign_of(self.outcome) * np.mean(shared)
+        return bool(lead > np.std(shared, ddof=1) / np.sqrt(len(shared)))
 
     @property
     def best(self) -> float:
-        """The rate with the best mean value; of equals the lowest."""
-        return self.rates[self.place]
+        """The rate to take: the lowest of those that are as good.
+
+        It is the one-standard-error rule. Too high a rate fails for some seeds only, and three may not show
+        it; it is better than to take the best mean (docs/protocol.md).
+
+        References:
+            Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4.3.
+        """
+        return self.as_good[0]
+
+    @property
+    def place(self) -> int:
+        """Where in the grid the rate to take is."""
+        return self.rates.index(self.best)
 
     @property
     def at_edge(self) -> str:
-        """Where the best rate is an end of the grid: "lowest" or "highest"; else ""."""
-        if self.place == len(self.rates) - 1:
+        """Where the best mean is at an end of the grid: "lowest" or "highest"; else "".
+
+        The mean and not the rate to take, which is lower: what counts is whether the grid holds the peak.
+        """
+        if self.peak == len(self.rates) - 1:
             return "highest"
-        return "lowest" if self.place == 0 else ""
+        return "lowest" if self.peak == 0 else ""
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """For each rate whether it has the best mean and is an end of the grid, as `at_edge`."""
+        return tuple(self.at_edge if place == self.peak else "" for place in range(len(self.rates)))
 
     @property
     def runs(self) -> int:
@@ -86,21 +130,28 @@ def tune(results: Sequence[Result], worst: float | None = None) -> list[Tuned]:
     if worst is None or not results:
         return []
     outcome = find_shared(result.outcome for result in results)
-    found: dict[str, dict[float, list[Result]]] = {}
+    found: dict[str, dict[float, dict[int, Result]]] = {}
     for name, result in zip(names_without_rate(results), results, strict=True):
         rates = found.setdefault(name, {})
-        rates.setdefault(float(result.settings[RATE]), []).append(result)
-    return [
-        Tuned(
-            name=name,
-            rates=tuple(sorted(rates)),
-            values=tuple(tuple(run.counts_as(worst) for run in rates[rate]) for rate in sorted(rates)),
-            diverged=tuple(sum(run.status == "diverged" for run in rates[rate]) for rate in sorted(rates)),
-            outcome=outcome,
-            worst=worst,
-        )
-        for name, rates in found.items()
-    ]
+        # results come oldest first: of runs that repeat others the newest counts
+        rates.setdefault(float(result.settings[RATE]), {})[result.seed] = result
+    return [_make(name, sorted(rates.items()), outcome, worst) for name, rates in found.items()]
+
+
+def _make(
+    name: str, tried: Sequence[tuple[float, Mapping[int, Result]]], outcome: Outcome, worst: float
+) -> Tuned:
+    """Return the choice of one schedule; `tried` has the runs of each rate by their seeds."""
+    runs = [[by_seed[seed] for seed in sorted(by_seed)] for _, by_seed in tried]
+    return Tuned(
+        name=name,
+        rates=tuple(rate for rate, _ in tried),
+        seeds=tuple(tuple(run.seed for run in own) for own in runs),
+        values=tuple(tuple(run.counts_as(worst) for run in own) for own in runs),
+        diverged=tuple(sum(run.status == "diverged" for run in own) for own in runs),
+        outcome=outcome,
+        worst=worst,
+    )
 
 
 def names_without_rate(results: Sequence[Result]) -> list[str]:

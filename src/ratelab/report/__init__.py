@@ -1,6 +1,6 @@
 """A study shown: in the terminal, as Markdown, as a page with figures, as CSV, JSON and data frames."""
 
-from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, tuning_frame
+from ratelab.report.exports import as_csv, as_json, groups_frame, pairs_frame, sensitivity_frame, tuning_frame
 from ratelab.report.html import as_html, make_report
 from ratelab.report.markdown import as_markdown
 from ratelab.report.terminal import print_results, print_study, print_table, schedule_lines
@@ -17,5 +17,6 @@ __all__ = [
     "print_study",
     "print_table",
     "schedule_lines",
+    "sensitivity_frame",
     "tuning_frame",
 ]

@@ -38,15 +38,33 @@ def tuning_frame(study: Study) -> "pd.DataFrame":
     return _make_frame(make_tables(study).tried)
 
 
+def sensitivity_frame(study: Study) -> "pd.DataFrame":
+    """Return a row for each tuned schedule, then one for each pair: `group` less `minus`; widths in decades.
+
+    Columns: metric, group, minus, n, lost, lost_low, lost_high, width, width_low, width_high.
+    """
+    table = make_tables(study).sensitivity
+    return _make_frame(table.rows if table else ())
+
+
 def as_csv(study: Study, table: str) -> str:
-    """Return one of the data frames, "groups", "pairs" or "tuning", as comma-separated values."""
-    frame = {"groups": groups_frame, "pairs": pairs_frame, "tuning": tuning_frame}[table](study)
+    """Return a data frame, "groups", "pairs", "tuning" or "sensitivity", as comma-separated values."""
+    frames = {
+        "groups": groups_frame,
+        "pairs": pairs_frame,
+        "tuning": tuning_frame,
+        "sensitivity": sensitivity_frame,
+    }
+    frame = frames[table](study)
     # pandas writes the fewest digits that read back as the same float, and nothing where there is no value
     return str(frame.to_csv(index=False))
 
 
 def as_json(study: Study) -> str:
-    """Return the study as JSON: its comparisons with groups, pairs and notes, the tuning, its own notes."""
+    """Return the study as JSON.
+
+    That is: its comparisons with groups, pairs and notes; the tuning; the sensitivity; its own notes.
+    """
     tables = make_tables(study)
     comparisons: list[Mapping[str, Any]] = [
         {
@@ -60,7 +78,13 @@ def as_json(study: Study) -> str:
         }
         for section in tables.sections
     ]
-    return json.dumps({"comparisons": comparisons, "tuning": tables.tried, "notes": tables.notes}, indent=2)
+    found = {
+        "comparisons": comparisons,
+        "tuning": tables.tried,
+        "sensitivity": tables.sensitivity.rows if tables.sensitivity else (),
+        "notes": tables.notes,
+    }
+    return json.dumps(found, indent=2)
 
 
 def _make_frame(rows: Iterable[Row]) -> "pd.DataFrame":

@@ -84,7 +84,7 @@ def _load_template(name: str) -> "Template":
 def _list_tables(tables: Tables) -> list[tuple[str, list[Table]]]:
     """Return the tables of each comparison, and that of the base rates, under their titles."""
     found = [(section.comparison.title, section.tables) for section in tables.sections]
-    return [*found, (TITLE_OF_TUNING, [tables.tuning])] if tables.tuning else found
+    return [*found, (TITLE_OF_TUNING, tables.base_rates)] if tables.base_rates else found
 
 
 def make_data_uri(table: str) -> str:

@@ -10,7 +10,7 @@ from ratelab.report.tables import Column, Table
 def as_markdown(study: Study) -> str:
     """Return the tables of every comparison, its verdicts and what must be known beside them."""
     tables = make_tables(study)
-    lines = [*_write_table(tables.tuning)] if tables.tuning else []
+    lines = [line for table in tables.base_rates for line in _write_table(table)]
     for section in tables.sections:
         lines += [line for table in section.narrow_tables for line in _write_table(table)]
         lines += [f"* {conclusion.sentence}" for conclusion in section.comparison.conclusions]

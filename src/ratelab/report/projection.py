@@ -3,7 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ratelab.comparison import Comparison, Interval, Pair, Study, Summary, Tuned, digits_of
+from ratelab.comparison import (
+    Comparison,
+    Digits,
+    Interval,
+    Pair,
+    Sensitivity,
+    Study,
+    Summary,
+    Tuned,
+    digits_of,
+    find_near,
+    measure_sensitivities,
+)
 from ratelab.comparison.outcomes import PREFIXES, sign_of
 from ratelab.report import values
 from ratelab.report.tables import Column, Row, Section, Table, Tables
@@ -16,6 +28,7 @@ def make_tables(study: Study) -> Tables:
     return Tables(
         sections=tuple(_make_section(_rank(comparison)) for comparison in study.comparisons),
         tuning=_make_tuning(tuned) if tuned else None,
+        sensitivity=_make_sensitivity(tuned),
         tried=tuple(row for one in tuned for row in _make_rate_rows(one)),
         notes=study.notes,
         lack=_describe_lack(study),
@@ -201,7 +214,7 @@ def _make_tuning(tuned: Sequence[Tuned]) -> Table:
         columns.append(_column("", values.RATE.write(rate), own.rough, str(rate)))
     caption = (
         f"Mean {metric} on the validation split at each base rate, of tuning runs, which never saw the test "
-        f"split; the best of each schedule is marked. A diverged run counts as {first.worst:g}."
+        f"split; the rate taken for each schedule is marked. A diverged run counts as {first.worst:g}."
     )
     return Table(
         title=f"Base rates: mean {metric} on the validation split, of runs that never saw the test split",
@@ -219,9 +232,52 @@ def _make_schedule_row(one: Tuned, rates: Sequence[float]) -> Row:
         "group": one.name,
         "runs": one.runs,
         "best": one.best,
-        "edge": one.at_edge,
+        "edge": one.edges[one.place],
         "diverged": sum(one.diverged),
         **{str(rate): means.get(rate) for rate in rates},
+    }
+
+
+def _make_sensitivity(tuned: Sequence[Tuned]) -> Table | None:
+    """Return a row for each schedule, then one for each pair of them, with differences."""
+    found = measure_sensitivities(tuned)
+    if not found:
+        return None
+    outcome, near = tuned[0].outcome, find_near(tuned)
+    sizes = [abs(one.lost) for one in found]
+    digits, both = digits_of(outcome, sizes), "schedule, or first - second"
+    lost, decades = Values(digits), Values(Digits(2))
+    columns = (
+        _column("group", both, values.PAIR, "group", "minus"),
+        _column("seeds", "n", values.COUNT, "n"),
+        _column(f"{outcome.metric} lost", "lost", lost.value, "lost"),
+        _column("95 % interval", "95 % interval", lost.interval, "lost_low", "lost_high"),
+        _column("decades", "decades", decades.value, "width"),
+        _column("95 % interval", "95 % interval", decades.interval, "width_low", "width_high"),
+    )
+    caption = (
+        f"How much depends on the base rate. Lost: the {outcome.metric} that a rate of the grid loses beside "
+        f"the best, mean over the rates. Decades: for how many the {outcome.metric} is within {near:.2g} of "
+        "the best. Pairs: the first minus the second, over the seeds of both; no interval below three seeds."
+    )
+    title = f"Sensitivity to the base rate: {outcome.metric} lost; decades within {near:.2g} of the best"
+    metric = f"{PREFIXES['validation']}_{outcome.metric}"
+    rows = tuple({"metric": metric, **_make_sensitivity_row(one)} for one in found)
+    return Table(title, caption, rows, columns)
+
+
+def _make_sensitivity_row(one: Sensitivity) -> Row:
+    lost, width = _split_interval(one.lost_interval), _split_interval(one.width_interval)
+    return {
+        "group": one.first,
+        "minus": one.second,
+        "n": len(one.seeds),
+        "lost": one.lost,
+        "lost_low": lost["low"],
+        "lost_high": lost["high"],
+        "width": one.width,
+        "width_low": width["low"],
+        "width_high": width["high"],
     }
 
 
@@ -236,7 +292,7 @@ def _make_rate_rows(one: Tuned) -> Iterator[Row]:
             "mean": one.means[place],
             "diverged": one.diverged[place],
             "best": is_best,
-            "edge": one.at_edge if is_best else "",
+            "edge": one.edges[place],
         }
 
 

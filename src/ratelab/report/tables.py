@@ -105,13 +105,20 @@ class Tables:
     Attributes:
         sections: its comparisons.
         tuning: a row for each schedule, with its value at each base rate; None where nothing was tuned.
-        tried: the same with a row for each base rate of each schedule, for CSV and JSON.
+        sensitivity: how much depends on the base rate, a row for each schedule and each pair; None as above.
+        tried: the same as `tuning` with a row for each base rate of each schedule, for CSV and JSON.
         notes: on all runs.
         lack: what to say where there are no verdicts yet; else empty.
     """
 
     sections: tuple[Section, ...]
     tuning: Table | None
+    sensitivity: Table | None
     tried: tuple[Row, ...]
     notes: tuple[str, ...]
     lack: str
+
+    @property
+    def base_rates(self) -> list[Table]:
+        """The tables about base rates that there are."""
+        return [table for table in (self.tuning, self.sensitivity) if table is not None]

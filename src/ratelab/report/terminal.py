@@ -64,8 +64,8 @@ def schedule_lines(rates: npt.NDArray[np.float32] | None) -> Sequence[str]:
 
 def _list_parts(tables: Tables, width: int) -> Iterator[RenderableType]:
     """Return all that is printed, from top to bottom, in a terminal of that many columns."""
-    if tables.tuning:
-        yield from _lay_out(tables.tuning, width)
+    for table in tables.base_rates:
+        yield from _lay_out(table, width)
     for section in tables.sections:
         shown = _number_groups(section) if _need_numbers(section, width) else section
         for table in shown.narrow_tables:

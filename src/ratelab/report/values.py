@@ -42,6 +42,10 @@ def _write_best_rate(rate: float, edge: str) -> str:
     return f"{rate:.3g} ({edge} tried)" if edge else f"{rate:.3g}"
 
 
+def _write_pair(first: str, second: str) -> str:
+    return f"{first} - {second}" if second else first
+
+
 def _write_edge(edge: str) -> str:
     return f"yes, the {edge}" if edge else "no"
 
@@ -78,6 +82,7 @@ class Values:
         self.differences = Form(partial(write_interval, sign="+"))
 
 
+PAIR = Form(_write_pair, is_words=True)
 TEXT = Form(str, is_words=True)  # words that may fold
 COUNT = Form("{:,.0f}".format)
 RUNS = Form(_write_runs)

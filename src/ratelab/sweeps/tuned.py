@@ -37,7 +37,7 @@ class Tuning(BaseModel):
         return [_shorten(rate) for rate in np.geomspace(self.lowest, self.highest, self.points)]
 
     def beyond(self, rates: Sequence[float], edges: set[str]) -> list[float]:
-        """Return two more rates at each edge that was the best of a schedule, in the same ratio.
+        """Return two more rates at each edge that had the best mean of a schedule, in the same ratio.
 
         Args:
             rates: those tried, ascending.
@@ -54,10 +54,10 @@ def sweep_tuned(
 ) -> list[list[JobReturn]]:
     """Choose base rates on the validation split, then compare on the test split, all as one sweep.
 
-    Every schedule is tried at the same base rates with the same tuning seeds. Where the best rate of one is
-    an edge of the grid, the grid grows there, for all. Then each schedule runs with the seeds of the sweep,
-    at the base rate of the configuration and at its own best; where `decide` says so, at its best alone, with
-    seeds that are added until all is decided.
+    Every schedule is tried at the same base rates with the same tuning seeds. Where the best mean of one is
+    at an edge of the grid, the grid grows there, for all. Then each schedule runs with the seeds of the
+    sweep, at the base rate of the configuration and at its own best; where `decide` says so, at its best
+    alone, with seeds that are added until all is decided.
 
     Args:
         program: whose jobs they are.
@@ -102,7 +102,7 @@ def sweep_tuned(
 def _choose(
     program: HydraProgram, sweep: Sweep, returns: list[list[JobReturn]], arms: Arms, tuning: Tuning
 ) -> list[Tuned | None]:
-    """Let the grid grow as long as the best rate of an arm is at its edge; return the choice of each arm.
+    """Let the grid grow as long as the best mean of an arm is at its edge; return the choice of each arm.
 
     Args:
         program: whose jobs they are.
@@ -113,7 +113,7 @@ def _choose(
     """
     tried, best = tuning.grid, _choose_best(returns, len(arms))
     for _ in range(tuning.widenings):
-        # It grows for all arms, also where one has its best inside: the same budget for each.
+        # It grows for all arms, also where one has its best mean inside: the same budget for each.
         new = tuning.beyond(tried, {one.at_edge for one in best if one is not None})
         if not new:
             break

@@ -241,8 +241,9 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
         write_plain_numbers(axes, x="log")
     caption = (
         "The line is the mean over the tuning seeds, a dot one of them; none saw the test split. The ring "
-        "marks the best rate of each schedule, a square one that it is an edge of the grid: a better one may "
-        f"lie beyond. A diverged run, a cross, counts as {tuned[0].worst:g}."
+        "marks the rate taken for each schedule, the lowest as good as the best mean; a square one that it "
+        "is an edge of the grid: a better one may lie beyond. A diverged run, a cross, counts as "
+        f"{tuned[0].worst:g}."
     )
     caption += describe_reference([one.name for one in tuned])
     table = [
@@ -253,7 +254,7 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
             value,
             one.means[place],
             place == one.place,
-            one.at_edge if place == one.place else "",
+            one.edges[place],
         ]
         for one in tuned
         for place, rate in enumerate(one.rates)
@@ -264,7 +265,7 @@ def draw_tuning(tuned: Sequence[Tuned], slug: str) -> Figure:
 
 
 def _describe_best(one: Tuned) -> str:
-    edge = ", an edge of the grid" if one.at_edge else ""
+    edge = ", an edge of the grid" if one.edges[one.place] else ""
     return f"{one.name}: best {BASE_RATE.write(one.best)}{edge}"
 
 
@@ -284,4 +285,4 @@ def _draw_tuned(axes: "Axes", one: Tuned, look: Look) -> None:
         "markeredgewidth": 1.6,
         "markersize": 10,
     }
-    axes.plot([one.best], [one.means[one.place]], "s" if one.at_edge else "o", **ring)
+    axes.plot([one.best], [one.means[one.place]], "s" if one.edges[one.place] else "o", **ring)

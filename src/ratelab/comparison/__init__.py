@@ -6,6 +6,7 @@ from ratelab.comparison.digits import Digits, digits_of, write_value
 from ratelab.comparison.groups import Group
 from ratelab.comparison.outcomes import Outcomes, find_shared
 from ratelab.comparison.pairs import Pair
+from ratelab.comparison.profiles import list_profiles
 from ratelab.comparison.results import Measured, Result, Unreadable, find_worst
 from ratelab.comparison.sensitivity import Sensitivity, find_near, measure_sensitivities
 from ratelab.comparison.statistics import Interval
@@ -32,6 +33,7 @@ __all__ = [
     "find_near",
     "find_shared",
     "find_worst",
+    "list_profiles",
     "measure_sensitivities",
     "study",
     "tune",

@@ -73,6 +73,7 @@ def as_json(study: Study) -> str:
             "higher_is_better": section.comparison.outcome.higher_is_better,
             "target": section.comparison.target,
             "groups": section.groups.rows,
+            "profile": section.profile.rows,
             "pairs": section.pairs.rows,
             "notes": section.comparison.notes,
         }

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ratelab.comparison import Comparison
+from ratelab.comparison import Comparison, Interval
 from ratelab.report.values import Form
 
 Row = Mapping[str, Any]
@@ -79,18 +79,20 @@ class Section:
         comparison: with the best group first.
         groups: how good each group is.
         costs: what a run of each group costs, and how soon it was as good as the target.
+        profile: how often each schedule is nearly the fastest; no rows where there are not several tasks.
         pairs: how groups differ; no rows for one group.
     """
 
     comparison: Comparison
     groups: Table
     costs: Table
+    profile: Table
     pairs: Table
 
     @property
     def tables(self) -> list[Table]:
         """Those that have rows, for a page."""
-        return [table for table in (self.groups, self.costs, self.pairs) if table.rows]
+        return [table for table in (self.groups, self.costs, self.profile, self.pairs) if table.rows]
 
     @property
     def narrow_tables(self) -> list[Table]:
@@ -122,3 +124,15 @@ class Tables:
     def base_rates(self) -> list[Table]:
         """The tables about base rates that there are."""
         return [table for table in (self.tuning, self.sensitivity) if table is not None]
+
+
+def column(heading: str, narrow: str, form: Form, *fields: str) -> Column:
+    """Return a column, see there."""
+    return Column(heading, narrow, form, fields)
+
+
+def split_interval(interval: Interval | None) -> Row:
+    """Return an interval as cells of a row: low, high and interval, its method."""
+    if interval is None:
+        return {"low": None, "high": None, "interval": None}
+    return {"low": interval.low, "high": interval.high, "interval": interval.method}

@@ -122,16 +122,15 @@ def _add_selection(command: Callable[..., None]) -> Callable[..., None]:
                 "--metric",
                 help="Judge by this one: test_NAME, val_NAME, or steps_, examples_ or seconds_to_target.",
             ),
-            click.option(
-                "--target", metavar="VALUE", help="In validation, or 5%: the best mean made worse by 5 %."
-            ),
         ]
     ):
         command = add(command)
     return command
 
 
-_add_target = click.option("--target", type=float, help="The value in validation to reach.")
+_add_target = click.option(
+    "--target", metavar="VALUE", help="In validation, or 5%: the best mean made worse by 5 %."
+)
 
 
 @commands.command()

@@ -28,7 +28,7 @@ NOTES = (
     "from so few seeds the sd is known roughly, and the numbers of seeds allow for that: more seeds in the "
     "pilot make them fewer",
     "minutes of training alone, one run after another, each as long as those of the pilot (of a stack its "
-    "share), compilation included; workers that train at once take less",
+    "share), without compilation; workers that train at once take less",
 )
 
 

@@ -258,13 +258,16 @@ def test_other_texts_are_no_outcomes(text):
         Outcomes.read(text)
 
 
-def test_a_metric_is_chosen_among_those_that_all_runs_have():
+def test_a_metric_is_chosen_among_those_that_any_run_has():
     regression = Outcomes("rmse", {"rmse": RMSE, LOSS: Outcome(LOSS, False)})
     assert choose_metric([regression], None) == ("rmse", "test")
     assert choose_metric([regression, Outcomes.read(None)], "val_loss") == ("loss", "validation")
     with pytest.raises(UserError, match=r"--metric: there is no 'test_los'; did you mean 'test_loss'\?"):
         choose_metric([regression], "test_los")
-    with pytest.raises(UserError, match=r"there is no 'test_rmse'.* Known: test_loss, val_loss\."):
-        choose_metric([regression, Outcomes.read(None)], "test_rmse")
+    assert choose_metric([Outcomes.read(None), regression], "test_rmse") == ("rmse", "test")
+    with pytest.raises(
+        UserError, match=r"there is no 'x'.* Known: test_loss, test_rmse, val_loss, val_rmse\."
+    ):
+        choose_metric([regression, regression], "x")
     with pytest.raises(UserError, match="give --metric"):
         choose_metric([regression, Outcomes.read(None)], None)

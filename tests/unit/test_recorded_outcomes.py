@@ -103,6 +103,16 @@ def test_runs_from_before_the_tag_are_judged_by_accuracy_or_by_loss(store):
         read_study(uri, metric="test_rmse")
 
 
+def test_runs_without_the_metric_are_named_and_left_out(store):
+    uri = store(
+        *sweep(), *(having(good_run(90 + seed, "wsd", seed), "metrics", **LOSSES) for seed in range(2))
+    )
+    _, found = read_study(uri, metric="test_rmse")
+    [comparison] = found.comparisons
+    assert [one.name for one in comparison.groups] == ["fixed", "staircase"]
+    assert found.notes[0] == "cannot be read, left out: wsd seed=0, wsd seed=1: it has no test_rmse"
+
+
 def test_runs_of_different_metrics_are_one_message_and_have_the_loss_in_common(store):
     old = [having(good_run(90 + seed, "wsd", seed), "metrics", **LOSSES) for seed in range(8)]
     uri = store(*sweep(), *old)

@@ -91,7 +91,7 @@ def load(
         The results, in the order of the runs, and the runs of which none can be made.
 
     Raises:
-        UserError: if some have no such metric, or the runs are judged by different ones.
+        UserError: if none has such a metric, or the runs are judged by different ones.
     """
     outcomes, reasons = dict[str, Outcomes](), dict[str, str]()
     for run in runs:
@@ -108,6 +108,9 @@ def load(
         curves = read_curves(uri, ours, f"val_{name}")
         for run in ours:
             judge = _Judge(outcomes[run.run_id], name, split)
+            if name not in judge.outcomes.by_name:
+                reasons[run.run_id] = f"it has no {PREFIXES[split]}_{name}"
+                continue
             try:
                 results.append(_make_result(_with_full_params(uri, run), judge, curves[run.run_id]))
             except (ValueError, ArithmeticError) as error:  # as above, or a number

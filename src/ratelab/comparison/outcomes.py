@@ -112,14 +112,14 @@ def choose_metric(
         also: what else could be given there.
 
     Raises:
-        UserError: if the runs are judged by different ones, or some have no such metric.
+        UserError: if the runs are judged by different ones, or none has such a metric.
 
     >>> choose_metric([Outcomes.read(None)], "val_loss")
     ('loss', 'validation')
     """
     if metric is None:
         return find_shared(one.judging for one in known).metric, "test"
-    names = [name for name in known[0].by_name if all(name in one.by_name for one in known)]
+    names = dict.fromkeys(name for one in known for name in one.by_name)
     found = {f"{prefix}_{name}": (name, split) for split, prefix in PREFIXES.items() for name in names}
     if metric not in found:
         raise unknown_key(key, metric, [*found, *also])

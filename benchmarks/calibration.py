@@ -286,7 +286,7 @@ def deciding_table(comparisons: int) -> Table:
 
 def fixed_table(comparisons: int) -> Table:
     """Return the power of a fixed number of seeds: the sign-flip test, one pair, normal noise."""
-    sizes = (8, 10, 12, 15, 20, 25, 31, 40)
+    sizes = (8, 10, 12, 15, 20, 25, 31, 40, 50)
     table = Table(title=f"A fixed number of seeds, one pair: of {comparisons} comparisons, called different")
     table.add_column("difference")
     for n in sizes:

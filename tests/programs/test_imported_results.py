@@ -14,7 +14,7 @@ from support.servers import mlflow_server
 
 # What somebody writes who has never heard of ratelab.
 PLAIN = """
-import csv, random, sys
+import contextlib, csv, random, sys
 import mlflow
 
 mlflow.set_tracking_uri(sys.argv[1])
@@ -30,12 +30,9 @@ for seed in range(8):
                 accuracy = 0.9 + gain * epoch / 2 + shared + luck.gauss(0, 0.0005)
                 mlflow.log_metrics({"test_acc": accuracy, "test_loss": 1 - accuracy}, step=epoch)
         rows.append((schedule, seed, accuracy))
-try:
-    with mlflow.start_run(run_name="broken"):
-        mlflow.log_params({"lr_schedule": "step", "seed": 8})
-        raise MemoryError
-except MemoryError:
-    pass
+with contextlib.suppress(MemoryError), mlflow.start_run(run_name="broken"):
+    mlflow.log_params({"lr_schedule": "step", "seed": 8})
+    raise MemoryError
 with open("results.csv", "w", newline="") as file:
     csv.writer(file).writerows([("group", "seed", "test_acc"), *rows])
 """

@@ -8,6 +8,7 @@ import numpy as np
 
 from ratelab.tasks import ACCURACY, Outcome
 
+EXACT = 8  # decimals behind those that a value has by its size: what differs farther behind is rounding
 _SIGNIFICANT = 4
 _MOST_MORE = 4  # digits behind those; what differs farther behind is hardly more than rounding
 _LARGEST_PLAIN = 1e9  # of larger numbers nobody counts the digits

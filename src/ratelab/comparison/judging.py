@@ -7,15 +7,13 @@ import numpy as np
 
 from ratelab.comparison import sentences, statistics
 from ratelab.comparison.deciding import LEVEL, Decision, decide
-from ratelab.comparison.digits import Digits
+from ratelab.comparison.digits import EXACT, Digits
 from ratelab.comparison.groups import Group
 from ratelab.comparison.outcomes import sign_of
 from ratelab.comparison.pairs import Pair, Verdict
 from ratelab.comparison.plans import Plan
 from ratelab.comparison.sequential import Looks
 from ratelab.tasks import Outcome
-
-_EXACT = 8  # decimals behind those that a value has by its size: what differs farther behind is rounding
 
 
 def compare_pairs(
@@ -57,7 +55,7 @@ def _pair_up(first: Group, second: Group, empty: Pair) -> Pair:
         return named
     ours, theirs = first.values, second.values
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
-    decimals = named.digits.decimals - named.digits.more + _EXACT
+    decimals = named.digits.decimals - named.digits.more + EXACT
     differences = np.round([ours[seed] - theirs[seed] for seed in seeds], decimals)
     return replace(named, seeds=seeds, differences=tuple(differences.tolist()))
 

@@ -6,14 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ratelab.comparison.digits import Digits
+from ratelab.comparison.digits import EXACT, Digits
 from ratelab.comparison.groups import Group
 from ratelab.comparison.results import Result, is_number
 from ratelab.comparison.times import Time, TimeName, find_end
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.validation import UserError
-
-_EXACT = 8  # decimals behind those that are shown: what differs farther behind is rounding
 
 
 def choose_target(
@@ -49,7 +47,7 @@ def choose_target(
     else:
         best = max(means) if outcome.higher_is_better else min(means)
         worse = best - share * abs(best) if outcome.higher_is_better else best + share * abs(best)
-        mean = round(worse, digits.decimals + _EXACT)  # 0.95 * 0.8 is a little less than 0.76
+        mean = round(worse, digits.decimals + EXACT)  # 0.95 * 0.8 is a little less than 0.76
     factor = 10.0**digits.fewer.decimals
     towards = np.floor if outcome.higher_is_better else np.ceil
     return float(towards(mean * factor) / factor)

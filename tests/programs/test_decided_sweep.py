@@ -118,6 +118,28 @@ def test_schedules_are_decided_each_at_its_best_base_rate(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("words", "metric"),
+    [
+        (["decide.metric=test_loss", "decide.matters=0.5"], "test_loss"),
+        (["decide.metric=steps_to_target", "decide.target=0.5", "decide.matters=20"], "steps_to_target"),
+    ],
+)
+def test_another_process_judges_by_the_metric_that_decided(tmp_path, words, metric):
+    done = train(tmp_path, *WORDS[:4], *words, "decide.most=8")
+    assert (done.status, done.err) == (0, "")
+    compared = ratelab(tmp_path, "compare", "--format", "json")
+    assert (compared.status, compared.err) == (0, "")
+    [comparison] = json.loads(compared.out)["comparisons"]
+    said = " ".join(done.out.split())
+    assert comparison["metric"] == metric
+    assert [pair["sentence"] in said for pair in comparison["pairs"]] == [True] * 3
+    assert any(pair["verdict"] != "open" for pair in comparison["pairs"])
+    asked = ratelab(tmp_path, "compare", "--metric", "test_accuracy")
+    assert "practically equal" not in asked.out  # what matters of the one is nothing of the other
+    assert "looked at after 6" in " ".join(asked.out.split())
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         (

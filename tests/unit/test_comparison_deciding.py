@@ -15,7 +15,7 @@ from ratelab.comparison.sequential import Looks
 from ratelab.tasks import Outcome
 
 PLAN = Plan(planned=20, most=20, matters=0.5, question="all")
-LOOKS = (6, 8, 11, 15, 20)
+LOOKS = (6, 8, 10, 12, 15, 20)
 
 
 def series(values):
@@ -106,7 +106,7 @@ def test_before_the_first_look_nothing_is_decided(seeds):
 def test_a_look_is_at_the_seeds_that_a_pair_has():
     lacking = {seed: value for seed, value in series(noise(20, 1)).items() if seed not in {3, 9, 10}}
     [one] = decide([lacking], range(20), PLAN.model_copy(update={"matters": None}))
-    assert one.looks == (5, 7, 8, 12, 17)
+    assert one.looks == (5, 7, 8, 9, 12, 17)
 
 
 def test_a_pair_that_is_shown_leaves_its_part_of_the_level_to_the_others():
@@ -146,9 +146,9 @@ def test_more_seeds_than_were_planned_change_nothing_of_what_was_decided():
     data = [series(noise(40, place, mean)) for place, mean in enumerate([0.0, 1.0, 0.6])]
     first = decide([{s: v for s, v in one.items() if s < 20} for one in data], range(20), PLAN)
     more = PLAN.model_copy(update={"most": 40})
-    assert more.looks == [*LOOKS, 27, 36, 40]
+    assert more.looks == [*LOOKS, 25, 31, 40]
     for early, late in zip(first, decide(data, range(40), more), strict=True):
-        assert late == early if early.verdict != "open" else late.looks[:5] == LOOKS
+        assert late == early if early.verdict != "open" else late.looks[:6] == LOOKS
 
 
 def test_where_the_best_is_asked_for_the_worse_ones_are_out():
@@ -183,7 +183,7 @@ def test_a_comparison_has_the_seeds_and_the_sentence_of_the_moment_of_the_decisi
     assert f"within +-0.01), after {equal.looks[-1]} seeds." in equal.sentence
     assert better.corrected <= 0.05 + 1e-9
     assert found.notes[-1] == (
-        "looked at after 6, 8, 11, 15, 20 seeds: p-values and intervals of differences hold at all looks "
+        "looked at after 6, 8, 10, 12, 15, 20 seeds: p-values and intervals of differences hold at all looks "
         "together; 60 runs, where 20 seeds for each would have been 60"
     )
 
@@ -217,14 +217,18 @@ def test_runs_of_other_plans_are_compared_at_one_look():
     groups = {"fixed": noise(20, 8), "rex": noise(20, 9)}
     scaled = {name: [0.5 + value / 100 for value in values] for name, values in groups.items()}
     mixed = [*results(scaled), replace(results(scaled)[0], plan=None, seed=20)]
-    assert compare(mixed).pairs[0].looks == ()
+    found = compare(mixed)
+    assert found.pairs[0].looks == ()
+    assert found.notes[-1].startswith("seeds of fixed, rex were added until all of their sweep was decided: ")
+    assert not any("in one sweep" in note for note in found.notes)
 
 
 def test_the_newest_plan_is_that_with_the_most_seeds():
     more = PLAN.model_copy(update={"most": 40})
     assert newest([PLAN, more, PLAN]) == more
     assert newest([PLAN, None]) is None
-    assert newest([PLAN, Plan(planned=30, most=30, matters=0.5, question="all")]) is None
+    for other in ({"planned": 19}, {"matters": 0.25}, {"question": "best"}, {"metric": "val_loss"}):
+        assert newest([PLAN, PLAN.model_copy(update=other)]) is None
     assert newest([]) is None
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ratelab.comparison import Measured, Result, compare, list_profiles, study
+from ratelab.comparison.outcomes import TIMES
 from ratelab.comparison.profiles import FARTHEST, Profile
-from ratelab.comparison.times import TIMES
 from ratelab.report import as_json, print_study
 
 NEVER = 99

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ratelab.comparison import Measured, Result, compare, study
+from ratelab.comparison.outcomes import COUNTS, TIMES
 from ratelab.comparison.plans import Plan
 from ratelab.comparison.requirements import check_requirement
-from ratelab.comparison.times import COUNTS, TIMES
 from ratelab.report import as_json, print_study
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.validation import UserError
@@ -298,3 +298,23 @@ def test_what_matters_of_the_metric_makes_no_times_practically_equal():
     ]
     assert [pair.verdict for pair in compare(sweep).pairs] == ["practically equal"]
     assert [pair.verdict for pair in compare(sweep, time=SECONDS, target=0.9).pairs] == ["open"]
+
+
+def test_a_plan_that_decides_by_steps_is_what_judges_where_nothing_else_is_asked_for():
+    plan = Plan(planned=8, most=8, matters=5, question="all", metric=STEPS, target=0.9)
+    sweep = [
+        dataclasses.replace(one, plan=plan)
+        for one in [
+            *reaching("fixed", [3, 4] * 4),
+            *reaching("cosine", [5, 6] * 4),
+            *reaching("rex", [3, 4] * 4),
+        ]
+    ]
+    [found] = study(sweep).comparisons
+    assert (found.metric, found.target) == (STEPS, 0.9)
+    assert found.title == "Steps to a target in validation accuracy"
+    assert [pair.verdict for pair in found.pairs] == ["worse", "practically equal", "better"]
+    assert found.pairs[0].looks == (6, 8)
+    for other in (compare(sweep, time=EXAMPLES, target=0.9), compare(sweep, time=SECONDS, target=0.9)):
+        assert [pair.verdict for pair in other.pairs] == ["worse", "open", "better"]
+    assert compare(sweep, target=0.5).groups[0].values == (30, 40) * 4

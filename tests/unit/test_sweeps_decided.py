@@ -116,7 +116,7 @@ def test_what_is_decided_gets_no_more_seeds_and_the_others_go_on_to_the_most(dec
     decide(words("fixed", "rex", "wsd", most=12))
     looks = [trained.seeds(call) for call in range(len(trained.calls))]
     assert [sorted(look) for look in looks] == [["fixed", "rex", "wsd"]] * 2 + [["fixed", "wsd"]] * 2
-    assert looks[3] == {"fixed": [11], "wsd": [11]}
+    assert looks[3] == {"fixed": [10, 11], "wsd": [10, 11]}
     assert trained.said[-1].startswith(
         "after 12 seeds, 32 runs:"
     )  # of open pairs nothing is said, nor who goes on
@@ -161,6 +161,28 @@ def test_another_metric_decides_in_its_own_direction(decide, trained):
     assert {(run.outcome.metric, run.split) for run in trained.results} == {("loss", "test")}
 
 
+def test_steps_to_a_target_decide(decide, trained):
+    trained.mean = {
+        "fixed": 0.75,
+        "rex": 0.25,
+    }  # all of the one reach it with their only look, none of the other
+    end = trained.end
+
+    def looked_twice(run):
+        done = end(run)
+        last = trained.results[-1].validation[0]
+        looks = (Measured(5, last.value, 0.5, 600), last)
+        trained.results[-1] = replace(trained.results[-1], validation=looks)
+        return replace(done, _return_value=trained.results[-1])
+
+    trained.end = looked_twice
+    decide(words("fixed", "rex", most=20, metric="steps_to_target", target=0.5, matters=1))
+    assert len(trained.calls) == 2
+    assert "rex is worse than fixed: steps_to_target +6 " in trained.said[-1]
+    assert {(run.outcome.metric, run.split) for run in trained.results} == {("accuracy", "test")}
+    assert {(run.plan.time, run.plan.target) for run in trained.results} == {("steps_to_target", 0.5)}
+
+
 def test_runs_that_fail_are_told_at_the_end(decide, trained):
     trained.mean = {"rex": None}
     with pytest.raises(RuntimeError, match="rex"):
@@ -180,9 +202,9 @@ def test_with_more_seeds_than_were_planned_the_looks_of_that_day_are_kept(decide
     assert [max(trained.seeds(call)["wsd"]) + 1 for call in range(len(trained.calls))] == [
         6,
         8,
-        11,
+        10,
         12,
-        16,
+        15,
         20,
     ]
     assert {(run.plan.planned, run.plan.most) for run in trained.results} == {(12, 20)}
@@ -194,6 +216,7 @@ def test_with_more_seeds_than_were_planned_the_looks_of_that_day_are_kept(decide
         ({"matters": 0.5}, "decide.matters was None"),
         ({"question": "best"}, "decide.question was all"),
         ({"metric": "test_loss"}, "decide.metric was None"),
+        ({"metric": "examples_to_target", "target": 0.5}, "decide.metric was None"),
     ],
 )
 def test_a_sweep_goes_on_with_the_question_that_it_began_with(decide, trained, change, told):
@@ -222,6 +245,14 @@ def test_a_sweep_goes_on_with_the_question_that_it_began_with(decide, trained, c
         (words("fixed", "rex", most=20, matters=-0.1), "decide.matters"),
         (words("fixed", "rex", most=20, metric="test_nothing"), "decide.metric"),
         (words("fixed", "rex", most=20, question="some"), "decide.question"),
+        (words("fixed", "rex", most=20, metric="seconds_to_target", target=0.9), "seconds_to_target cannot"),
+        (words("fixed", "rex", most=20, metric="steps_to_target"), "decide.target, .* got None with decide"),
+        (words("fixed", "rex", most=20, target=0.9), "got 0.9 with decide.metric=None"),
+        (
+            words("fixed", "rex", most=20, metric="steps_to_target", target=90),
+            "decide.target must be an accuracy, above 0 and at most 1, got 90",
+        ),
+        (words("fixed", "rex", most=20, metric="steps_to_target", target="5%"), "decide.target"),
         (words("fixed", "rex", "wsd", most=5000), "a sweep has at most"),
     ],
 )

@@ -7,10 +7,9 @@ import numpy as np
 
 from ratelab.commands.recorded_curves import Curves, read_curves, read_integer, read_validation
 from ratelab.comparison import Study, Unreadable, study
-from ratelab.comparison.outcomes import PREFIXES, Outcomes, Split, choose_metric, resolve_task
-from ratelab.comparison.plans import Plan
+from ratelab.comparison.outcomes import PREFIXES, TIMES, Outcomes, Split, choose_metric, resolve_task
+from ratelab.comparison.plans import Plan, newest
 from ratelab.comparison.results import Result, Status
-from ratelab.comparison.times import TIMES
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.tracking import (
     Recorded,
@@ -56,14 +55,14 @@ def read_study(
         by: as in `compare`.
         baseline: as in `compare`.
         target: as in `compare`.
-        metric: as in `load`, or one of `TIMES`.
+        metric: as in `load`.
 
     Raises:
         UserError: if the store holds no such run, or the runs cannot be compared in this way.
     """
     found = find_runs(uri, sweep_id, experiment=experiment, run_ids=run_ids)
     time = next((name for name in TIMES if name == metric), None)
-    results, lost = load(uri, found.runs, metric if time is None else None)
+    results, lost = load(uri, found.runs, metric)
     if found.missing:
         which = f"{found.missing} of {found.missing + len(found.runs)} runs of the sweep"
         lost.append(Unreadable(which, "not in the store: not begun yet, deleted, or lost"))
@@ -84,8 +83,8 @@ def load(
     Args:
         uri: what `find_store` returned.
         runs: what `find_runs` found there.
-        metric: by which they are judged, as it is recorded: test_<name> or val_<name>; None: by that of
-            their task.
+        metric: by which they are judged, as it is recorded: test_<name> or val_<name>; or one of `TIMES`;
+            None: by that of their plan, if they have one in common, else by that of their task.
 
     Returns:
         The results, in the order of the runs, and the runs of which none can be made.
@@ -93,21 +92,23 @@ def load(
     Raises:
         UserError: if none has such a metric, or the runs are judged by different ones.
     """
-    outcomes, reasons = dict[str, Outcomes](), dict[str, str]()
+    outcomes, plans, reasons = dict[str, Outcomes](), dict[str, Plan | None](), dict[str, str]()
     for run in runs:
         try:
             _check_origin(run)
             check_texts(run)
+            plans[run.run_id] = Plan.read(run.tags.get("decide"))
             outcomes[run.run_id] = Outcomes.read(run.tags.get("outcomes"))
         except ValueError as error:  # whatever text another program has left
             reasons[run.run_id] = str(error)
     results = list[Result]()
     if outcomes:
-        name, split = choose_metric([*outcomes.values()], metric, also=TIMES)
         ours = [run for run in runs if run.run_id in outcomes]
+        metric = metric or _find_decisive([plans[run.run_id] for run in ours])
+        name, split = choose_metric([*outcomes.values()], None if metric in TIMES else metric, also=TIMES)
         curves = read_curves(uri, ours, f"val_{name}")
         for run in ours:
-            judge = _Judge(outcomes[run.run_id], name, split)
+            judge = _Judge(outcomes[run.run_id], name, split, metric)
             if name not in judge.outcomes.by_name:
                 reasons[run.run_id] = f"it has no {PREFIXES[split]}_{name}"
                 continue
@@ -119,6 +120,12 @@ def load(
     return results, [Unreadable(run.name or run.run_id, reasons[run.run_id]) for run in lost]
 
 
+def _find_decisive(plans: Sequence[Plan | None]) -> str | None:
+    """Return the metric by which runs were decided; None where they have no plan, or it names none."""
+    plan = newest(plans)
+    return None if plan is None else plan.metric
+
+
 @dataclass(frozen=True)
 class _Judge:
     """What is measured of a run, and which of it judges on which split."""
@@ -126,10 +133,17 @@ class _Judge:
     outcomes: Outcomes
     name: str
     split: Split
+    asked: str | None
 
     @property
     def outcome(self) -> Outcome:
         return self.outcomes.by_name[self.name]
+
+    def read_plan(self, text: str | None) -> Plan | None:
+        """Return the plan that a tag holds, as it is for who asks for this metric."""
+        plan = Plan.read(text)
+        usual = self.asked == f"test_{self.outcomes.judge}"
+        return plan and plan.judged_by(None if usual and plan.metric is None else self.asked)
 
     def read_test(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return what was measured on the test split, of all that the store has."""
@@ -170,7 +184,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: Curves) -> Result:
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=read_integer("diverged_step", diverged) if diverged else None,
         sweep_id=run.tags.get("sweep_id", ""),
-        plan=Plan.read(run.tags.get("decide")),
+        plan=judge.read_plan(run.tags.get("decide")),
     )
     _check_outcome(result)
     return result

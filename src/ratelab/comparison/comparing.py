@@ -11,14 +11,14 @@ from ratelab.comparison.conclusions import Conclusion, conclusions
 from ratelab.comparison.digits import FOR_COUNTS, Digits, digits_of
 from ratelab.comparison.groups import Group, group
 from ratelab.comparison.judging import compare_pairs
-from ratelab.comparison.outcomes import PREFIXES, Split, find_shared
+from ratelab.comparison.outcomes import COUNTS, PREFIXES, Split, TimeName, find_shared
 from ratelab.comparison.pairs import Pair, find_reference
 from ratelab.comparison.plans import newest
 from ratelab.comparison.remarks import MOST_FOR_ALL_PAIRS, remarks
 from ratelab.comparison.results import Result
 from ratelab.comparison.statistics import Interval
 from ratelab.comparison.targets import choose_target, describe_times, list_targets, with_times
-from ratelab.comparison.times import COUNTS, TimeName, name_judge
+from ratelab.comparison.times import name_judge
 from ratelab.tasks import Outcome
 from ratelab.validation import unknown_key
 
@@ -144,7 +144,7 @@ def compare(
         baseline: the name of the group that every other is compared with; None: all pairs of up to six
             groups, of more each with `fixed` if there is one, else with the first.
         target: a value on the validation split, of an accuracy in (0, 1], or a share, as in `choose_target`.
-        time: what judges in the place of their metric; None: nothing does.
+        time: what judges in the place of their metric; None: what their plan says, if they have one.
         title: what is compared; by default the split and the metric.
 
     Raises:
@@ -159,17 +159,18 @@ def compare(
     looked, split = find_shared(result.outcome for result in results), results[0].judged_on
     groups, notes = group(results, by)
     outcome, digits = looked, _choose_digits(looked, groups)
+    plan = newest([result.plan for result in results])
+    if plan is not None:
+        plan = plan.judged_by(time)
+        time, target = plan.time, plan.target if target is None else target
     targets = [choose_target(groups, looked, digits, target)] * len(groups) if time is None else []
     which = choose_pairs([one.name for one in groups], baseline)
-    plan = newest([result.plan for result in results])
     if time is not None:
         groups = with_times(groups, time, looked, digits, target)
         outcome, split = Outcome(time, higher_is_better=False), "validation"
         targets = list_targets(groups)
         digits = _choose_digits(outcome, groups)
         notes += describe_times(groups, target)
-        if plan is not None:  # what matters of the metric is no number of steps
-            plan = plan.model_copy(update={"matters": None})
     if baseline is None and len(groups) > MOST_FOR_ALL_PAIRS:
         chosen = groups[which[0][1]].name
         notes.append(f"{len(groups)} groups: each is compared with {chosen}, another one with --baseline")

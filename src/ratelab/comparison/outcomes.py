@@ -10,6 +10,9 @@ from ratelab.tasks import ACCURACY, LOSS, Outcome
 from ratelab.validation import UserError, unknown_key
 
 Split = Literal["test", "validation", "imported"]  # the last: a metric that another program has measured
+TimeName = Literal["steps_to_target", "examples_to_target", "seconds_to_target"]
+TIMES: tuple[TimeName, ...] = ("steps_to_target", "examples_to_target", "seconds_to_target")
+COUNTS = TIMES[:2]  # whole numbers of each run
 PREFIXES: dict[Split, str] = {
     "test": "test",
     "validation": "val",

@@ -37,17 +37,23 @@ def remarks(groups: Sequence[Group], outcome: Outcome, plan: Plan | None = None)
         found.append(
             f"the groups have different seeds ({_count_seeds(groups)}); a pair uses those that both have"
         )
-    if plan is None:
-        found += _note_additions(groups)
     if plan is not None:
         found.append(_note_plan(groups, plan))
-    elif any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
+    else:
+        found += _note_additions(groups)
+    if plan is None and any(1 < len(one.by_seed) < FEWEST_SEEDS for one in groups):
         found.append(f"fewer than {FEWEST_SEEDS} seeds: intervals are too narrow where results are skewed")
     return found
 
 
 def _note_additions(groups: Sequence[Group]) -> list[str]:
     """Return a note where seeds were added to others, perhaps because of what these had shown."""
+    decided = [one.name for one in groups if any(run.plan is not None for run in one.runs)]
+    if decided:
+        return [
+            f"seeds of {', '.join(decided)} were added until all of their sweep was decided: p-values and "
+            "intervals hold for one look, and here there were more; compare that sweep by itself (--sweep)"
+        ]
     ours = {one.name: [run for run in one.runs if run.split != "imported"] for one in groups}
     several = [name for name, runs in ours.items() if len({run.sweep_id or run.run_id for run in runs}) > 1]
     if not several:

@@ -21,40 +21,41 @@ from ratelab.comparison.statistics import CONFIDENCE, Interval, Numbers, pairs_n
 
 CHOICES = 2**14  # of signs; the observed one is among them, so the level is exact for any number
 FIRST = 6  # seeds; fewer cannot decide anything
-RATIO = 4 / 3  # of the seeds of a look to those of the one before
-RESERVE = 0.05  # of the level, for who goes on behind the last look
+RATIO = 5 / 4  # of the seeds of a look to those of the one before
+RESERVE = 0.01  # of the level, for who goes on behind the last look
 _STEPS, _HALVINGS = 64, 10  # in which an end of an interval is looked for, from the mean to the farthest
 _LEVELS = [1 / 1.25**power for power in range(1, 40)]  # at which a test is tried: down to 0.0002
 
 
 def list_looks(planned: int, most: int) -> list[int]:
-    """Return after how many seeds one looks: from 6 on a third more each time; also after both of these.
+    """Return after how many seeds one looks: from 6 on a quarter more each time; also after both of these.
 
     Args:
         planned: the most seeds that there were to be before the first look.
         most: the most that there are to be now; no fewer.
 
     >>> list_looks(60, 60), list_looks(25, 40)
-    ([6, 8, 11, 15, 20, 27, 36, 48, 60], [6, 8, 11, 15, 20, 25, 33, 40])
+    ([6, 8, 10, 12, 15, 19, 24, 30, 38, 48, 60], [6, 8, 10, 12, 15, 19, 25, 31, 40])
     """
     looks = [min(FIRST, planned)]
     for end in (planned, most):
         while looks[-1] < end:
-            looks.append(min(max(round(looks[-1] * RATIO), looks[-1] + 1), end))
+            after = max(round(looks[-1] * RATIO), looks[-1] + 1)
+            looks.append(end if after * RATIO**0.5 > end else after)  # not twice within half a step
     return looks
 
 
 def spent_by(seeds: npt.ArrayLike, most: int) -> Numbers:
     """Return which share of the level may have been spent after so many seeds.
 
-    0.95 ln(1 + (e - 1) seeds / most) up to `most`; who goes on behind that spends what is left.
+    0.99 ln(1 + (e - 1) seeds / most) up to `most`; who goes on behind that spends what is left.
 
     Args:
         seeds: at looks.
         most: seeds that were planned at first, whatever was decided later.
 
     >>> spent_by([6, 30, 60, 90], 60).round(2).tolist()
-    [0.15, 0.59, 0.95, 0.97]
+    [0.16, 0.61, 0.99, 0.99]
     """
     n = np.asarray(seeds, np.float64)
     within = (1 - RESERVE) * np.log1p((np.e - 1) * np.minimum(n, most) / most)

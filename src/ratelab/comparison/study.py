@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from ratelab.comparison.comparing import Comparison, compare
 from ratelab.comparison.groups import names_of
+from ratelab.comparison.outcomes import TimeName
+from ratelab.comparison.plans import newest
 from ratelab.comparison.results import Result, Unreadable, find_worst
-from ratelab.comparison.times import TimeName, name_judge
+from ratelab.comparison.times import name_judge
 from ratelab.comparison.tuning import FEWEST_FOR_ERROR, RATE, Tuned, names_without_rate, tune
 
 FEW_LOOKS = 5  # at a test split, of which nothing is said
@@ -61,6 +63,8 @@ def study(
     outcomes = [result for result in results if result.is_outcome]
     tuned = tune([result for result in outcomes if result.is_tuning])
     final = [result for result in outcomes if not result.is_tuning]
+    if time is None and (plan := newest([result.plan for result in final])) is not None:
+        time = plan.time
     sections = _make_sections(final, tuned, time) if tuned else _make_only_section(final, time)
     comparisons = [
         compare(runs, by=by, baseline=_add_rate(baseline, runs), target=target, time=time, title=title)

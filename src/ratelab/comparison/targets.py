@@ -8,8 +8,9 @@ import numpy as np
 
 from ratelab.comparison.digits import EXACT, Digits
 from ratelab.comparison.groups import Group
+from ratelab.comparison.outcomes import TimeName
 from ratelab.comparison.results import Result, is_number
-from ratelab.comparison.times import Time, TimeName, find_end
+from ratelab.comparison.times import Time, find_end
 from ratelab.tasks import ACCURACY, Outcome
 from ratelab.validation import UserError
 
@@ -38,7 +39,7 @@ def choose_target(
     """
     share = None if wanted is None else _read_share(wanted)
     if wanted is not None and share is None:
-        return _read_value(wanted, outcome)
+        return read_target(wanted, outcome)
     means = [mean for mean in map(_find_mean_end, groups) if mean is not None]
     if not means:
         return None
@@ -126,12 +127,22 @@ def _read_share(wanted: float | str) -> float | None:
     return share
 
 
-def _read_value(wanted: float | str, outcome: Outcome) -> float:
+def read_target(wanted: float | str, outcome: Outcome, key: str = "--target") -> float:
+    """Return a value of the metric to reach.
+
+    Args:
+        wanted: the value, or a text of it.
+        outcome: the metric.
+        key: where the user has given it.
+
+    Raises:
+        UserError: it is no such value.
+    """
     target = _read_number(wanted)
     if outcome == ACCURACY and not 0 < target <= 1:
-        raise UserError(f"--target must be an accuracy, above 0 and at most 1, got {target:g}.")
+        raise UserError(f"{key} must be an accuracy, above 0 and at most 1, got {target:g}.")
     if not math.isfinite(target):
-        raise UserError(f"--target must be a number, got {target:g}.")
+        raise UserError(f"{key} must be a number, got {target:g}.")
     return target
 
 

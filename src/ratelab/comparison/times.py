@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from ratelab.comparison.outcomes import Split
+from ratelab.comparison.outcomes import COUNTS, Split, TimeName
 from ratelab.comparison.results import Measured, Result
 from ratelab.tasks import Outcome
-
-TimeName = Literal["steps_to_target", "examples_to_target", "seconds_to_target"]
-TIMES: tuple[TimeName, ...] = ("steps_to_target", "examples_to_target", "seconds_to_target")
-COUNTS = TIMES[:2]  # whole numbers of each run
 
 
 @dataclass(frozen=True)
@@ -93,8 +88,8 @@ def find_end(runs: Sequence[Result], name: TimeName, target: float | None) -> fl
 def name_judge(looked: Outcome, split: Split, time: str | None) -> str:
     """Return what judges, as the beginning of a title.
 
-    >>> name_judge(Outcome("loss", False), "test", None), name_judge(Outcome("loss", False), "test", TIMES[0])
-    ('Test loss', 'Steps to a target in validation loss')
+    >>> [name_judge(Outcome("loss", False), "test", time) for time in (None, "steps_to_target")]
+    ['Test loss', 'Steps to a target in validation loss']
     """
     if time is None:
         return f"{split.capitalize()} {looked.metric}"

@@ -92,6 +92,7 @@ class Deciding(_Strict):
     matters: Positive | None = None
     question: Literal["all", "best"] = "all"
     metric: Annotated[str, AfterValidator(_check_name)] | None = None
+    target: float | None = None
 
 
 class Warmup(_Strict):

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ratelab.comparison import Measured, Result
-from ratelab.comparison.outcomes import choose_metric, resolve_task
+from ratelab.comparison.outcomes import COUNTS, choose_metric, resolve_task
+from ratelab.comparison.targets import read_target
 from ratelab.runs import description
 from ratelab.runs.planned import PlannedRun
 from ratelab.runtime import provenance
@@ -60,8 +61,11 @@ class Course:
 def begun_result(planned: PlannedRun) -> Result:
     """Return the result of a run that has just begun: "failed" until it is known better."""
     outcomes, plan = description.outcomes_of(planned), description.plan_of(planned)
-    name, split = choose_metric([outcomes], plan.metric if plan else None, "decide.metric")
+    metric = plan.metric if plan and plan.time is None else None
+    name, split = choose_metric([outcomes], metric, "decide.metric", also=COUNTS)
     judging = outcomes.by_name[name]
+    if plan and plan.target is not None:
+        read_target(plan.target, judging, "decide.target")
     return Result(
         seed=planned.config.seed,
         choices=resolve_task(planned.labels.choices, outcomes.judge),

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ratelab.comparison.outcomes import COUNTS
 from ratelab.config import Config, Target
 from ratelab.config.composing import overrides_of, read_composed
 from ratelab.config.folders import check_folder
@@ -211,6 +212,17 @@ def _refuse_to_decide(deciding: Deciding, hydra: Any) -> None:
     if given and not (is_ours and is_job):
         raise UserError(
             "decide: seeds are added by hydra/sweeper=ratelab in a sweep (-m), and by nothing else."
+        )
+    if deciding.metric == "seconds_to_target":
+        raise UserError(
+            "decide.metric: seconds_to_target cannot decide, for the second up to which all runs are known "
+            "changes with every seed; give steps_to_target, and when all is decided look with "
+            "ratelab compare --metric seconds_to_target."
+        )
+    if (deciding.metric in COUNTS) != (deciding.target is not None):
+        raise UserError(
+            "decide.target, the value in validation to reach, goes with decide.metric=steps_to_target and "
+            f"examples_to_target; got {deciding.target} with decide.metric={deciding.metric}."
         )
 
 

@@ -121,7 +121,7 @@ def _continue(plan: Plan, past: Past) -> Plan:
     before = next((Plan.read(own.get("decide")) for own in tags), None)
     if before is None:
         return plan
-    for key in ("matters", "question", "metric"):
+    for key in ("matters", "question", "metric", "target"):
         if (was := getattr(before, key)) != getattr(plan, key):
             raise UserError(
                 f"resume: decide.{key} was {was} when the sweep was begun; only decide.most may change."

@@ -15,7 +15,8 @@ VALUES = yaml.safe_load("""
  batch: {_target_: ratelab.batch_sizes.constant},
  data: {_target_: ratelab.data.digits, validation_size: 300}, task: {_target_: ratelab.tasks.auto},
  device: {kind: cpu, index: 0, threads: 1, precision: float32, xla: null, deterministic: false},
- tracking: {uri: null, experiment: x, train_loss_every: 1, log_model: null}, allow_targets: [own_models]}
+ tracking: {uri: null, experiment: x, train_loss_every: 1, log_model: null,
+  learning_rate_every: 1}, allow_targets: [own_models]}
 """)
 
 

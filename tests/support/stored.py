@@ -70,7 +70,7 @@ def _record(tracker, job, name, seed, parent_id):
     }
     params = {**PARAMS, "seed": seed, "schedule._target_": f"ratelab.schedules.{name}"}
     params |= {} if name == "fixed" else {"batch._target_": "ratelab.batch_sizes.growing"}
-    described = Description(shown, params, tags, {}, loss_every=5)
+    described = Description(shown, params, tags, {}, rate_every=1, loss_every=5)
     run = StoredRun(tracker, described, f"key of {job}", parent_id)
     seen = None if name == "fixed" else 32 * np.arange(1, 11)
     accuracy = (64 * (name == "wsd") + 8 * seed + 17) / 128

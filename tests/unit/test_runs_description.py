@@ -73,6 +73,7 @@ def test_params_are_all_keys_flat_but_the_uri_of_the_store():
         "device.deterministic": False,
         "tracking.experiment": "x",
         "tracking.train_loss_every": 1,
+        "tracking.learning_rate_every": 1,
         "tracking.log_model": None,
     }
 

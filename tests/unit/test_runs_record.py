@@ -153,6 +153,18 @@ def test_some_losses_are_shown_by_the_number_of_their_step_in_the_run(tracker, r
     opened.close(RuntimeError())
 
 
+def test_some_rates_are_shown_and_always_the_last_of_an_epoch(tracker, recorded):
+    opened = recorded(planned_run(0, tracking={**VALUES["tracking"], "learning_rate_every": 4}))
+    rates = np.float32([0.5, 0.25, 0.125, 0.0625, 0.03125])
+    opened.add(chunk(0, 5, learning_rate=rates, momentum=rates))
+    opened.add(chunk(1, 5, learning_rate=rates, momentum=rates))
+    found = points(run_of(tracker))
+    wanted = [(0, 0.5, 0), (4, 0.03125, 4), (8, 0.0625, 8), (9, 0.03125, 9)]
+    assert found["learning_rate"] == found["momentum"] == wanted
+    assert len(found["train_loss"]) == 10
+    opened.close(RuntimeError())
+
+
 def test_where_the_batch_grows_its_size_is_recorded_at_every_step_and_so_is_the_momentum(tracker, recorded):
     opened = recorded(planned_run(0))
     opened.add(chunk(0, 4, **GROWING, momentum=np.float32([0.5, 0.5, 0.25, 0.25])))

@@ -168,7 +168,7 @@ class StoreRun:
 def described(journal, number):
     tags = {"seed": str(number), "stack": str(number), PROGRAM: this_program(journal.path).write()}
     files = {"config.yaml": f"seed: {number}\n"}
-    return Description(f"run {number}", {"seed": number}, tags, files, loss_every=2)
+    return Description(f"run {number}", {"seed": number}, tags, files, rate_every=1, loss_every=2)
 
 
 class Noting:

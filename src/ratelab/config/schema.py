@@ -76,6 +76,7 @@ class Tracking(_Strict):
     experiment: Annotated[str, AfterValidator(_check_name)]
     train_loss_every: Count
     log_model: bool | None
+    learning_rate_every: Count = 1
 
 
 class Checkpointing(_Strict):

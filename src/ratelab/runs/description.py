@@ -40,19 +40,21 @@ class Description:
         params: every key of the configuration and its value, flat.
         tags: what runs are found, grouped and judged by, and where this one comes from.
         files: texts by their names: configuration, overrides, local changes, packages.
-        loss_every: steps from one training loss that the store is given to the next.
+        rate_every: steps from one learning rate that the store is given to the next.
+        loss_every: the same of the training loss.
     """
 
     name: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     files: Mapping[str, str]
+    rate_every: int
     loss_every: int
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], files: Mapping[str, str]) -> Self:
         """Return what the fields of a record say, with files that are not among them."""
-        own = {key: fields[key] for key in ("name", "params", "tags", "loss_every")}
+        own = {key: fields[key] for key in ("name", "params", "tags", "rate_every", "loss_every")}
         return cls(files={**files, **fields["files"]}, **own)
 
 
@@ -63,6 +65,7 @@ def describe(planned: PlannedRun, members: Sequence[int], journal: Path) -> Desc
         params(planned),
         tags(planned, members, journal),
         files(planned),
+        planned.config.tracking.learning_rate_every,
         planned.config.tracking.train_loss_every,
     )
 

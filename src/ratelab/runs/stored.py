@@ -43,7 +43,8 @@ class StoredRun:
         parent_id: str | None = None,
         is_resumed: bool = False,
     ) -> None:
-        self._steps, self._seconds, self._every = StepsFile(), 0.0, described.loss_every
+        self._steps, self._seconds = StepsFile(), 0.0
+        self._rate_every, self._loss_every = described.rate_every, described.loss_every
         self._tracker = tracker
         self._last: Chunk | None = None
         self._members = described.tags.get("stack", "")
@@ -84,10 +85,11 @@ class StoredRun:
         self._run.warn(what, error)
 
     def add(self, chunk: Chunk, members: "Sequence[int]") -> None:
-        """Give an epoch: every rate, some losses, the validation at the step where it was measured.
+        """Give an epoch: the rates and losses that are wanted, the validation where it was measured.
 
-        Where the batch grows, also every `batch_size` and `examples_seen`; else `batch_size` is a parameter,
-        and the examples seen after a step are (step + 1) * batch_size.
+        Wanted are every n-th rate and the last, and every n-th loss. Where the batch grows, `batch_size` and
+        `examples_seen` go with the rates; else `batch_size` is a parameter, and the examples seen after a
+        step are (step + 1) * batch_size.
 
         Args:
             chunk: the epoch.
@@ -98,10 +100,12 @@ class StoredRun:
             self._run.tag("stack", written)
         self._last, self._seconds = chunk, self._seconds + chunk.seconds
         self._steps.add(chunk)
-        shown = chunk.steps % self._every == 0
         metrics = self._run.metrics
+        shown = chunk.steps % self._rate_every == 0
+        shown[-1] = True
         for key, values in chunk.applied.items():
-            metrics(key, chunk.steps, values, chunk.timestamps)
+            metrics(key, chunk.steps[shown], values[shown], chunk.timestamps[shown])
+        shown = chunk.steps % self._loss_every == 0
         metrics("train_loss", chunk.steps[shown], chunk.train_loss[shown], chunk.timestamps[shown])
         if chunk.diverged_step is None:
             look = {**chunk.measured, "train_seconds": self._seconds}

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,10 @@ from ratelab.runtime.program_identity import this_program
 from ratelab.runtime.signals import held_back
 from ratelab.tracking import Run, StoreError, Tracker, open_tracker
 from ratelab.tracking.recorded import PROGRAM
+from ratelab.tracking.uris import is_served
+
+_SERVER_ROWS = (2_000, 7_000)  # a second, that servers of MLflow were seen to take, whatever is done
+_TOLD = 1.0  # minutes; of less nothing is said
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,26 @@ class SweepStore:
         """Return the result of a run with what the store has of it."""
         run_id = self.feed.id_of(number) or result.run_id
         return replace(result, run_id=run_id, lacks_metrics=self.feed.lacks(number))
+
+
+def describe_wait(runs: Sequence[PlannedRun]) -> list[str]:
+    """Return what to say of runs whose rows take a tracking server minutes; nothing of others."""
+    uri = runs[0].config.tracking.uri
+    rows = sum(_count_rows(run) for run in runs)
+    longest, shortest = (rows / pace / 60 for pace in _SERVER_ROWS)
+    if uri is None or not is_served(uri) or longest < _TOLD:
+        return []
+    return [
+        f"{rows:,} rows, for which a tracking server takes {shortest:.1f} to {longest:.1f} minutes.",
+        "Faster: tracking.learning_rate_every=100 (steps.parquet has every step all the same), or the "
+        "database of the server as tracking.uri.",
+    ]
+
+
+def _count_rows(run: PlannedRun) -> int:
+    """Return how many rows its rates and losses have, which are nearly all of a run."""
+    tracking = run.config.tracking
+    return run.steps // tracking.learning_rate_every + run.steps // tracking.train_loss_every
 
 
 def open_store(stack: contextlib.ExitStack, own: SweepRun, journal: Journal, first: PlannedRun) -> SweepStore:

@@ -22,7 +22,7 @@ from ratelab.sweeps.naming import name_sweep
 from ratelab.sweeps.recorder import Recorder
 from ratelab.sweeps.resources import Resources
 from ratelab.sweeps.resumed import cut_left, describe_resumed, restore_ended
-from ratelab.sweeps.store import SweepRun, SweepStore, open_store
+from ratelab.sweeps.store import SweepRun, SweepStore, describe_wait, open_store
 from ratelab.tasks import Outcome
 from ratelab.tracking import Losses, Run, Tracker, warn_of_loss, write_command
 from ratelab.validation import UserError
@@ -120,7 +120,7 @@ class Sweep:
         stacks = cut_left(jobs.runs, self._resources, self._journal, self._checkpoints)
         with contextlib.ExitStack() as stack:
             workers = stack.enter_context(self._resources.start(stacks))
-            if lines := describe_resumed(jobs.runs, self._journal):
+            if lines := [*describe_resumed(jobs.runs, self._journal), *describe_wait(jobs.runs)]:
                 self._display.say(*lines)
             self._print_schedules(jobs.runs)
             progress = stack.enter_context(contextlib.closing(self._display.begin()))

@@ -1,0 +1,36 @@
+"""What is said of a sweep whose rows its store takes long for; whole sweeps are in tests/programs."""
+
+import pytest
+
+from ratelab.sweeps.store import describe_wait
+from support.configs import VALUES, planned_run
+
+
+def runs(uri, number, **tracking):
+    """Runs of 3 epochs of the digits: 49 updates each, which leave two rows for every one."""
+    return [
+        planned_run(place, tracking={**VALUES["tracking"], "uri": uri, **tracking}) for place in range(number)
+    ]
+
+
+@pytest.mark.parametrize("uri", [None, "sqlite:///mlruns/mlflow.db", "postgresql://me@host/db"])
+def test_nothing_is_said_of_a_store_that_is_fast(uri):
+    assert describe_wait(runs(uri, 2_000)) == []
+
+
+def test_what_takes_a_server_minutes_is_told_with_what_would_be_faster():
+    [own] = runs("http://host:5000", 1)
+    first, second = describe_wait([own] * 5_000)
+    rows = 5_000 * 2 * own.steps
+    assert first == (
+        f"{rows:,} rows, for which a tracking server takes {rows / 420_000:.1f} to {rows / 120_000:.1f} minutes."
+    )
+    assert second.startswith("Faster: tracking.learning_rate_every=100 ")
+
+
+@pytest.mark.parametrize(
+    ("number", "options"), [(100, {}), (5_000, {"learning_rate_every": 100, "train_loss_every": 100})]
+)
+def test_nothing_is_said_of_what_a_server_takes_in_less_than_a_minute(number, options):
+    [own] = runs("http://host:5000", 1, **options)
+    assert describe_wait([own] * number) == []

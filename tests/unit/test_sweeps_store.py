@@ -21,10 +21,9 @@ def test_nothing_is_said_of_a_store_that_is_fast(uri):
 def test_what_takes_a_server_minutes_is_told_with_what_would_be_faster():
     [own] = runs("http://host:5000", 1)
     first, second = describe_wait([own] * 5_000)
-    rows = 5_000 * 2 * own.steps
-    assert first == (
-        f"{rows:,} rows, for which a tracking server takes {rows / 420_000:.1f} to {rows / 120_000:.1f} minutes."
-    )
+    rows = 10_000 * own.steps
+    wait = f"{rows / 420_000:.1f} to {rows / 120_000:.1f} minutes"
+    assert first == f"{rows:,} rows, for which a tracking server takes {wait}."
     assert second.startswith("Faster: tracking.learning_rate_every=100 ")
 
 

@@ -13,7 +13,9 @@ project = "ratelab"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "ratelab"
+html_static_path = html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False  # LICENSE says whose it is
 
 myst_heading_anchors = 4  # as on a code host, so that a link to a heading leads there on both
 highlight_language = "none"  # a block without a language is of commands or of what they print

@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FILES := src tests benchmarks examples docs/make_gallery.py
+FILES := src tests benchmarks examples docs/*.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: sweep test test-fast faults check bench ui gallery format clean
+.PHONY: sweep test test-fast faults check bench ui gallery docs format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
@@ -37,6 +37,9 @@ ui: $(VENV)/.installed ## MLflow's UI on this machine, with links to the newest 
 
 gallery: $(VENV)/.installed ## docs/schedules.md and its figures, from conf/ and the docstrings
 	$(BIN)/python docs/make_gallery.py
+
+docs: $(VENV)/.installed-docs ## the documentation as a site, build/site/index.html; a warning ends it
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
 
 format: $(VENV)/.installed-dev ## put the files into the agreed form
 	$(BIN)/ruff check --fix $(FILES)

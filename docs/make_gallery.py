@@ -24,6 +24,10 @@ ROOT = Path(__file__).parents[1]
 STEPS, EXAMPLE_SEED = 1000, 0
 WIDTH, HEIGHT, LEFT, TOP = 360, 150, 34, 10
 COLORS = {"rate": "#2563eb", "momentum": "#d97706"}
+STYLE = (
+    "<style>rect{fill:#fff}text{fill:#333}"
+    "@media(prefers-color-scheme:dark){rect{fill:#131416}text{fill:#ccc}}</style>"
+)
 # Options whose file has steps that suit the tutorial's 27,500 and not the 1,000 of a figure.
 FIGURES = {"exponential": {"decay_steps": 0.1}, "staircase": {"decay_steps": 0.1}}
 
@@ -199,13 +203,14 @@ def figure(name: str, schedule: Any) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="11">'
     )
-    ground = '<rect width="100%" height="100%" fill="#fff"/>'
-    return "\n".join([head, f"<title>{name}</title>", ground, axes, *drawn, *words, "</svg>"]) + "\n"
+    ground = '<rect width="100%" height="100%"/>'
+    return "\n".join([head, f"<title>{name}</title>", STYLE, ground, axes, *drawn, *words, "</svg>"]) + "\n"
 
 
-def word(x: int, y: int, text: str, color: str = "#333") -> str:
+def word(x: int, y: int, text: str, color: str | None = None) -> str:
     """Return text that ends at x."""
-    return f'<text x="{x}" y="{y}" text-anchor="end" fill="{color}">{text}</text>'
+    style = "" if color is None else f' style="fill:{color}"'
+    return f'<text x="{x}" y="{y}" text-anchor="end"{style}>{text}</text>'
 
 
 def path_of(heights: npt.NDArray[np.float64]) -> str:

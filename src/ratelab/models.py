@@ -26,7 +26,7 @@ def softmax(input_shape: Shape, outputs: Count, *, start: Literal["normal", "zer
         start: "normal" draws W ~ Normal(0, 1) as the tutorial does; "zero" starts at W = 0. b starts at 0.
 
     Returns:
-        A keras.Model from [batch, *input_shape] to [batch, outputs].
+        A keras.Model from `[batch, *input_shape]` to `[batch, outputs]`.
 
     Raises:
         UserError: if an argument is out of its bounds.
@@ -63,7 +63,7 @@ def mlp(
         dropout: fraction dropped while training, in [0, 1).
 
     Returns:
-        A keras.Model from [batch, *input_shape] to [batch, outputs].
+        A keras.Model from `[batch, *input_shape]` to `[batch, outputs]`.
 
     Raises:
         UserError: if an argument is out of its bounds.
@@ -102,7 +102,7 @@ def cnn(
         dropout: fraction dropped before the dense layer while training, in [0, 1).
 
     Returns:
-        A keras.Model from [batch, *input_shape] to [batch, outputs].
+        A keras.Model from `[batch, *input_shape]` to `[batch, outputs]`.
 
     Raises:
         UserError: if an argument is out of its bounds.

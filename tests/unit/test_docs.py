@@ -12,7 +12,7 @@ from ratelab.config import register_resolvers
 from ratelab.config.composing import read_composed as read
 from support import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -21,6 +21,19 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 def test_links_lead_to_files_that_exist(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def places(page):
+    """The places in a page that a link may name: its headings, as a code host writes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings_that_exist(page):
+    links = re.findall(r"\]\(([^):#]*)#([^)]+)\)", page.read_text())
+    missing = [(to, place) for to, place in links if place not in places(page.parent / to if to else page)]
     assert missing == []
 
 

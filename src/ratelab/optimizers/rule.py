@@ -51,8 +51,8 @@ class Optimizer:
 
     Attributes:
         slots: how many arrays like the weights it carries from step to step.
-        update: (step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots); step counts
-            from 0.
+        update: `(step, rate, weights, gradients, slots, **hyperparameters) -> (weights, slots)`; step
+            counts from 0.
         hyperparameters: numbers that may differ between runs of one compiled program; `update` gets each as
             a scalar. A number that is not here is a part of the program.
         momentum: that of gradient descent; None where the update is another one.

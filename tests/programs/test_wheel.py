@@ -70,7 +70,7 @@ def test_it_says_which_version_it_is_and_finds_nothing_amiss(call, wheel):
     assert (asked.returncode, asked.stdout) == (0, f"ratelab, version {version}\n")
     done = call("ratelab", "doctor", "experiment=quick")
     assert done.returncode == 0, done.stdout
-    assert f"ratelab: {version}, " in done.stdout
+    assert f"ratelab: {version}," in done.stdout
 
 
 def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):

@@ -30,7 +30,7 @@ dist: $(VENV)/.installed-dev $(VENV)/.installed-dist ## sdist and wheel, checked
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation # with the pinned hatchling, and the wheel from the sdist
 	$(BIN)/twine check --strict dist/*
-	WHEEL="$$(ls $(CURDIR)/dist/*.whl)" $(BIN)/python -m pytest tests/programs/test_wheel.py
+	RATELAB_WHEEL="$$(ls "$(CURDIR)"/dist/*.whl)" $(BIN)/python -m pytest tests/programs/test_wheel.py
 
 bench: $(VENV)/.installed-bench ## us, the peers and the floor, side by side; a quiet machine, please
 	$(BIN)/python benchmarks/train_step.py

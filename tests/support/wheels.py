@@ -12,7 +12,7 @@ PIP = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_IGNORE_INSTALLED": "1"}
 # What would bring the repository back onto a path.
 WITHOUT = {"PYTHONPATH": None, "PYTHONHOME": None, "VIRTUAL_ENV": None}
 # `make dist` gives the wheel of a release, to be tried alone: with the packages that it asks for itself.
-RELEASED = os.environ.get("WHEEL")
+RELEASED = os.environ.get("RATELAB_WHEEL")
 
 
 def build_wheel(folder, source=ROOT):

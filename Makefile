@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FILES := src tests benchmarks examples docs/*.py
+FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/make_reference.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: sweep test test-fast faults check bench ui gallery docs format clean
+.PHONY: sweep test test-fast faults check dist bench ui gallery docs format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
@@ -25,6 +25,12 @@ check: $(VENV)/.installed-dev ## style, types; changes nothing
 	$(BIN)/ruff check $(FILES)
 	$(BIN)/ruff format --check $(FILES)
 	$(BIN)/mypy
+
+dist: $(VENV)/.installed-dev $(VENV)/.installed-dist ## sdist and wheel, checked; the wheel alone with what its metadata asks for
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation # with the pinned hatchling, and the wheel from the sdist
+	$(BIN)/twine check --strict dist/*
+	RATELAB_WHEEL="$$(ls "$(CURDIR)"/dist/*.whl)" $(BIN)/python -m pytest tests/programs/test_wheel.py
 
 bench: $(VENV)/.installed-bench ## us, the peers and the floor, side by side; a quiet machine, please
 	$(BIN)/python benchmarks/train_step.py
@@ -46,7 +52,7 @@ format: $(VENV)/.installed-dev ## put the files into the agreed form
 	$(BIN)/ruff format $(FILES)
 
 clean: ## remove what was built; mlruns/ and multirun/ stay
-	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from support import ROOT
-from support.wheels import PIP, WITHOUT, build_wheel, make_environment
+from support.wheels import RELEASED, WITHOUT, build_sdist, build_wheel, install
 
 COMMANDS = [
     "compare",
@@ -26,13 +27,15 @@ COMMANDS = [
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The `bin` of a virtual environment with ratelab's wheel, and the other packages of this one."""
-    folder = tmp_path_factory.mktemp("wheel")
-    programs = make_environment(folder / "env")
-    install = [programs / "python", "-m", "pip", "install", "--quiet", build_wheel(folder)]
-    subprocess.run(install, env=os.environ | PIP, check=True)
-    return programs
+def wheel(tmp_path_factory):
+    """The wheel of a release, or of what is here."""
+    return Path(RELEASED) if RELEASED else build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The `bin` of a virtual environment with ratelab's wheel."""
+    return install(wheel, tmp_path_factory.mktemp("installed") / "env")
 
 
 @pytest.fixture
@@ -59,6 +62,15 @@ def test_nothing_of_the_repository_is_on_a_path(call):
     own, *paths = done.stdout.split()
     assert "site-packages" in own
     assert not [path for path in paths if Path(path).is_relative_to(ROOT) and not path.endswith("-packages")]
+
+
+def test_it_says_which_version_it_is_and_finds_nothing_amiss(call, wheel):
+    version = wheel.name.split("-")[1]
+    asked = call("ratelab", "--version")
+    assert (asked.returncode, asked.stdout) == (0, f"ratelab, version {version}\n")
+    done = call("ratelab", "doctor", "experiment=quick")
+    assert done.returncode == 0, done.stdout
+    assert f"ratelab: {version}," in done.stdout
 
 
 def test_a_sweep_is_trained_compared_reported_and_drawn(call, tmp_path):
@@ -143,3 +155,27 @@ def test_what_was_saved_runs_again(call, tmp_path):
     done = call("ratelab", "train", "--config-dir", str(saved), "--config-name", "config", "seed=4")
     assert done.returncode == 0, done.stderr
     assert "seed=4" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The folder that an sdist unpacks."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(build_sdist(folder)) as archive:
+        archive.extractall(folder, filter="data")
+    [unpacked] = (path for path in folder.iterdir() if path.is_dir())
+    return unpacked
+
+
+def test_the_sdist_has_every_file_of_the_repository(sdist):
+    if not (ROOT / ".git").exists():
+        pytest.skip("a clone of the repository would run it: git says which files are its own")
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    there = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    packed = {str(path.relative_to(sdist)) for path in sdist.rglob("*") if path.is_file()}
+    assert packed - {"PKG-INFO"} == there
+
+
+def test_the_sdist_builds_the_same_wheel(sdist, wheel, tmp_path):
+    assert build_wheel(tmp_path, sdist).read_bytes() == wheel.read_bytes()

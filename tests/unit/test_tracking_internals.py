@@ -94,13 +94,13 @@ def test_the_revisions_read_from_the_text_are_those_that_alembic_finds() -> None
 def test_a_database_of_this_mlflow_has_its_tables_and_schema(tracker: Tracker) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-    from sqlalchemy import create_engine
+    from sqlalchemy import NullPool, create_engine
 
     engine = mlflow_internals.find_engine(MlflowClient(tracker.uri))
     assert engine is not None
     assert mlflow_internals.has_all_tables(engine)
     mlflow_internals.check_schema(engine)
-    empty = create_engine("sqlite://")
+    empty = create_engine("sqlite://", poolclass=NullPool)  # which closes its connections
     assert not mlflow_internals.has_all_tables(empty)
     with pytest.raises(MlflowException, match="out-of-date"):
         mlflow_internals.check_schema(empty)

@@ -229,11 +229,12 @@ def test_who_waits_waits_no_more_once_another_thread_has_waited_in_vain() -> Non
 
 def test_a_locked_file_is_waited_for_briefly_while_a_store_is_lost(tmp_path, monkeypatch) -> None:
     """MLflow sets its 20 s anew for each session, and so do we for each transaction."""
-    from sqlalchemy import create_engine
+    from sqlalchemy import NullPool, create_engine
 
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     with_store = Patience("sqlite:////a/b.db")
-    engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    # its connections are closed at once
+    engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}", poolclass=NullPool)
 
     def limit(text: str) -> int:
         with engine.connect() as connection:

@@ -286,11 +286,11 @@ def test_a_deleted_experiment_is_refused_before_anything_is_trained(database: Pa
 def test_what_a_killed_first_start_leaves_is_told_from_what_is_in_use(
     statements: list[str], expected: bool
 ) -> None:
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import NullPool, create_engine, text
 
     from ratelab.tracking.postgresql import _is_unfinished
 
-    with create_engine("sqlite://").connect() as connection:
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:  # closed at its end
         for statement in statements:
             connection.execute(text(statement))
         assert _is_unfinished(connection) == expected

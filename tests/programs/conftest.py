@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
+from support.team import team_server
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,7 @@ def postgresql():
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def connect(postgresql):
     """Connect to a database of the server, as the owner of all."""
     from sqlalchemy import create_engine, make_url
@@ -76,7 +77,7 @@ def connect(postgresql):
         engine.dispose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_database(postgresql, connect):
     """Make an empty database; return its URI. All are gone at the end."""
     from sqlalchemy import make_url, text
@@ -94,3 +95,10 @@ def make_database(postgresql, connect):
     with connect() as connection:
         for name in names:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="module")
+def team(make_database, tmp_path_factory):
+    """A server with accounts, PostgreSQL and artifacts, one for a test file."""
+    with team_server(tmp_path_factory.mktemp("team"), make_database) as team:
+        yield team

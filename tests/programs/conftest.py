@@ -64,16 +64,17 @@ def connect(postgresql):
     """Connect to a database of the server, as the owner of all."""
     from sqlalchemy import create_engine, make_url
 
-    engines = []
+    engines = {}
 
     def connect_to(name=None):
         url = make_url(postgresql.uri)
-        engine = create_engine(url.set(database=name) if name else url, isolation_level="AUTOCOMMIT")
-        engines.append(engine)
-        return engine.connect()
+        if name not in engines:
+            database = url.set(database=name) if name else url
+            engines[name] = create_engine(database, isolation_level="AUTOCOMMIT")
+        return engines[name].connect()
 
     yield connect_to
-    for engine in engines:
+    for engine in engines.values():
         engine.dispose()
 
 

@@ -27,6 +27,7 @@ ROWS = {  # of a run
     "val_loss": EPOCHS,
     "val_accuracy": EPOCHS,
     "train_seconds": EPOCHS,
+    "noise_scale": EPOCHS,
     "test_loss": 1,
     "test_accuracy": 1,
 }

@@ -121,7 +121,7 @@ def count(team, connect, experiment):
     runs = {row[0] for row in rows}
     lacking = Counter({(run, key): number for run in runs for key, number in ROWS.items()})
     lacking.subtract({(run, key): number for run, _, key, number, _ in rows})
-    return len(runs), sum(row[3] for row in rows), lacking.total()
+    return len(runs), sum(row[3] for row in rows), (+lacking).total()
 
 
 def test_a_server_that_is_started_again_in_the_middle_of_a_sweep_has_every_row(team, connect, tmp_path):
@@ -163,4 +163,5 @@ def test_programs_at_once_lose_nothing_and_none_is_refused(team, connect, tmp_pa
         print(f"\n{len(users)} programs, {runs} runs, {rows:,} rows, {lost} lost,", end=" ")
         print(f"{refused} refused, {seconds:.0f} s")
     assert [one.err for one in done if one.status != 0 or "Traceback" in one.err] == []
-    assert (runs, lost, refused) == (4 * len(users), 0, 0)
+    wanted = 4 * len(users)
+    assert (runs, rows, lost, refused) == (wanted, wanted * sum(ROWS.values()), 0, 0)

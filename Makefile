@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/make_reference.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
+# Debian's packages that tests start; where they are not to be had, these tests are skipped
+SYSTEM := postgresql chromium
 
-.PHONY: sweep test test-fast faults check dist bench ui gallery docs format clean
+.PHONY: sweep system test test-fast faults check dist bench ui gallery docs format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
@@ -20,6 +22,14 @@ test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; 
 
 faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour and more
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait
+
+system: ## Debian's packages that tests start, where they are missing and may be installed
+	@missing=$$(for name in $(SYSTEM); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
+	test -z "$$missing" || apt-get -qq update >/dev/null 2>&1; \
+	for name in $$missing; do \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$name >/dev/null 2>&1 || \
+	  echo "$$name cannot be installed here: the tests that start it are skipped"; \
+	done
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing
 	$(BIN)/ruff check $(FILES)

@@ -1,6 +1,7 @@
 """Rows a second into MLflow's SQLite store: MLflow's two ways, ours, and the floor, alternating in one run.
 
     python benchmarks/metrics_store.py [--quick]
+    python benchmarks/metrics_store.py --uri http://127.0.0.1:5000  # into a store that is there
 
 Each way writes into its own copy of one fresh store (same schema, same indexes, same settings), a new run
 each time, as `learning_rate` and `train_loss` of consecutive steps. The floor is the database driver's
@@ -144,6 +145,21 @@ def measure(ways: list[Way], repeats: int, folder: Path) -> None:
     report(ways, seconds, {name: size(uri) - before[name] for name, uri in stores.items()})
 
 
+def measure_at(uri: str, steps: int, repeats: int) -> None:
+    """Print the rates of log_batch and ours into a store that is there, a server's or PostgreSQL."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(prepare_store(uri, Path.cwd()))
+    experiment = client.create_experiment(f"metrics_store {now_ms()}")
+    seconds: dict[str, list[float]] = {"MlflowClient.log_batch": [], "ratelab MetricWriter": []}
+    for _ in range(repeats):
+        for name, write in zip(seconds, (by_log_batch, by_writer), strict=True):
+            seconds[name].append(write(uri, client.create_run(experiment).info.run_id, steps))
+    for name, taken in seconds.items():
+        rate = len(KEYS) * steps / statistics.median(taken)
+        print(f"{name:<34}{len(KEYS) * steps:>8,} rows{rate:>10,.0f} rows/s")
+
+
 def report(ways: list[Way], seconds: dict[str, list[float]], grown: dict[str, int]) -> None:
     rates = {way.name: len(KEYS) * way.steps / statistics.median(seconds[way.name]) for way in ways}
     floor = rates[ways[-1].name]
@@ -158,10 +174,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="seconds instead of a minute")
     parser.add_argument("--repeats", type=int, help="default 7, quick 3")
+    parser.add_argument("--uri", help="a store that is there")
     arguments = parser.parse_args()
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     quick = arguments.quick
     bulk = 5_500 if quick else 27_500
+    if arguments.uri:
+        measure_at(arguments.uri, 1_000 if quick else 5_500, arguments.repeats or 3)
+        return
     ways = [
         Way("mlflow.log_metric (fewer rows)", 50 if quick else 200, by_log_metric),
         Way("MlflowClient.log_batch, 1000 a call", 1_000 if quick else 5_500, by_log_batch),

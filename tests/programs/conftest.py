@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
+from support.team import team_server
 
 
 @pytest.fixture(scope="session")
@@ -58,25 +59,26 @@ def postgresql():
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def connect(postgresql):
     """Connect to a database of the server, as the owner of all."""
     from sqlalchemy import create_engine, make_url
 
-    engines = []
+    engines = {}
 
     def connect_to(name=None):
         url = make_url(postgresql.uri)
-        engine = create_engine(url.set(database=name) if name else url, isolation_level="AUTOCOMMIT")
-        engines.append(engine)
-        return engine.connect()
+        if name not in engines:
+            database = url.set(database=name) if name else url
+            engines[name] = create_engine(database, isolation_level="AUTOCOMMIT")
+        return engines[name].connect()
 
     yield connect_to
-    for engine in engines:
+    for engine in engines.values():
         engine.dispose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_database(postgresql, connect):
     """Make an empty database; return its URI. All are gone at the end."""
     from sqlalchemy import make_url, text
@@ -94,3 +96,10 @@ def make_database(postgresql, connect):
     with connect() as connection:
         for name in names:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="module")
+def team(make_database, tmp_path_factory):
+    """A server with accounts, PostgreSQL and artifacts, one for a test file."""
+    with team_server(tmp_path_factory.mktemp("team"), make_database) as team:
+        yield team

@@ -17,7 +17,7 @@ import pytest
 
 from ratelab.tracking import prepare_store
 
-STARTS = 120  # seconds within which a server must answer, however busy the machine is
+STARTS = 400  # seconds within which a server must answer, however busy the machine is
 API = "/api/2.0/mlflow"
 
 
@@ -27,34 +27,59 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class MlflowServer:
+    """`mlflow server` with what it keeps in `folder`, which may be stopped and started again.
+
+    Args:
+        folder: for its artifacts and its log.
+        store: the URI of its database.
+        options: of its command line.
+        environment: what it is told besides ours.
+    """
+
+    def __init__(self, folder, store, *options, **environment):
+        # its queue of jobs, seven processes which nobody here uses, would take most of the time of its start
+        told = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}
+        self._log, self._environment, self._process = folder / "log", {**os.environ, **told}, None
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        self._command += ["--workers", "1", "--backend-store-uri", store, *options]
+        self._command += ["--artifacts-destination", str(folder / "artifacts")]
+
+    def start(self):
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait()
+
+    def stop(self):
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _wait(self):
+        end = time.monotonic() + STARTS
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=1):  # noqa: S310 - our own server
+                    return
+            except OSError:
+                time.sleep(0.2)
+        pytest.fail(f"mlflow server did not start:\n{self._log.read_text()}")
+
+
 @contextmanager
 def mlflow_server(folder):
     """The address of a server with a SQLite store in `folder`."""
     folder.mkdir(exist_ok=True)
-    store = prepare_store("sqlite:///mlruns/mlflow.db", folder)
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", store]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    server = MlflowServer(folder, prepare_store("sqlite:///mlruns/mlflow.db", folder))
     try:
-        _wait_for(f"http://127.0.0.1:{port}", process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
+        server.start()
+        yield server.address
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait_for(address, process, log):
-    end = time.monotonic() + STARTS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=1):  # noqa: S310 - our own server
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"mlflow server did not start:\n{log.read_text()}")
+        server.stop()
 
 
 class Proxy:

@@ -1,6 +1,7 @@
 """Stores behind an MLflow server: asked in seconds whether it answers and lets us do what we will do."""
 
 import re
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from urllib.parse import quote, urlsplit
 from ratelab.tracking.environment import silence_mlflow
 from ratelab.tracking.mlflow_internals import request
 from ratelab.tracking.patience import Patience
-from ratelab.tracking.troubles import check_is_active, find_reason, refuse_store
+from ratelab.tracking.troubles import FORBIDDEN, check_is_active, find_reason, refuse_store
+from ratelab.validation import UserError
 
 if TYPE_CHECKING:
     from requests import Response
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
 _KNOCK_SECONDS = 5
 _ANSWER_SECONDS = 60
 _PAUSE_SECONDS = 1.0
+_GRANT_SECONDS = 2.0
 _BUSY = {429, 502, 503, 504}
 _API = "/api/2.0/mlflow"
 _ADVICE = {
     401: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-    403: "Ask the server's owner for permission, or for your host in its --allowed-hosts.",
+    403: f"{FORBIDDEN} An address that it refuses altogether is to be in its --allowed-hosts.",
     404: "Check host, port and path: this is not the address of an MLflow server.",
 }
 
@@ -71,7 +74,12 @@ def _check_rights(uri: str, experiment: str, seconds: float | None) -> None:
         return
     check_is_active(experiment, found["experiment_id"], found["lifecycle_stage"])
     incomplete = {"experiment_id": found["experiment_id"], "start_time": "not known"}
-    ask("POST", f"{_API}/runs/create", incomplete, known=400)
+    create_run = partial(ask, "POST", f"{_API}/runs/create", incomplete, known=400)
+    try:
+        create_run()
+    except UserError:  # who made the experiment just now is given the right to it a moment later
+        time.sleep(_GRANT_SECONDS)
+        create_run()
 
 
 def _knock(uri: str, seconds: float) -> None:

@@ -12,6 +12,10 @@ from ratelab.validation import UserError
 _REASON_LENGTH = 300
 _FULL = "Make room on its disk."
 _LOOK = "Look whether it is there and sound."
+FORBIDDEN = (
+    "Ask the server's owner for the permission EDIT on the experiment, or name one of your own: "
+    "tracking.experiment=NAME."
+)
 # what drivers, MLflow and the system say in their messages; nothing else tells these errors apart
 _ADVICE = {
     "disk is full": _FULL,
@@ -19,6 +23,7 @@ _ADVICE = {
     "quota": _FULL,
     "locked": "End the program that holds it (`fuser` names it).",
     "readonly": "Get permission to write there.",
+    "error code 403": FORBIDDEN,
     "permission": "Get permission to write there.",
     "status 401": "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
 }

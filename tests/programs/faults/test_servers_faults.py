@@ -72,9 +72,10 @@ def test_whether_the_server_lets_us_is_asked_before_anything_and_changes_nothing
     for experiment, endpoint in (("there", "/runs/create"), ("not there", "/experiments/create")):
         assert prepare_store(proxy.address, tmp_path, experiment) == proxy.address
         for status, advice in ((401, "MLFLOW_TRACKING_USERNAME"), (403, "permission")):
-            proxy.order(endpoint, status)
+            proxy.order(endpoint, status, status)
             with pytest.raises(UserError, match=f"refuses .*{endpoint} with status {status}.*{advice}"):
                 prepare_store(proxy.address, tmp_path, experiment)
+            proxy.order(endpoint)
     with pytest.raises(UserError, match=r"tracking\.experiment: 'gone' was deleted"):
         prepare_store(proxy.address, tmp_path, "gone")
     assert state() == before

@@ -6,7 +6,7 @@ FILES := src tests benchmarks examples docs/make_gallery.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: sweep test test-fast faults check bench ui gallery format clean
+.PHONY: sweep test test-fast faults check bench ui gallery pictures format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
@@ -37,6 +37,9 @@ ui: $(VENV)/.installed ## MLflow's UI on this machine, with links to the newest 
 
 gallery: $(VENV)/.installed ## docs/schedules.md and its figures, from conf/ and the docstrings
 	$(BIN)/python docs/make_gallery.py
+
+pictures: $(VENV)/.installed-dev ## docs/pictures/, as Chromium shows MLflow's charts and a report
+	PICTURES=docs/pictures $(BIN)/python -m pytest tests/programs/test_browser.py -k picture
 
 format: $(VENV)/.installed-dev ## put the files into the agreed form
 	$(BIN)/ruff check --fix $(FILES)

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from filelock import FileLock
 
+from support.browser import open_browser
 from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
 
@@ -94,3 +95,10 @@ def make_database(postgresql, connect):
     with connect() as connection:
         for name in names:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; of a module, for while it is open no other event loop runs in this process."""
+    with open_browser() as opened:
+        yield opened

@@ -8,7 +8,7 @@ PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 # Debian's packages that tests start; where they are not to be had, these tests are skipped
 SYSTEM := postgresql chromium
 
-.PHONY: sweep system test test-fast faults check dist bench ui gallery docs format clean
+.PHONY: sweep system test test-fast faults check dist bench ui gallery pictures docs format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
@@ -56,6 +56,9 @@ gallery: $(VENV)/.installed ## docs/schedules.md and its figures, from conf/ and
 
 docs: $(VENV)/.installed-docs ## the documentation as a site, build/site/index.html; a warning ends it
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/site
+
+pictures: $(VENV)/.installed-dev ## docs/pictures/, as Chromium shows MLflow's charts and a report
+	PICTURES=docs/pictures $(BIN)/python -m pytest tests/programs/test_browser.py -k picture
 
 format: $(VENV)/.installed-dev ## put the files into the agreed form
 	$(BIN)/ruff check --fix $(FILES)

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from filelock import FileLock
 
+from support.browser import open_browser
 from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
 from support.team import team_server
@@ -103,3 +104,10 @@ def team(make_database, tmp_path_factory):
     """A server with accounts, PostgreSQL and artifacts, one for a test file."""
     with team_server(tmp_path_factory.mktemp("team"), make_database) as team:
         yield team
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; of a module, for while it is open no other event loop runs in this process."""
+    with open_browser() as opened:
+        yield opened

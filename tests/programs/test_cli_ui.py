@@ -1,12 +1,10 @@
 """`ratelab ui` on a real store: the links of the newest sweep; a server for this machine only."""
 
 import http.client
-import os
 import re
 import shutil
 import socket
-import subprocess
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib.metadata import version
 
 import pytest
@@ -15,16 +13,9 @@ from ratelab import tracking
 from ratelab.commands import serving
 from ratelab.commands.cli import commands
 from ratelab.tracking import Recorded, RecordedRun, comparison_links
-from support import SRC, in_process
-from support.programs import HANGS, RATELAB, ratelab, wait_until
-
-READY = "Ctrl-C ends the server.\n"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from support import in_process
+from support.programs import HANGS, READY, ratelab, ui_server
+from support.servers import free_port
 
 
 def accepts(address, port):
@@ -46,27 +37,13 @@ def no_server_in_this_process(monkeypatch):
     monkeypatch.setattr(serving, "serve", lambda *_: pytest.fail("a server was started"))
 
 
-def begin_ui(folder, port):
-    """Start `ratelab ui`; all that it prints, in the order in which a terminal shows it, goes to `said`."""
-    command = [*RATELAB, "ui", "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(SRC)}
-    with (folder / "said").open("w") as said:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
-
-
 @pytest.fixture(scope="module")
 def server(quick, tmp_path_factory):
     """A running `ratelab ui` on a copy: its process, its port and the file with all that it prints."""
-    folder, port = tmp_path_factory.mktemp("ui"), free_port()
+    folder = tmp_path_factory.mktemp("ui")
     shutil.copytree(quick.folder / "mlruns", folder / "mlruns")
-    said, process = folder / "said", begin_ui(folder, port)
-    try:
-        wait_until(lambda: said.read_text().endswith(READY), process)
-        yield process, port, said
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        process.wait(timeout=HANGS)
+    with ui_server(folder, "ui") as running:
+        yield running
 
 
 def test_the_links_of_the_newest_sweep_come_last_and_no_request_is_logged_over_them(quick, server):

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from support import SRC
+from support.servers import free_port
 
 TRAIN = [sys.executable, str(SRC / "train.py")]
 RATELAB = [sys.executable, "-m", "ratelab"]
@@ -25,6 +26,7 @@ QUICK = [
     "schedule=fixed,exponential,staircase",
     "seed=0,1",
 ]
+READY = "Ctrl-C ends the server.\n"  # the last that `ratelab ui` says before it ends
 ONE_WORKER = "hydra.launcher.workers=1"  # each worker takes seconds to import TensorFlow
 HANGS = 300  # seconds that no program here needs, however busy the machine is
 FORMULAS = {  # of conf/schedule, for a base rate of 0.1
@@ -155,6 +157,28 @@ def train(folder, *words, **environment):
 def ratelab(folder, *words):
     """Call the command `ratelab` in `folder` and wait for its end."""
     return finish(begin(folder, *words, program=RATELAB, path=SRC), folder)
+
+
+@contextmanager
+def ui_server(folder, *words):
+    """A running `ratelab ui` on a free port: its process, the port and the file with all that it prints.
+
+    Output and errors go to one file, in the order in which a terminal shows them.
+    """
+    port, said = free_port(), folder / "said"
+    command = [*RATELAB, *words, "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(lambda: said.read_text().endswith(READY), process)
+        yield process, port, said
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        process.wait(timeout=HANGS)
 
 
 def together(make_folder, *commands, path=""):

@@ -245,6 +245,18 @@ def test_the_dots_are_the_accuracies_and_diverged_runs_are_named(recorded):
     assert "1 of 6 diverged" in " ".join(texts(figure.svg))
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 8, 9])
+def test_no_dot_lies_behind_the_bar_of_its_row(tracker, seeds):
+    svg = drawn(plain_study(["a"], range(seeds)), tracker.uri)["final-accuracy"].svg
+    marks = list(ET.fromstring(svg).iter(f"{SVG}use"))  # noqa: S314 - our own
+    dots, [mean] = (
+        [float(mark.get("y")) for mark in marks if f"fill: var(--{tone})" in mark.get("style")]
+        for tone in ("series-1", "ink")
+    )
+    assert len(dots) == seeds
+    assert min(abs(dot - mean) for dot in dots) > 1 + 1.8  # points: half of the bar, half of a dot
+
+
 def test_a_diverged_run_counts_as_0_in_the_validation_curves_from_then_on(recorded):
     _, _, figures = recorded
     read = [row for row in table(figures["validation-accuracy-by-steps"]) if row["group"] == "fixed"]

@@ -37,6 +37,7 @@ SYMBOLS = {
 }
 _ROW_LETTERS = 64
 _LANE = 0.17  # half the height that the dots of a row are spread over
+_BAR = 0.09  # half the height in the middle that is the interval's and the mean's, which would hide a dot
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,12 @@ def _draw_row(axes: "Axes", row: _Row, middle: float, number: int, limits: tuple
 
 
 def _spread(row: _Row, middle: float) -> list[float]:
-    """Return the height of each seed, from end to end of the row's: equal dots do not hide each other."""
-    count = len(row.dots)
-    spread = np.linspace(-_LANE, _LANE, count) if count > 1 else np.zeros(1)
-    return [float(lane) for lane in middle + spread]
+    """Return the height of each seed, above and below the bar: no dot is hidden by it or by an equal one."""
+    if len(row.dots) == 1:
+        return [middle]
+    across = np.linspace(-1, 1, len(row.dots))
+    lanes = np.where(across < 0, -_BAR, _BAR) + across * (_LANE - _BAR)
+    return [float(lane) for lane in middle + lanes]
 
 
 def _draw_crosses(axes: "Axes", row: _Row, middle: float, number: int, outcome: Outcome) -> None:

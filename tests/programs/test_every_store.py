@@ -87,7 +87,7 @@ def read(uri):
 def whole(tmp_path_factory):
     """What the sweep that nobody interrupts leaves in a SQLite file."""
     done = train(tmp_path_factory.mktemp("whole"), *SWEEP)
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.complaints) == (0, [])
     return read(done.store)[1]
 
 
@@ -109,7 +109,7 @@ def has_checkpoint(folder):
 def test_a_sweep_that_was_killed_and_went_on_has_every_row_that_a_file_has(place, resumed, whole):
     [journal] = resumed.folder.glob("multirun/*/*/journal")
     assert read_past(journal.parent).program
-    assert (resumed.status, resumed.err) == (0, "")
+    assert (resumed.status, resumed.complaints) == (0, [])
     runs, found = read(place.uri)
     assert found == whole
     assert place.parent_of(runs).info.status == "FINISHED"
@@ -122,12 +122,12 @@ def test_a_sweep_that_was_killed_and_went_on_has_every_row_that_a_file_has(place
 
 def test_it_is_compared_and_reported_by_other_programs(place, resumed):
     compared = place.ask(resumed.folder, "compare")
-    assert (compared.status, compared.err) == (0, "")
+    assert (compared.status, compared.complaints) == (0, [])
     assert "exponential" in compared.out
     assert compared.out in resumed.out
     (resumed.folder / "report.html").unlink(missing_ok=True)
     reported = place.ask(resumed.folder, "report")
-    assert (reported.status, reported.err) == (0, "")
+    assert (reported.status, reported.complaints) == (0, [])
     page = (resumed.folder / "report.html").read_text()
     assert "exponential" in page
     parent = place.parent_of(find_runs(place.uri).runs)
@@ -136,7 +136,7 @@ def test_it_is_compared_and_reported_by_other_programs(place, resumed):
 
 def test_schedules_are_tuned_in_it(place, resumed, tmp_path):
     done = place.train(tmp_path, *TUNED, "tracking.experiment=tuned")
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.complaints) == (0, [])
     assert "each at its best base rate" in done.out
     runs = place.runs_of("tuned")
     assert {run.info.status for run in runs} == {"FINISHED"}
@@ -149,7 +149,7 @@ def test_schedules_are_tuned_in_it(place, resumed, tmp_path):
 def test_a_range_test_is_recorded_in_it(place, tmp_path):
     words = ["data=digits", "batch_size=24", "seed=0,1", *place.words, "tracking.experiment=ranges"]
     done = finish(begin(tmp_path, "lr-find", *words, "--steps", "60", program=RATELAB, path=SRC), tmp_path)
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.complaints) == (0, [])
     [one] = place.runs_of("ranges")
     assert (one.info.status, one.data.tags["kind"]) == ("FINISHED", "lr_find")
     for key in ("learning_rate", "train_loss_seed_0", "train_loss_seed_1"):

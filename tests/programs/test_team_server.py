@@ -96,7 +96,7 @@ def test_a_model_is_kept_through_the_server(team, be, tmp_path):
     team.make_experiment("with a model", "ben")
     words = ["experiment=quick", "epochs=1", "tracking.experiment=with a model", *team.words()]
     done = train(tmp_path, *words, **team.login("ben"))
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.complaints) == (0, [])
     be("ben")
     client = MlflowClient(team.address)
     [run] = client.search_runs([client.get_experiment_by_name("with a model").experiment_id])

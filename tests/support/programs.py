@@ -48,6 +48,12 @@ class Done:
     err: str
 
     @property
+    def complaints(self):
+        """What it said on standard error, but that a server took its time, as it does on a busy machine."""
+        waited = " does not answer. It is waited for, two minutes at most."
+        return [line for line in self.err.splitlines() if not line.endswith(waited)]
+
+    @property
     def store(self):
         return f"sqlite:///{self.folder}/mlruns/mlflow.db"
 

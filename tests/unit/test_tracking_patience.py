@@ -363,8 +363,8 @@ def test_what_will_pass_is_told_from_what_will_not(uri: str, text: str, expected
             "Read timed out. (read timeout=5)",
         ),
         (
-            "API request to endpoint /api/x failed with error code 403 != 200. Response body: 'no'",
-            "API request to endpoint /api/x failed with error code 403 != 200. Response body: 'no'",
+            "API request to endpoint /api/x failed with error code 404 != 200. Response body: 'no'",
+            "API request to endpoint /api/x failed with error code 404 != 200. Response body: 'no'",
         ),
     ],
 )
@@ -373,6 +373,18 @@ def test_of_a_request_that_failed_the_reason_is_told_without_its_wrapping(text: 
 
     told = explain_trouble("http://h", MlflowException(text))
     assert told == f"tracking.uri: http://h: {reason}. Look whether it is there and sound."
+
+
+def test_who_is_shut_out_of_an_experiment_is_told_what_would_let_him_in() -> None:
+    from mlflow.exceptions import MlflowException
+
+    text = (
+        "API request to endpoint /api/x failed with error code 403 != 200. Response body: 'Permission denied'"
+    )
+    told = explain_trouble("http://h", MlflowException(text))
+    assert told.endswith(
+        "the permission EDIT on the experiment, or name one of your own: tracking.experiment=NAME."
+    )
 
 
 def test_a_full_disk_of_the_driver_and_a_lost_connection_will_pass() -> None:

@@ -97,7 +97,7 @@ class _Walk:
         if self.looks:
             seen = Looks([pair[seed] for seed in sorted(pair)], self.looks, plan.planned)
             parts = range(1, tests + 1)
-            found = [_count(seen.find_crossing(LEVEL / left)) for left in parts]
+            found = [_count(seen.find_difference(LEVEL / left)) for left in parts]
             self._shown["different"] = _keep_shown(found)
             if plan.matters is not None:
                 # a pair that differs by what matters can be called equal at one of the two ends alone

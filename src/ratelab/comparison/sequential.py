@@ -23,6 +23,7 @@ CHOICES = 2**14  # of signs; the observed one is among them, so the level is exa
 FIRST = 6  # seeds; fewer cannot decide anything
 RATIO = 5 / 4  # of the seeds of a look to those of the one before
 RESERVE = 0.01  # of the level, for who goes on behind the last look
+_NEXT = 1e-6  # of the largest difference: as far from a mean as the one next to it
 _STEPS, _HALVINGS = 64, 10  # in which an end of an interval is looked for, from the mean to the farthest
 _LEVELS = [1 / 1.25**power for power in range(1, 40)]  # at which a test is tried: down to 0.0002
 
@@ -124,9 +125,25 @@ class Looks:
             crossed += int(new.sum())
         return None
 
-    def crosses(self, level: float, mean: float = 0.0) -> bool:
-        """Say whether the test at a level has shown, at one of the looks, that this is not the mean."""
-        return self.find_crossing(level, mean) is not None
+    def find_difference(self, level: float) -> int | None:
+        """Return at which look, from 0, the test at a level has shown a difference; None: never.
+
+        So that no verdict contradicts the interval, the means next to 0 must be excluded as well, on either
+        side. It matters where differences are tied, as those of times are: one of exactly 0 has no sign to be
+        flipped, but it has beside 0.
+        """
+        near = _NEXT * float(np.abs(self._data).max())
+        latest = 0
+        for mean in (0.0, near, -near):
+            look = self.find_crossing(level, mean)
+            if look is None:
+                return None
+            latest = max(latest, look)
+        return latest
+
+    def crosses(self, level: float) -> bool:
+        """Say whether the test at a level has shown a difference at one of the looks."""
+        return self.find_difference(level) is not None
 
     def crosses_at(self, levels: Sequence[float]) -> list[bool]:
         """Say for each level whether the test at it, and at every higher one, has shown a difference.
@@ -156,7 +173,7 @@ class Looks:
 
     def excludes(self, mean: float) -> bool:
         """Say whether the test at level 0.05 has shown that this is not the mean."""
-        return self.crosses(1 - CONFIDENCE, mean)
+        return self.find_crossing(1 - CONFIDENCE, mean) is not None
 
     def interval(self) -> Interval:
         """Return the interval from the smallest to the largest mean that is not excluded.

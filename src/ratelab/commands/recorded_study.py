@@ -108,7 +108,7 @@ def load(
         name, split = choose_metric([*outcomes.values()], None if metric in TIMES else metric, also=TIMES)
         curves = read_curves(uri, ours, f"val_{name}")
         for run in ours:
-            judge = _Judge(outcomes[run.run_id], name, split, metric)
+            judge = _Judge(outcomes[run.run_id], plans[run.run_id], name, split, metric)
             if name not in judge.outcomes.by_name:
                 reasons[run.run_id] = f"it has no {PREFIXES[split]}_{name}"
                 continue
@@ -131,6 +131,7 @@ class _Judge:
     """What is measured of a run, and which of it judges on which split."""
 
     outcomes: Outcomes
+    decided: Plan | None
     name: str
     split: Split
     asked: str | None
@@ -139,11 +140,13 @@ class _Judge:
     def outcome(self) -> Outcome:
         return self.outcomes.by_name[self.name]
 
-    def read_plan(self, text: str | None) -> Plan | None:
-        """Return the plan that a tag holds, as it is for who asks for this metric."""
-        plan = Plan.read(text)
-        usual = self.asked == f"test_{self.outcomes.judge}"
-        return plan and plan.judged_by(None if usual and plan.metric is None else self.asked)
+    @property
+    def plan(self) -> Plan | None:
+        """That of the run's sweep, as it is for who asks for this metric."""
+        if self.decided is None:
+            return None
+        is_usual = self.asked == f"test_{self.outcomes.judge}" and self.decided.metric is None
+        return self.decided.judged_by(None if is_usual else self.asked)
 
     def read_test(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return what was measured on the test split, of all that the store has."""
@@ -184,7 +187,7 @@ def _make_result(run: RecordedRun, judge: _Judge, curves: Curves) -> Result:
         final_rate=run.metrics.get("learning_rate") if finished else None,
         diverged_step=read_integer("diverged_step", diverged) if diverged else None,
         sweep_id=run.tags.get("sweep_id", ""),
-        plan=judge.read_plan(run.tags.get("decide")),
+        plan=judge.plan,
     )
     _check_outcome(result)
     return result

@@ -1,6 +1,5 @@
 """docs/schedules.md: no schedule is missing, and the page is the one that `make gallery` writes."""
 
-import importlib.util
 import re
 import xml.etree.ElementTree
 
@@ -14,6 +13,7 @@ from ratelab.config import register_resolvers
 from ratelab.runs.job_of import make_schedule
 from ratelab.schedules import cosine, tabulate
 from support import ROOT
+from support.scripts import load_script
 
 PAGE = ROOT / "docs" / "schedules.md"
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "schedule").glob("*.yaml"))
@@ -22,10 +22,7 @@ FIGURES = sorted((ROOT / "docs" / "schedules").glob("*.svg"))
 
 @pytest.fixture(scope="module")
 def files():
-    spec = importlib.util.spec_from_file_location("make_gallery", ROOT / "docs" / "make_gallery.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.gallery()
+    return load_script("make_gallery").gallery()
 
 
 def test_the_page_and_its_figures_are_up_to_date(files):

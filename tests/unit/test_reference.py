@@ -1,6 +1,5 @@
 """The site's reference has every command with its options, and every key of conf/ with its comment."""
 
-import importlib.util
 import re
 
 import pytest
@@ -9,6 +8,7 @@ from omegaconf import OmegaConf
 from ratelab.commands.cli import commands
 from support import ROOT
 from support.in_process import ratelab
+from support.scripts import load_script
 
 CONF = ROOT / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -16,10 +16,7 @@ FILES = sorted(CONF.rglob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def reference():
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.make_reference()
+    return load_script("make_reference").make_reference()
 
 
 def section(page, title):

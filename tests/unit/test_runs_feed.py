@@ -1,6 +1,8 @@
 """Training does not wait for the store: a thread gives it what the journal has, and what it once refused."""
 
+import re
 import threading
+import time
 from contextlib import closing
 
 import numpy as np
@@ -173,6 +175,52 @@ def test_to_drain_is_to_wait_until_the_store_has_everything(feed, tracker, journ
     assert seen
     assert not any(seen)
     assert steps_of(tracker.opened[NAME]) == list(range(100))
+
+
+def hold_second(tracker, journal, gate, monkeypatch):
+    """A feed with two runs that have ended, of which a store that is too slow has the first."""
+    feed = make_feed(tracker, journal)
+    for number in range(2):
+        record = recorded(feed, journal, number)
+        if number == 1:
+            feed.drain()
+            tracker.opened["fixed seed=1"].metrics.side_effect = gate
+        record.add(chunk())
+        record.finish(TEST)
+    assert gate.is_reached()
+    monkeypatch.setattr(feeds, "_LEAST_WAIT", 0.01)
+    return feed
+
+
+def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
+    tracker, journal, gate, monkeypatch, told, capsys
+):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        begun = feed._begun
+        feed.drain()
+        passed = time.monotonic() - begun
+        assert [feed.lacks(number) for number in range(2)] == [False, True]
+        tracker.give_up.assert_called_once_with()
+        feed.drain()  # is not waited for again
+    found = re.fullmatch(
+        r"warning: the store has not taken all in the (\d+) s since the last run ended, and is waited for "
+        r"no more\.\n",
+        capsys.readouterr().err,
+    )
+    assert int(found[1]) <= passed
+    folder = journal.path.parent
+    assert told == {f"id of {NAME}": (False, folder), "id of fixed seed=1": (True, folder)}
+    past = journal.read_again().runs
+    assert [past[number].is_stored for number in range(2)] == [True, False]
+
+
+def test_a_store_is_waited_for_as_long_as_it_was_fed(tracker, journal, gate, monkeypatch):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        feed._begun -= 3600
+        threading.Timer(0.5, gate.released.set).start()
+        feed.drain()
+        assert [feed.lacks(number) for number in range(2)] == [False, False]
+    tracker.give_up.assert_not_called()
 
 
 def test_what_has_been_drained_is_not_asked_again_until_something_comes(feed, tracker, journal, monkeypatch):

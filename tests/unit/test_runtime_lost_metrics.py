@@ -26,8 +26,8 @@ def test_of_how_many_runs_metrics_are_lost_is_said(lacking, told):
     with pytest.raises(UserError) as raised:
         end_runs(*lacking)
     assert str(raised.value) == (
-        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Mend the store, then give "
-        "it what the journal has: ratelab sync '/a sweep'"
+        f"the store lacks metrics of {told}, which `ratelab compare` leaves out. Give it what the journal "
+        "has as soon as it takes that: ratelab sync '/a sweep'"
     )
 
 

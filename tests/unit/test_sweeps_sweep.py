@@ -529,9 +529,7 @@ def test_of_a_store_that_is_gone_no_links_and_no_report_are_promised(
     tracker.uri, tracker.is_lost = "http://me:hush@host", True
     run_jobs(program, resources, jobs)
     command = f"ratelab compare --uri 'http://me:***@host' --sweep {SWEEP_ID}"
-    assert lines()[-1] == (
-        f"The store took nothing any more. When it does again, this shows what it has: {command}"
-    )
+    assert lines()[-1] == (f"The store has not taken all. When it has, this shows what there is: {command}")
     assert any("staircase" in line for line in lines()[:-1])
     tracker.links.assert_not_called()
     tracker.find_runs.assert_not_called()

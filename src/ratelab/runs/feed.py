@@ -25,26 +25,30 @@ if TYPE_CHECKING:
 _PAUSE, _LONGEST_PAUSE = 15.0, 240.0  # seconds until a store is tried again that did not take something
 _LOOK = 0.2  # seconds after which a wait looks whether the program is told to stop
 _STOPPING = 3.0  # seconds that a program which is told to stop waits for the store
+_LEAST_WAIT = 120.0  # seconds: of the patience with a store that does not answer
 
 
 class Feed:
     """Hands records over to a `Storing` in a thread of its own; a context manager.
 
     Records of one run are taken in their order, its beginning before all else that waits. What waits is in
-    the journal; here are only places in it.
+    the journal; here are only places in it. A server may need hours for what is trained in minutes: in the
+    end it is waited for as long as it was fed until then, or two minutes, if that is longer.
 
     Args:
         storing: takes them.
-        tracker: of the store, which is waited for no more when the program is told to stop.
+        tracker: of the store, which is waited for no more when the program is told to stop, or after that.
         folder: of the journal.
     """
 
     def __init__(self, storing: Storing, tracker: Tracker, folder: Path) -> None:
         self._storing, self._tracker, self._folder = storing, tracker, folder
         self._changed = threading.Condition()
+        self._numbers: set[int] = set()  # of the runs that the store is given
         self._begins: deque[Callable[[], None]] = deque()
         self._steps: deque[Callable[[], None]] = deque()
-        self._is_busy = self._is_closing = self._is_drained = False
+        self._is_busy = self._is_closing = self._is_drained = self._is_too_slow = False
+        self._begun = time.monotonic()
         self._pause, self._next_try = _PAUSE, float("inf")
         # a daemon: a program that is told to stop does not wait for a store that is gone
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -52,6 +56,7 @@ class Feed:
 
     def begin(self, number: int, noted: Noted) -> None:
         """Let a run be opened, before whatever else waits."""
+        self._numbers.add(number)
         self._put(self._begins, partial(self._storing.take, number, noted))
 
     def take(self, number: int, noted: Noted) -> None:
@@ -89,14 +94,23 @@ class Feed:
 
     def lacks(self, number: int) -> bool:
         """Say whether the store lacks something of a run, after all that could be done."""
-        return number in self._storing.lacking
+        return number in self._storing.lacking or (self._is_too_slow and not self._storing.has_all(number))
 
     def drain(self) -> None:
-        """Return when the store has everything, or does not take it after all patience."""
+        """Return when the store has everything, does not take it after all patience, or is too slow."""
+        if self._is_drained or self._is_too_slow:
+            return
+        self._put(self._steps, partial(self._storing.catch_up, is_last=True))
+        seconds = max(_LEAST_WAIT, time.monotonic() - self._begun)
+        self._is_drained = self._wait(self._is_idle, seconds)
         if not self._is_drained:
-            self._put(self._steps, partial(self._storing.catch_up, is_last=True))
-            self._wait(self._is_idle)
-            self._is_drained = True
+            self._is_too_slow = True
+            self._note_closing()
+            self._tracker.give_up()
+            sys.stderr.write(
+                f"warning: the store has not taken all in the {seconds:.0f} s since the last run ended, "
+                "and is waited for no more.\n"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -117,9 +131,10 @@ class Feed:
             self._close(is_stopped)
 
     def _settle(self) -> None:
-        """Begin nothing more; return when nothing goes on."""
+        """Begin nothing more; return when nothing goes on, or what goes on is too slow."""
         self._note_closing()
-        self._wait(self._is_idle)
+        if not self._is_too_slow:
+            self._wait(self._is_idle)
 
     def _note_closing(self) -> None:
         with held_back(), self._changed:
@@ -128,7 +143,7 @@ class Feed:
 
     def _close(self, is_stopped: bool) -> None:
         """End the thread, or leave it to a store that holds it; say what the store lacks."""
-        is_done = self._wait(self._is_idle, _STOPPING)
+        is_done = not self._is_too_slow and self._wait(self._is_idle, _STOPPING)
         self._note_closing()
         if is_done:
             self._thread.join()
@@ -137,7 +152,7 @@ class Feed:
         if is_stopped and (self._storing.lacking or not is_done):
             command = shlex.join(["ratelab", "sync", str(self._folder)])
             sys.stderr.write(f"warning: the store has not taken all in time. Give it the rest: {command}\n")
-        for number in self._storing.numbers:
+        for number in sorted(self._numbers.union(self._storing.numbers)):
             run_id = self._storing.id_of(number) or f"{self._folder} {number}"  # if it was never opened
             lost_metrics.note_run(run_id, self.lacks(number), self._folder)
 

@@ -56,6 +56,6 @@ def told_at_the_end() -> Iterator[None]:
             else "ratelab sync FOLDER, for each of them"
         )
         raise StoreLacksError(
-            f"the store lacks metrics of {runs}, which `ratelab compare` leaves out. Mend the store, then "
-            f"give it what the journal has: {command}"
+            f"the store lacks metrics of {runs}, which `ratelab compare` leaves out. Give it what "
+            f"the journal has as soon as it takes that: {command}"
         )

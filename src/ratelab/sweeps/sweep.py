@@ -173,7 +173,7 @@ class Sweep:
         if tracker.is_lost:
             command = write_command("compare", tracker.uri, self._id)
             self._display.say(
-                f"The store took nothing any more. When it does again, this shows what it has: {command}"
+                f"The store has not taken all. When it has, this shows what there is: {command}"
             )
             return
         run_ids = [result.run_id for result in self.results if result.run_id]

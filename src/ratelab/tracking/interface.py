@@ -74,7 +74,7 @@ class Tracker(Protocol):
 
     Attributes:
         uri: of the store, as `prepare_store` returned it; empty where nothing is tracked.
-        is_lost: whether the store was waited for in vain and has taken nothing since.
+        is_lost: whether the store was waited for in vain and has taken nothing since, or it is given up.
     """
 
     uri: str

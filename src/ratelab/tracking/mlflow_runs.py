@@ -212,8 +212,8 @@ class MlflowTracker(Tracker):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the store was waited for in vain and has taken nothing since."""
-        return self._client.is_lost
+        """Whether it is waited for no more, or was in vain and has taken nothing since."""
+        return self._has_given_up or self._client.is_lost
 
     @contextmanager
     def run(

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
 ADVICE = "They are in its journal, and the store is given them another time. The run goes on without it."
-LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Mend the store, then "
+LACKS = "the store lacks metrics of {}, which `ratelab compare` leaves out. Give it what the journal has "
 
 
 @pytest.fixture

@@ -186,6 +186,6 @@ def test_a_server_that_stops_answering_in_a_sweep_ends_it_after_minutes(tmp_path
         done = sweep_through(proxy, folder, 75)
         assert f"tracking.uri: {proxy.address}: Read timed out. " in done.err
         assert "See them" not in done.out
-        told = r"(?m)^The store took nothing any more\. .*: ratelab compare --uri http://127\.0\.0\.1"
+        told = r"(?m)^The store has not taken all\. .*: ratelab compare --uri http://127\.0\.0\.1"
         assert re.search(told, done.out)
         assert_given_later(proxy, folder, address)

@@ -1,31 +1,42 @@
-"""Rows a second into MLflow's SQLite store: MLflow's two ways, ours, and the floor, alternating in one run.
+"""Rows a second into a store of MLflow's: MLflow's ways, ours, and the floor, alternating in one run.
 
-    python benchmarks/metrics_store.py [--quick]
-    python benchmarks/metrics_store.py --uri http://127.0.0.1:5000  # into a store that is there
+    python benchmarks/metrics_store.py [--quick]  # into SQLite
+    python benchmarks/metrics_store.py --uri postgresql+psycopg://ada@host/mlflow  # into PostgreSQL
+    python benchmarks/metrics_store.py --uri http://127.0.0.1:5000  # a server's
 
-Each way writes into its own copy of one fresh store (same schema, same indexes, same settings), a new run
-each time, as `learning_rate` and `train_loss` of consecutive steps. The floor is the database driver's
-`executemany` of tuples that are ready, in one transaction; ours starts from arrays and ends with `flush`.
+Each way writes a new run each time, as `learning_rate` and `train_loss` of consecutive steps; into SQLite,
+each its own copy of one fresh store (same schema, same indexes, same settings). Ours starts from arrays and
+ends with `flush`. The floor has everything ready: tuples for the database driver's `executemany` into SQLite
+and for its COPY into PostgreSQL, in one transaction; bodies for a server, one request after the other. COPY
+cannot pass over rows that are there already, which a writer that tries again needs: beside it is a COPY into
+a table of its own, from which what is missing is inserted.
 """
 
 import argparse
+import json
 import logging
+import os
 import shutil
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ratelab.tracking import MetricWriter, now_ms, prepare_store
+from ratelab.tracking.mlflow_internals import find_engine
+from ratelab.tracking.uris import is_served
 
 KEYS = ("learning_rate", "train_loss")
 INSERT = "INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
+COPY = "COPY metrics (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN (FORMAT BINARY)"
 
 
 class Way(NamedTuple):
@@ -77,17 +88,88 @@ def by_writer(uri: str, run_id: str, steps: int) -> float:
         return time.perf_counter() - start
 
 
-def by_driver(uri: str, run_id: str, steps: int) -> float:
+def rows_of(run_id: str, steps: int, is_nan: object) -> list[tuple[object, ...]]:
+    """Return the rows as a database has them."""
     columns = [column.tolist() for column in points(steps)]
-    rows = [
-        (key, value, when, step, 0, run_id)
+    return [
+        (key, value, when, step, is_nan, run_id)
         for key in KEYS
         for step, value, when in zip(*columns, strict=True)
     ]
+
+
+def by_driver(uri: str, run_id: str, steps: int) -> float:
+    rows = rows_of(run_id, steps, 0)
     with closing(sqlite3.connect(file_of(uri))) as connection:
         start = time.perf_counter()
         connection.executemany(INSERT, rows)
         connection.commit()
+        return time.perf_counter() - start
+
+
+@contextmanager
+def postgresql_cursor(uri: str) -> Iterator[Any]:
+    """Open a transaction of the driver's own, with all that MLflow's engine sets."""
+    from mlflow import MlflowClient
+
+    engine = find_engine(MlflowClient(uri))
+    assert engine is not None
+    with closing(engine.raw_connection()) as connection, connection.cursor() as cursor:
+        yield cursor
+        connection.commit()
+
+
+def by_executemany(uri: str, run_id: str, steps: int) -> float:
+    rows = rows_of(run_id, steps, False)
+    with postgresql_cursor(uri) as cursor:
+        start = time.perf_counter()
+        cursor.executemany(INSERT.replace("?", "%s"), rows)
+        cursor.connection.commit()
+        return time.perf_counter() - start
+
+
+def by_copy(uri: str, run_id: str, steps: int, is_repeatable: bool = False) -> float:
+    """Copy into `metrics`, or into a table of its own and from there what is missing."""
+    rows = rows_of(run_id, steps, False)
+    with postgresql_cursor(uri) as cursor:
+        start = time.perf_counter()
+        if is_repeatable:
+            cursor.execute("CREATE TEMPORARY TABLE new (LIKE metrics) ON COMMIT DROP")
+        with cursor.copy(COPY.replace("metrics", "new") if is_repeatable else COPY) as copy:
+            copy.set_types(["varchar", "float8", "int8", "int8", "bool", "varchar"])
+            for row in rows:
+                copy.write_row(row)
+        if is_repeatable:
+            cursor.execute("INSERT INTO metrics SELECT * FROM new ON CONFLICT DO NOTHING")
+        cursor.connection.commit()
+        return time.perf_counter() - start
+
+
+def by_requests(connections: int, uri: str, run_id: str, steps: int) -> float:
+    """Send bodies of 1,000 rows that are ready, over so many connections at a time."""
+    import requests
+
+    columns = [column.tolist() for column in points(steps)]
+    names = ("step", "value", "timestamp")
+    bodies = []
+    for key in KEYS:
+        metrics = [{"key": key, **dict(zip(names, row, strict=True))} for row in zip(*columns, strict=True)]
+        bodies += [
+            json.dumps({"run_id": run_id, "metrics": metrics[first : first + 1000]})
+            for first in range(0, steps, 1000)
+        ]
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+
+    def send(mine: list[str]) -> None:
+        with requests.Session() as session:
+            session.auth = (user, password or "") if user else None
+            session.headers["Content-Type"] = "application/json"
+            for body in mine:
+                session.post(f"{uri}/api/2.0/mlflow/runs/log-batch", data=body).raise_for_status()
+
+    with ThreadPoolExecutor(connections) as pool:
+        start = time.perf_counter()
+        list(pool.map(send, [bodies[first::connections] for first in range(connections)]))
         return time.perf_counter() - start
 
 
@@ -145,29 +227,50 @@ def measure(ways: list[Way], repeats: int, folder: Path) -> None:
     report(ways, seconds, {name: size(uri) - before[name] for name, uri in stores.items()})
 
 
+def ways_at(uri: str, steps: int) -> list[Way]:
+    """Return what can be compared at a store that is there; the floor comes last."""
+    common = [
+        Way("MlflowClient.log_batch, 1000 a call", steps, by_log_batch),
+        Way("ratelab MetricWriter", steps, by_writer),
+    ]
+    if is_served(uri):
+        own = [Way(f"requests, {n} at a time", steps, partial(by_requests, n)) for n in (4, 2)]
+        return [*common, *own, Way("requests one by one (the floor)", steps, partial(by_requests, 1))]
+    return [
+        *common,
+        Way("driver executemany", steps, by_executemany),
+        Way("driver COPY, then INSERT", steps, partial(by_copy, is_repeatable=True)),
+        Way("driver COPY (the floor)", steps, by_copy),
+    ]
+
+
 def measure_at(uri: str, steps: int, repeats: int) -> None:
-    """Print the rates of log_batch and ours into a store that is there, a server's or PostgreSQL."""
+    """Measure the ways into a store that is there, a server's or PostgreSQL."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(prepare_store(uri, Path.cwd()))
+    ways, client = ways_at(uri, steps), MlflowClient(prepare_store(uri, Path.cwd()))
     experiment = client.create_experiment(f"metrics_store {now_ms()}")
-    seconds: dict[str, list[float]] = {"MlflowClient.log_batch": [], "ratelab MetricWriter": []}
+    seconds: dict[str, list[float]] = {way.name: [] for way in ways}
+    print(f"{len(KEYS)} x {steps:,} rows; medians of {repeats} alternating repeats\n")
     for _ in range(repeats):
-        for name, write in zip(seconds, (by_log_batch, by_writer), strict=True):
-            seconds[name].append(write(uri, client.create_run(experiment).info.run_id, steps))
-    for name, taken in seconds.items():
-        rate = len(KEYS) * steps / statistics.median(taken)
-        print(f"{name:<34}{len(KEYS) * steps:>8,} rows{rate:>10,.0f} rows/s")
+        for way in ways:
+            run_id = client.create_run(experiment).info.run_id
+            seconds[way.name].append(way.write(uri, run_id, way.steps))
+            stored = [len(client.get_metric_history(run_id, key)) for key in KEYS]
+            assert stored == [way.steps] * len(KEYS), (way.name, stored)
+    report(ways, seconds)
 
 
-def report(ways: list[Way], seconds: dict[str, list[float]], grown: dict[str, int]) -> None:
+def report(ways: list[Way], seconds: dict[str, list[float]], grown: dict[str, int] | None = None) -> None:
     rates = {way.name: len(KEYS) * way.steps / statistics.median(seconds[way.name]) for way in ways}
     floor = rates[ways[-1].name]
-    print(f"{'way':<34}{'rows':>8}{'median s':>10}{'rows/s':>10}{'of floor':>10}{'bytes/row':>11}")
+    head = f"{'way':<34}{'rows':>8}{'median s':>10}{'rows/s':>10}{'of floor':>10}"
+    print(head + (f"{'bytes/row':>11}" if grown else ""))
     for way in ways:
         rows, rate, repeats = len(KEYS) * way.steps, rates[way.name], len(seconds[way.name])
         cells = f"{statistics.median(seconds[way.name]):>10.3f}{rate:>10,.0f}{rate / floor:>10.3f}"
-        print(f"{way.name:<34}{rows:>8,}{cells}{grown[way.name] / rows / repeats:>11.0f}")
+        size = f"{grown[way.name] / rows / repeats:>11.0f}" if grown else ""
+        print(f"{way.name:<34}{rows:>8,}{cells}{size}")
 
 
 def main() -> None:

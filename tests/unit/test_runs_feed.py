@@ -203,8 +203,8 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
         tracker.give_up.assert_called_once_with()
         feed.drain()  # is not waited for again
     found = re.fullmatch(
-        r"warning: the store has not taken all in the (\d+) s since the last run ended, and is waited for "
-        r"no more\.\n",
+        r"warning: the store has not taken all in (\d+) s after training, and is waited for no "
+        r"more\.\n",
         capsys.readouterr().err,
     )
     assert int(found[1]) <= passed
@@ -212,6 +212,15 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
     assert told == {f"id of {NAME}": (False, folder), "id of fixed seed=1": (True, folder)}
     past = journal.read_again().runs
     assert [past[number].is_stored for number in range(2)] == [True, False]
+
+
+def test_a_store_that_does_not_answer_is_left_to_the_patience_with_it(tracker, journal, gate, monkeypatch):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        tracker.is_awaited = True
+        threading.Timer(0.5, gate.released.set).start()
+        feed.drain()
+        assert [feed.lacks(number) for number in range(2)] == [False, False]
+    tracker.give_up.assert_not_called()
 
 
 def test_a_store_is_waited_for_as_long_as_it_was_fed(tracker, journal, gate, monkeypatch):

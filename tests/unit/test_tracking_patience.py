@@ -295,6 +295,19 @@ def test_long_waiting_is_told_once(
     assert others == []
 
 
+def test_a_store_is_awaited_while_a_call_goes_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.05)
+    with_store, seen = Patience("sqlite:////a/b.db"), []
+
+    def call():
+        seen.append(with_store.is_waiting)
+        time.sleep(0.1)
+        seen.append(with_store.is_waiting)
+
+    with_store.ask("metrics", call, 0)
+    assert [*seen, with_store.is_waiting] == [False, True, False]
+
+
 def test_long_waiting_is_told_also_where_it_would_not_be_tried_again(monkeypatch, capfd) -> None:
     monkeypatch.setattr(patience, "_SECONDS", 0.0)
     monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.05)

@@ -272,7 +272,7 @@ def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_CAPACITY_ROWS", 1000)
-    monkeypatch.setattr(writer, "_BATCH_ROWS", 500)
+    monkeypatch.setattr(sinks.SqliteSink, "batch_rows", 500)
     metrics = MetricWriter(uri)
 
     def write() -> None:
@@ -291,6 +291,26 @@ def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     producer.join()
     metrics.close()
     assert [step for step, _, _ in history(client, run_id, "a")] == list(range(5000))
+
+
+@pytest.mark.parametrize("most", [1, 70, 1000])
+def test_no_batch_is_larger_than_its_sink_says(
+    most: int, uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, store = [], sinks.SqliteSink.store
+    monkeypatch.setattr(sinks.SqliteSink, "batch_rows", most)
+    monkeypatch.setattr(
+        sinks.SqliteSink,
+        "store",
+        lambda self, batch: (sizes.append(sum(map(len, batch))), store(self, batch)),
+    )
+    with closing(MetricWriter(uri)) as metrics:
+        for first in range(0, 200, 40):
+            steps = np.arange(first, first + 40)
+            metrics.write(run_id, "a", steps, steps, steps)
+    assert max(sizes) <= most
+    assert sum(sizes) == 200
+    assert [step for step, _, _ in history(client, run_id, "a")] == list(range(200))
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _PAUSE, _LONGEST_PAUSE = 15.0, 240.0  # seconds until a store is tried again that did not take something
 _LOOK = 0.2  # seconds after which a wait looks whether the program is told to stop
+_SHARE = 1.0  # seconds of a wait that are counted or not
 _STOPPING = 3.0  # seconds that a program which is told to stop waits for the store
-_LEAST_WAIT = 120.0  # seconds: of the patience with a store that does not answer
+_LEAST_WAIT = 120.0  # seconds that a store is waited for in the end, however short training was
 
 
 class Feed:
@@ -33,7 +34,7 @@ class Feed:
 
     Records of one run are taken in their order, its beginning before all else that waits. What waits is in
     the journal; here are only places in it. A server may need hours for what is trained in minutes: in the
-    end it is waited for as long as it was fed until then, or two minutes, if that is longer.
+    end one that answers is waited for as long as it was fed until then, or two minutes, if that is longer.
 
     Args:
         storing: takes them.
@@ -102,15 +103,26 @@ class Feed:
             return
         self._put(self._steps, partial(self._storing.catch_up, is_last=True))
         seconds = max(_LEAST_WAIT, time.monotonic() - self._begun)
-        self._is_drained = self._wait(self._is_idle, seconds)
+        self._is_drained = self._wait_while_answered(seconds)
         if not self._is_drained:
             self._is_too_slow = True
             self._note_closing()
             self._tracker.give_up()
             sys.stderr.write(
-                f"warning: the store has not taken all in the {seconds:.0f} s since the last run ended, "
-                "and is waited for no more.\n"
+                f"warning: the store has not taken all in {seconds:.0f} s after training, and is waited for "
+                "no more.\n"
             )
+
+    def _wait_while_answered(self, seconds: float) -> bool:
+        """Say whether all is done within so many seconds, those in which the store does not answer aside."""
+        left = seconds
+        while left > 0:
+            begun = time.monotonic()
+            if self._wait(self._is_idle, min(_SHARE, left)):
+                return True
+            if not self._tracker.is_awaited:
+                left -= time.monotonic() - begun
+        return False
 
     def __enter__(self) -> Self:
         return self

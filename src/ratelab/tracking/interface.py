@@ -83,6 +83,10 @@ class Tracker(Protocol):
     def is_lost(self) -> bool:
         """Say it; nothing is asked of the store."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the store does not answer at the moment, and is waited for with all patience."""
+
     def run(
         self,
         name: str,

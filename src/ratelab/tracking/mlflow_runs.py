@@ -215,6 +215,11 @@ class MlflowTracker(Tracker):
         """Whether it is waited for no more, or was in vain and has taken nothing since."""
         return self._has_given_up or self._client.is_lost
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the store does not answer at the moment, and is waited for with all patience."""
+        return self._patience.is_waiting
+
     @contextmanager
     def run(
         self,

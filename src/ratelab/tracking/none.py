@@ -56,7 +56,7 @@ class NullTracker(Tracker):
     """A tracker that keeps nothing, for `tracking=none`."""
 
     uri = ""
-    is_lost = False
+    is_lost = is_awaited = False
 
     @contextmanager
     def run(

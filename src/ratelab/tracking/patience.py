@@ -72,8 +72,15 @@ class Patience:
         self._vain: Counter[str] = Counter()  # waits, by the kind of call, since one of them paid
         self._hasty_until = self._rests_until = 0.0
         self._taken = 0  # how many calls have changed the store
+        self._begun: dict[object, float] = {}  # when each call began that goes on
         self.is_lost = self._is_told = False
         self._reason = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call goes on for so long that the store cannot be said to answer."""
+        latest = time.monotonic() - _SILENT_SECONDS
+        return any(begun <= latest for begun in [*self._begun.values()])
 
     def ask(self, kind: str, call: Callable[[], R], pause: float, is_read: bool = False) -> R:
         """Return what a call returns, made again as long as the store takes it for the moment only not.
@@ -125,6 +132,7 @@ class Patience:
                 two minutes.
         """
         over = threading.Event()
+        self._begun[over] = time.monotonic()
         limit = max(_SECONDS if seconds is None else seconds, _BRIEF_SECONDS)
         steps: list[tuple[float, Callable[[], None]]] = [
             (_SILENT_SECONDS, self._tell),
@@ -147,6 +155,7 @@ class Patience:
             yield
         finally:
             over.set()
+            del self._begun[over]
 
     def _is_hasty(self, kind: str) -> bool:
         return self.is_lost or kind in self._failing or time.monotonic() < self._hasty_until

@@ -11,7 +11,6 @@ from ratelab.tracking.names import metric_name
 from ratelab.tracking.patience import Patience
 from ratelab.tracking.sinks import Rows, sink_for
 
-_BATCH_ROWS = 25_000  # a transaction of about 0.2 s: short enough for the other writers
 _CAPACITY_ROWS = 250_000  # what a run that is told to stop can still store within seconds
 _PAUSE_SECONDS = 0.1
 
@@ -29,6 +28,7 @@ class MetricWriter:
 
     def __init__(self, uri: str, patience: Patience | None = None) -> None:
         self._sink = sink_for(open_client(uri))
+        self._batch_rows = self._sink.batch_rows
         self._patience = patience or Patience(uri)
         self._changed = threading.Condition()
         self._waiting: deque[Rows] = deque()
@@ -58,7 +58,8 @@ class MetricWriter:
             RuntimeError: the writer has been closed.
             Exception: what kept earlier points of this run from being stored.
         """
-        for rows in _split(_copy_rows(run_id, key, steps, values, timestamps)):
+        copied = _copy_rows(run_id, key, steps, values, timestamps)
+        for rows in _split(copied, self._batch_rows):
             with self._changed:
                 self._changed.wait_for(
                     lambda: run_id in self._errors or self._closing or self._held < _CAPACITY_ROWS
@@ -151,7 +152,7 @@ class MetricWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             batch: list[Rows] = []
-            room = _BATCH_ROWS
+            room = self._batch_rows
             while self._waiting and (not batch or len(self._waiting[0]) <= room):
                 batch.append(self._waiting.popleft())
                 room -= len(batch[-1])
@@ -183,8 +184,8 @@ def _copy_rows(run_id: str, key: str, steps: np.ndarray, values: np.ndarray, tim
     return Rows(run_id, metric_name(key), *columns)
 
 
-def _split(rows: Rows) -> Iterator[Rows]:
-    """Return the rows in parts that a transaction can hold."""
-    for start in range(0, len(rows), _BATCH_ROWS):
-        part = slice(start, start + _BATCH_ROWS)
+def _split(rows: Rows, most: int) -> Iterator[Rows]:
+    """Return the rows in parts of `most` at most."""
+    for start in range(0, len(rows), most):
+        part = slice(start, start + most)
         yield Rows(rows.run_id, rows.key, rows.steps[part], rows.values[part], rows.timestamps[part])

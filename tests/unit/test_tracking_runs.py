@@ -133,6 +133,13 @@ def test_the_status_is_what_happened(
     assert stored.data.tags.get("diverged_step") == ("17" if isinstance(error, Diverged) else None)
 
 
+class Whole:
+    """A sink that stores a batch in one step."""
+
+    def cut(self, batch: Any) -> Any:
+        return [batch]
+
+
 def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
     tracker: Tracker, client: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,7 +148,7 @@ def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
         assert isinstance(lost, MlflowTracker)
         sink = lost._writer._sink
 
-        class Deaf:
+        class Deaf(Whole):
             """Stores nothing of the first run."""
 
             def store(self, batch: Any) -> None:
@@ -172,7 +179,7 @@ def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(
     )
 
 
-class Refusing:
+class Refusing(Whole):
     """A sink that takes no metrics of any run."""
 
     def store(self, batch: Any) -> None:
@@ -553,7 +560,7 @@ def test_a_run_that_is_left_waits_for_nothing(tracker: Tracker, client: Any) -> 
         assert isinstance(held, MlflowTracker)
         sink, released = held._writer._sink, threading.Event()
 
-        class Slow:
+        class Slow(Whole):
             """Stores nothing before it is released."""
 
             def store(self, batch: Any) -> None:

@@ -272,7 +272,7 @@ def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_CAPACITY_ROWS", 1000)
-    monkeypatch.setattr(sinks.SqliteSink, "batch_rows", 500)
+    monkeypatch.setattr(writer, "_BATCH_ROWS", 500)
     metrics = MetricWriter(uri)
 
     def write() -> None:
@@ -293,24 +293,33 @@ def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     assert [step for step, _, _ in history(client, run_id, "a")] == list(range(5000))
 
 
-@pytest.mark.parametrize("most", [1, 70, 1000])
-def test_no_batch_is_larger_than_its_sink_says(
-    most: int, uri: str, client: Any, run_id: str, monkeypatch: pytest.MonkeyPatch
+SIZES = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(1, 2600)), max_size=8)
+
+
+@given(SIZES)
+def test_a_request_has_the_rows_of_one_run_and_no_more_of_them_than_mlflow_takes(
+    sizes: list[tuple[str, str, int]],
 ) -> None:
-    sizes, store = [], sinks.SqliteSink.store
-    monkeypatch.setattr(sinks.SqliteSink, "batch_rows", most)
-    monkeypatch.setattr(
-        sinks.SqliteSink,
-        "store",
-        lambda self, batch: (sizes.append(sum(map(len, batch))), store(self, batch)),
-    )
-    with closing(MetricWriter(uri)) as metrics:
-        for first in range(0, 200, 40):
-            steps = np.arange(first, first + 40)
-            metrics.write(run_id, "a", steps, steps, steps)
-    assert max(sizes) <= most
-    assert sum(sizes) == 200
-    assert [step for step, _, _ in history(client, run_id, "a")] == list(range(200))
+    batch, numbers = [], iter(range(10**6))
+    for run_id, key, size in sizes:
+        steps = np.array([next(numbers) for _ in range(size)])
+        batch.append(sinks.Rows(run_id, key, steps, steps / 8, steps + 1000))
+    parts = list(sinks.ClientSink(None).cut(batch))  # type: ignore[arg-type] - nothing is sent
+    seen = [
+        (rows.run_id, rows.key, *row)
+        for part in parts
+        for rows in part
+        for row in zip(rows.steps.tolist(), rows.values.tolist(), rows.timestamps.tolist(), strict=True)
+    ]
+    expected = [
+        (rows.run_id, rows.key, step, step / 8, step + 1000) for rows in batch for step in rows.steps.tolist()
+    ]
+    runs = dict.fromkeys(run_id for run_id, _, _ in sizes)
+    assert seen == [row for run_id in runs for row in expected if row[0] == run_id]
+    assert [len({rows.run_id for rows in part}) for part in parts] == [1] * len(parts)
+    totals = [sum(size for one, _, size in sizes if one == run_id) for run_id in runs]
+    filled = [rest for total in totals for rest in ([1000] * (total // 1000) + [total % 1000]) if rest]
+    assert [sum(map(len, part)) for part in parts] == filled
 
 
 @pytest.fixture
@@ -344,10 +353,13 @@ class Refusing:
     def __init__(self, sink: Any, run_id: str) -> None:
         self._sink, self.refused = sink, {run_id}
 
-    def store(self, batch: Any) -> None:
-        if any(rows.run_id in self.refused for rows in batch):
+    def cut(self, batch: Any) -> Any:
+        return self._sink.cut(batch)
+
+    def store(self, part: Any) -> None:
+        if any(rows.run_id in self.refused for rows in part):
             raise StoreError("tracking.uri: not these.")
-        self._sink.store(batch)
+        self._sink.store(part)
 
 
 @pytest.fixture

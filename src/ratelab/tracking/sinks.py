@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -38,18 +38,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.steps)
 
+    def __getitem__(self, part: slice) -> "Rows":
+        return Rows(self.run_id, self.key, self.steps[part], self.values[part], self.timestamps[part])
+
 
 class Sink(Protocol):
-    """Something that stores batches; storing one twice changes nothing.
+    """Something that stores batches; storing one twice changes nothing."""
 
-    Attributes:
-        batch_rows: how many rows a batch may have: what takes 10 s counts as not answered.
-    """
+    def cut(self, batch: Sequence[Rows]) -> Iterable[Sequence[Rows]]:
+        """Return the parts that are stored in one step each, and waited for one by one."""
 
-    batch_rows: int
-
-    def store(self, batch: Sequence[Rows]) -> None:
-        """Return when the batch is stored for good."""
+    def store(self, part: Sequence[Rows]) -> None:
+        """Return when the part is stored for good."""
 
 
 def sink_for(client: "MlflowClient") -> Sink:
@@ -63,19 +63,29 @@ def sink_for(client: "MlflowClient") -> Sink:
 
 
 class ClientSink:
-    """Any store, through `log_batch`."""
-
-    batch_rows = 5 * _REQUEST_ROWS  # two seconds; together, for rows of a run share a request
+    """Any store, through `log_batch`: a part is of one run, and as large as MLflow allows."""
 
     def __init__(self, client: "MlflowClient") -> None:
         self._client = client
 
-    def store(self, batch: Sequence[Rows]) -> None:
-        """Send the batch run by run."""
+    def cut(self, batch: Sequence[Rows]) -> Iterator[list[Rows]]:
+        """Return the rows of each run in turn, those of several metrics together."""
         for run_id in dict.fromkeys(rows.run_id for rows in batch):
-            metrics = [metric for rows in batch if rows.run_id == run_id for metric in _metrics(rows)]
-            for start in range(0, len(metrics), _REQUEST_ROWS):
-                self._client.log_batch(run_id, metrics=metrics[start : start + _REQUEST_ROWS])
+            part, room = [], _REQUEST_ROWS
+            for rows in batch:
+                left = rows if rows.run_id == run_id else rows[:0]
+                while len(left) > room:
+                    yield [*part, left[:room]]
+                    left, part, room = left[room:], [], _REQUEST_ROWS
+                if len(left):
+                    part.append(left)
+                    room -= len(left)
+            if part:
+                yield part
+
+    def store(self, part: Sequence[Rows]) -> None:
+        """Send it in one request."""
+        self._client.log_batch(part[0].run_id, metrics=[metric for rows in part for metric in _metrics(rows)])
 
 
 def _metrics(rows: Rows) -> Iterator["Metric"]:
@@ -88,24 +98,26 @@ def _metrics(rows: Rows) -> Iterator["Metric"]:
 class _SqlSink(ABC):
     """One transaction a batch, on the engine of MLflow's own store."""
 
-    batch_rows = 25_000  # about 0.2 s: short enough for the other writers
-
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
-    def store(self, batch: Sequence[Rows]) -> None:
-        """Write the batch, all of it or nothing.
+    def cut(self, batch: Sequence[Rows]) -> list[Sequence[Rows]]:
+        """Return the whole."""
+        return [batch]
+
+    def store(self, part: Sequence[Rows]) -> None:
+        """Write the part, all of it or nothing.
 
         Raises:
             StoreError: there is no such run, or it has been deleted.
-            DBAPIError: the database is busy, or refuses the batch.
+            DBAPIError: the database is busy, or refuses the part.
         """
         with self._engine.begin() as connection:
             self._begin(connection)
-            _check_runs(connection, sorted({rows.run_id for rows in batch}))
-            for rows in batch:
+            _check_runs(connection, sorted({rows.run_id for rows in part}))
+            for rows in part:
                 self._insert(connection, rows)
-            _update_latest(connection, batch)
+            _update_latest(connection, part)
 
     @abstractmethod
     def _begin(self, connection: "Connection") -> None:
@@ -128,8 +140,8 @@ class SqliteSink(_SqlSink):
         self._path = Path(str(engine.url.database))
         self._file = self._path.stat()
 
-    def store(self, batch: Sequence[Rows]) -> None:
-        """Write the batch, all of it or nothing, into the file that was opened.
+    def store(self, part: Sequence[Rows]) -> None:
+        """Write the part, all of it or nothing, into the file that was opened.
 
         Raises:
             StoreError: as above, and if another file or none is where it was.
@@ -141,7 +153,7 @@ class SqliteSink(_SqlSink):
                 f"tracking.uri: {self._path} was removed or replaced while runs were recorded. "
                 "What was computed since is in their journals, from which `ratelab sync FOLDER` gives it."
             )
-        super().store(batch)
+        super().store(part)
 
     def _begin(self, connection: "Connection") -> None:
         # the settings come first: the one is for BEGIN to wait, the other is ignored inside a transaction

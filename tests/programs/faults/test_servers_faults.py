@@ -189,3 +189,22 @@ def test_a_server_that_stops_answering_in_a_sweep_ends_it_after_minutes(tmp_path
         told = r"(?m)^The store has not taken all\. .*: ratelab compare --uri http://127\.0\.0\.1"
         assert re.search(told, done.out)
         assert_given_later(proxy, folder, address)
+
+
+@pytest.mark.faults
+def test_a_server_that_is_slower_than_training_ends_a_sweep_after_minutes(tmp_path):
+    """No patience ends, for it answers; but after eight seconds, where metrics or parameters come."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with mlflow_server(tmp_path / "server") as address, Proxy(address) as proxy:
+        proxy.order("/runs/log-batch", *[None] * 2, *[8.0] * 100_000)
+        words = ["tracking=server", f"tracking.uri={proxy.address}"]
+        done = finish(begin(folder, *SWEEP, *words), folder, 300)
+        assert done.status == 75
+        assert re.fullmatch(
+            r"warning: the store has not taken all in 1\d\d s after training, and is waited for no more\.\n"
+            r"the store lacks metrics of \d of 6 runs, .*\n",
+            done.err,
+        )
+        assert re.search(r"(?m)^The store has not taken all\. .*: ratelab compare --uri http://", done.out)
+        assert_given_later(proxy, folder, address)

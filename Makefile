@@ -4,21 +4,36 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/make_reference.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
-PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
+SPREAD := --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses logical $(SPREAD)
+# whole programs wait for one another, for servers and for kills: a third of the time nothing is computed
+PROGRAMS := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2) $(SPREAD)
+# other Pythons that the package says it runs on, where they are to be had: in the path, or from pyenv
+VERSIONS := 3.12 3.13
 # Debian's packages that tests start; where they are not to be had, these tests are skipped
 SYSTEM := postgresql chromium
 
-.PHONY: sweep system test test-fast faults check dist bench ui gallery pictures docs format clean
+.PHONY: sweep system test test-fast test-versions faults check dist bench ui gallery pictures docs format clean
 
 sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds each, recorded and compared
 	$(BIN)/python src/train.py -m schedule=fixed,exponential,staircase 'seed=range(0,10)'
 
 test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 	$(BIN)/python -m pytest $(PARALLEL) src tests/unit
-	$(BIN)/python -m pytest $(PARALLEL) tests/training tests/programs
+	$(BIN)/python -m pytest $(PROGRAMS) tests/training tests/programs
 
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
+
+test-versions: ## the first tier with the other Pythons, each in an environment of its own below build/
+	@for version in $(VERSIONS); do \
+	  for python in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python none; do \
+	    if $$python -c 'import ensurepip' 2>/dev/null; then \
+	      $(MAKE) --no-print-directory test-fast PYTHON=$$python VENV=build/python-$$version || exit 1; break; \
+	    fi; \
+	  done; \
+	  test $$python != none || echo "Python $$version is not here: nothing is tried with it"; \
+	done
 
 faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour and more
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait

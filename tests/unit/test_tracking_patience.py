@@ -1,6 +1,7 @@
 """A store that is held is waited for, two minutes at most; any other error is raised at once."""
 
 import os
+import threading
 import time
 
 import pytest
@@ -160,6 +161,25 @@ def test_what_was_waited_for_in_vain_is_waited_for_half_as_long_until_waiting_pa
         assert waited[-1] == expected
     with_store._vain["metrics"] = 10_000  # runs of a sweep
     assert lose(with_store, "metrics") == 1
+
+
+def test_those_who_wait_in_vain_at_the_same_time_have_waited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited, together = [], threading.Barrier(4)
+
+    def wait(call, will_pass, pause, seconds):
+        waited.append(seconds)
+        together.wait(30)
+        return call()
+
+    monkeypatch.setattr(patience, "wait_patiently", wait)
+    with_store = Patience("sqlite:////a/b.db")
+    threads = [threading.Thread(target=lose, args=(with_store, "metrics")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert waited == [120] * 4
+    assert with_store._vain["metrics"] == 1
 
 
 def test_a_lost_store_that_is_silent_is_not_asked_by_one_run_after_the_other(monkeypatch) -> None:

@@ -137,7 +137,7 @@ class Whole:
     """A sink that stores a batch in one step."""
 
     def cut(self, batch: Any) -> Any:
-        return [batch]
+        return [[batch]]
 
 
 def test_metrics_that_cannot_be_stored_are_a_warning_of_a_run_that_finishes(

@@ -304,22 +304,48 @@ def test_a_request_has_the_rows_of_one_run_and_no_more_of_them_than_mlflow_takes
     for run_id, key, size in sizes:
         steps = np.array([next(numbers) for _ in range(size)])
         batch.append(sinks.Rows(run_id, key, steps, steps / 8, steps + 1000))
-    parts = list(sinks.ClientSink(None).cut(batch))  # type: ignore[arg-type] - nothing is sent
-    seen = [
-        (rows.run_id, rows.key, *row)
-        for part in parts
-        for rows in part
-        for row in zip(rows.steps.tolist(), rows.values.tolist(), rows.timestamps.tolist(), strict=True)
-    ]
-    expected = [
-        (rows.run_id, rows.key, step, step / 8, step + 1000) for rows in batch for step in rows.steps.tolist()
-    ]
+    lists = sinks.ClientSink(None).cut(batch)  # type: ignore[arg-type] - nothing is sent
     runs = dict.fromkeys(run_id for run_id, _, _ in sizes)
-    assert seen == [row for run_id in runs for row in expected if row[0] == run_id]
-    assert [len({rows.run_id for rows in part}) for part in parts] == [1] * len(parts)
-    totals = [sum(size for one, _, size in sizes if one == run_id) for run_id in runs]
-    filled = [rest for total in totals for rest in ([1000] * (total // 1000) + [total % 1000]) if rest]
-    assert [sum(map(len, part)) for part in parts] == filled
+    assert [{rows.run_id for part in parts for rows in part} for parts in lists] == [{one} for one in runs]
+    for run_id, parts in zip(runs, lists, strict=True):
+        mine = [rows for rows in batch if rows.run_id == run_id]
+        assert points([rows for part in parts for rows in part]) == points(mine)
+        total = sum(map(len, mine))
+        filled = [*[1000] * (total // 1000), total % 1000]
+        assert [sum(map(len, part)) for part in parts] == [size for size in filled if size]
+
+
+def points(batch: list[sinks.Rows]) -> list[tuple[str, int, float, int]]:
+    return [
+        (rows.key, *point)
+        for rows in batch
+        for point in zip(rows.steps.tolist(), rows.values.tolist(), rows.timestamps.tolist(), strict=True)
+    ]
+
+
+class Requests:
+    """A sink of one request a run, which waits until as many as `together` go on."""
+
+    def __init__(self, together: int) -> None:
+        self.barrier, self.stored = threading.Barrier(together), []
+
+    def cut(self, batch: Any) -> Any:
+        return [[[rows]] for rows in batch]
+
+    def store(self, part: Any) -> None:
+        self.barrier.wait(30)
+        if part[0].run_id == "c":
+            raise StoreError("tracking.uri: not this.")
+        self.stored.append(part[0].run_id)
+
+
+def test_several_requests_go_on_at_once_and_each_run_has_its_own_error(uri: str) -> None:
+    with closing(MetricWriter(uri)) as metrics:
+        metrics._sink = sink = Requests(4)  # type: ignore[assignment]
+        one = np.arange(1)
+        batch = [sinks.Rows(run_id, "m", one, one / 8, one) for run_id in "abcdefgh"]
+        errors = metrics._store(batch)
+    assert (sorted(sink.stored), list(errors)) == (list("abdefgh"), ["c"])
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ class Patience:
         self._brief, self._brief_calls = contextlib.ExitStack(), 0
         self._failing: set[str] = set()  # kinds of calls
         self._vain: Counter[str] = Counter()  # waits, by the kind of call, since one of them paid
+        self._ended: dict[str, float] = {}  # the last of these: who waited beside it is not counted
         self._hasty_until = self._rests_until = 0.0
         self._taken = 0  # how many calls have changed the store
         self._begun: dict[object, float] = {}  # when each call began that goes on
@@ -118,7 +119,7 @@ class Patience:
                     result = wait_patiently(try_once, is_worth_waiting, pause, seconds)
             except (MlflowException, SQLAlchemyError) as error:
                 if will_pass(self._uri, error):
-                    self._note_failure(kind, is_brief, taken, time.monotonic() - begun)
+                    self._note_failure(kind, is_brief, taken, begun)
                 raise StoreError(explain_trouble(self._uri, error)) from error
         self._note_success(kind, is_read, has_waited=tries > 1)
         return result
@@ -160,14 +161,15 @@ class Patience:
     def _is_hasty(self, kind: str) -> bool:
         return self.is_lost or kind in self._failing or time.monotonic() < self._hasty_until
 
-    def _note_failure(self, kind: str, is_brief: bool, taken: int, seconds: float) -> None:
+    def _note_failure(self, kind: str, is_brief: bool, taken: int, begun: float) -> None:
+        now = time.monotonic()
         with self._lock:
             self._failing.add(kind)
-            if is_brief and seconds > _LONG_CALL:
-                self._rests_until = time.monotonic() + seconds
+            if is_brief and now - begun > _LONG_CALL:
+                self._rests_until = now + (now - begun)
             if not is_brief:
-                self._vain[kind] += 1
-                self._hasty_until = time.monotonic() + _SECONDS
+                self._vain[kind] += begun > self._ended.get(kind, 0.0)
+                self._ended[kind], self._hasty_until = now, now + _SECONDS
                 if taken == self._taken:  # else it has taken what others gave it while this one waited
                     self.is_lost = True
 

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -45,8 +45,8 @@ class Rows:
 class Sink(Protocol):
     """Something that stores batches; storing one twice changes nothing."""
 
-    def cut(self, batch: Sequence[Rows]) -> Iterable[Sequence[Rows]]:
-        """Return the parts that are stored in one step each, and waited for one by one."""
+    def cut(self, batch: Sequence[Rows]) -> Sequence[Sequence[Sequence[Rows]]]:
+        """Return lists of parts: the lists may be stored at the same time, the parts of one in turn."""
 
     def store(self, part: Sequence[Rows]) -> None:
         """Return when the part is stored for good."""
@@ -68,24 +68,29 @@ class ClientSink:
     def __init__(self, client: "MlflowClient") -> None:
         self._client = client
 
-    def cut(self, batch: Sequence[Rows]) -> Iterator[list[Rows]]:
-        """Return the rows of each run in turn, those of several metrics together."""
-        for run_id in dict.fromkeys(rows.run_id for rows in batch):
-            part, room = [], _REQUEST_ROWS
-            for rows in batch:
-                left = rows if rows.run_id == run_id else rows[:0]
-                while len(left) > room:
-                    yield [*part, left[:room]]
-                    left, part, room = left[room:], [], _REQUEST_ROWS
-                if len(left):
-                    part.append(left)
-                    room -= len(left)
-            if part:
-                yield part
+    def cut(self, batch: Sequence[Rows]) -> list[list[list[Rows]]]:
+        """Return the parts of each run, in turn: two requests at a time could spoil its latest values."""
+        runs = dict.fromkeys(rows.run_id for rows in batch)
+        return [[*_fill([rows for rows in batch if rows.run_id == run_id])] for run_id in runs]
 
     def store(self, part: Sequence[Rows]) -> None:
         """Send it in one request."""
         self._client.log_batch(part[0].run_id, metrics=[metric for rows in part for metric in _metrics(rows)])
+
+
+def _fill(batch: Sequence[Rows]) -> Iterator[list[Rows]]:
+    """Return the rows in parts as large as MLflow allows, those of several metrics together."""
+    part: list[Rows] = []
+    room = _REQUEST_ROWS
+    for rows in batch:
+        left = rows
+        while len(left) > room:
+            yield [*part, left[:room]]
+            left, part, room = left[room:], [], _REQUEST_ROWS
+        part.append(left)
+        room -= len(left)
+    if part:
+        yield part
 
 
 def _metrics(rows: Rows) -> Iterator["Metric"]:
@@ -101,9 +106,9 @@ class _SqlSink(ABC):
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
 
-    def cut(self, batch: Sequence[Rows]) -> list[Sequence[Rows]]:
+    def cut(self, batch: Sequence[Rows]) -> list[list[Sequence[Rows]]]:
         """Return the whole."""
-        return [batch]
+        return [[batch]]
 
     def store(self, part: Sequence[Rows]) -> None:
         """Write the part, all of it or nothing.

@@ -1,8 +1,9 @@
 """Metrics in bulk: the caller hands arrays over and goes on, a thread stores them."""
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from ratelab.tracking.sinks import Rows, sink_for
 _BATCH_ROWS = 25_000  # a transaction of about 0.2 s: short enough for the other writers
 _CAPACITY_ROWS = 250_000  # what a run that is told to stop can still store within seconds
 _PAUSE_SECONDS = 0.1
+_CONNECTIONS = 4  # to a server, which has some processes; each sends the rows of one run
 
 
 class MetricWriter:
@@ -130,21 +132,42 @@ class MetricWriter:
             self._finish(batch, self._store(batch))
 
     def _store(self, batch: list[Rows]) -> dict[str, Exception]:
-        """Store a batch, at worst run by run: what is wrong with one must not take the others along.
+        """Store a batch, over several connections where its sink allows it.
 
         Returns:
             By their ids what kept runs from being stored.
         """
-        runs = dict.fromkeys(rows.run_id for rows in batch)
+        waiting, errors = deque(self._sink.cut(batch)), {}
+
+        def store_next() -> None:
+            with contextlib.suppress(IndexError):  # when nothing waits any more
+                while True:
+                    errors.update(self._store_in_turn(waiting.popleft()))
+
+        # daemons, for the same reason as the writer's own
+        others = [
+            threading.Thread(target=store_next, daemon=True)
+            for _ in range(min(_CONNECTIONS, len(waiting)) - 1)
+        ]
+        for other in others:
+            other.start()
+        store_next()
+        for other in others:
+            other.join()
+        return errors
+
+    def _store_in_turn(self, parts: Sequence[Sequence[Rows]]) -> dict[str, Exception]:
+        """Store part after part, at worst run by run: what is wrong with one must not affect the others."""
         try:
-            for part in self._sink.cut(batch):
+            for part in parts:
                 self._patience.ask("metrics", partial(self._sink.store, part), _PAUSE_SECONDS)
         except Exception as error:
+            runs = dict.fromkeys(rows.run_id for part in parts for rows in part)
             if len(runs) == 1:
                 return dict.fromkeys(runs, error)
             errors: dict[str, Exception] = {}
             for run_id in runs:
-                errors |= self._store([rows for rows in batch if rows.run_id == run_id])
+                errors |= self._store([rows for part in parts for rows in part if rows.run_id == run_id])
             return errors
         return {}
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from support import SRC
-from support.programs import ONE_WORKER, RATELAB, TRAIN, begin, finish, ratelab, so_far, train
+from support.programs import ONE_WORKER, RATELAB, TRAIN, begin, finish, ratelab, so_far, train, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -152,9 +152,19 @@ def test_a_program_killed_at_any_moment_leaves_a_sound_store_and_no_process(tmp_
         # of the one before it, unless that was killed before its first run, or after its last
         assert re.fullmatch(f"({LEFT})?", seen.err)
         assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    kill_while_it_records(tmp_path, PROGRAMS[name])
     assert train(tmp_path, *SHORT).status == 0
     assert ask(tmp_path, "SELECT DISTINCT status FROM runs ORDER BY 1") == [("FINISHED",), ("KILLED",)]
     assert ratelab(tmp_path, "compare").status == 0
+
+
+def kill_while_it_records(folder, program):
+    """Kill a program that has a run open: one by itself has for less time than lies between moments."""
+    command, words = program
+    process = begin(folder, *words, program=command, path=SRC)
+    wait_until(lambda: ask(folder, "SELECT 1 FROM runs WHERE status = 'RUNNING'") != [], process)
+    process.kill()
+    assert finish(process, folder, SOON).status == -signal.SIGKILL
 
 
 def ask(folder: Path, query: str):

@@ -159,7 +159,7 @@ def test_a_program_killed_at_any_moment_leaves_a_sound_store_and_no_process(tmp_
 
 
 def kill_while_it_records(folder, program):
-    """Kill a program that has a run open: one by itself has for less time than lies between moments."""
+    """Kill a program that has a run open, as a single one has for less time than lies between two moments."""
     command, words = program
     process = begin(folder, *words, program=command, path=SRC)
     wait_until(lambda: ask(folder, "SELECT 1 FROM runs WHERE status = 'RUNNING'") != [], process)

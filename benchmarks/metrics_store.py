@@ -40,11 +40,15 @@ COPY = "COPY metrics (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN 
 
 
 class Way(NamedTuple):
-    """One way of writing: `write(uri, run_id, steps)` returns the seconds it took."""
+    """One way of writing: `write(uri, run_id, steps)` returns the seconds it took.
+
+    Where the steps are those of several runs, the others are made by it.
+    """
 
     name: str
     steps: int
     write: Callable[[str, str, int], float]
+    runs: int = 1
 
 
 def points(steps: int) -> tuple[Any, Any, Any]:
@@ -78,12 +82,18 @@ def by_log_batch(uri: str, run_id: str, steps: int) -> float:
     return time.perf_counter() - start
 
 
-def by_writer(uri: str, run_id: str, steps: int) -> float:
+def by_writer(uri: str, run_id: str, steps: int, runs: int = 1) -> float:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_run(run_id).info.experiment_id
+    run_ids = [run_id, *(client.create_run(experiment).info.run_id for _ in range(runs - 1))]
     with closing(MetricWriter(uri)) as writer:
         start = time.perf_counter()
-        columns = points(steps)
-        for key in KEYS:
-            writer.write(run_id, key, *columns)
+        columns = points(steps // runs)
+        for one in run_ids:
+            for key in KEYS:
+                writer.write(one, key, *columns)
         writer.flush()
         return time.perf_counter() - start
 
@@ -234,8 +244,14 @@ def ways_at(uri: str, steps: int) -> list[Way]:
         Way("ratelab MetricWriter", steps, by_writer),
     ]
     if is_served(uri):
+        several = Way("ratelab MetricWriter, of 4 runs", steps, partial(by_writer, runs=4), runs=4)
         own = [Way(f"requests, {n} at a time", steps, partial(by_requests, n)) for n in (4, 2)]
-        return [*common, *own, Way("requests one by one (the floor)", steps, partial(by_requests, 1))]
+        return [
+            *common,
+            several,
+            *own,
+            Way("requests one by one (the floor)", steps, partial(by_requests, 1)),
+        ]
     return [
         *common,
         Way("driver executemany", steps, by_executemany),
@@ -257,7 +273,7 @@ def measure_at(uri: str, steps: int, repeats: int) -> None:
             run_id = client.create_run(experiment).info.run_id
             seconds[way.name].append(way.write(uri, run_id, way.steps))
             stored = [len(client.get_metric_history(run_id, key)) for key in KEYS]
-            assert stored == [way.steps] * len(KEYS), (way.name, stored)
+            assert stored == [way.steps // way.runs] * len(KEYS), (way.name, stored)
     report(ways, seconds)
 
 

@@ -106,7 +106,7 @@ def test_a_sweep_trains_to_its_end_without_a_server_which_is_given_all_of_it_aft
     assert done.status == 75
     assert "Traceback" not in done.err
     [folder] = has_trained(tmp_path)
-    assert f"give it what the journal has: ratelab sync {folder}\n" in done.err
+    assert f"Give it what the journal has as soon as it takes that: ratelab sync {folder}\n" in done.err
     assert "fixed" in done.out  # the comparison of results that the store lacks
     again = finish(begin(tmp_path, "sync", program=RATELAB), tmp_path)
     assert again.status != 0

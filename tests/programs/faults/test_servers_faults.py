@@ -193,7 +193,7 @@ def test_a_server_that_stops_answering_in_a_sweep_ends_it_after_minutes(tmp_path
 
 @pytest.mark.faults
 def test_a_server_that_is_slower_than_training_ends_a_sweep_after_minutes(tmp_path):
-    """No patience ends, for it answers; but it takes eight seconds for each thing that it is given of a run."""
+    """No patience ends, for it answers; but it takes eight seconds for each thing that it is given."""
     folder = tmp_path / "project"
     folder.mkdir()
     with mlflow_server(tmp_path / "server") as address, Proxy(address) as proxy:

@@ -35,7 +35,7 @@ test-versions: ## the first tier with the other Pythons, each in an environment 
 	  test $$python != none || echo "Python $$version is not here: nothing is tried with it"; \
 	done
 
-faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; an hour and more
+faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; two hours
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait
 
 system: ## Debian's packages that tests start, where they are missing and may be installed

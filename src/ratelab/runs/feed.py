@@ -95,7 +95,7 @@ class Feed:
 
     def lacks(self, number: int) -> bool:
         """Say whether the store lacks something of a run, after all that could be done."""
-        return number in self._storing.lacking or (self._is_too_slow and not self._storing.has_all(number))
+        return number in self._storing.lacking or (self._is_too_slow and not self._storing.has_ended(number))
 
     def drain(self) -> None:
         """Return when the store has everything, does not take it after all patience, or is too slow."""

@@ -45,7 +45,6 @@ class Storing:
         self._ids: dict[int, str] = {}
         self._names: dict[int, str] = {}
         self._errors: dict[int, Exception] = {}  # of the runs that are behind, or lack something at their end
-        self._complete: set[int] = set()  # runs of which the store has all
         self._given: dict[int, int] = {}  # up to which place a run that had fallen behind was given
         self._unnoted: set[int] = set()  # of which the journal has not taken all: they cannot be begun again
         self._models: dict[int, tuple[keras.Model, np.ndarray]] = {}  # that the store has not taken yet
@@ -70,9 +69,9 @@ class Storing:
         """Say whether a run has been opened in the store."""
         return number in self._ids
 
-    def has_all(self, number: int) -> bool:
-        """Say whether the store has all of a run, which has ended there."""
-        return number in self._complete
+    def has_ended(self, number: int) -> bool:
+        """Say whether a run has been opened in the store and is not open there any more."""
+        return number in self._ids and number not in self._open
 
     def take(self, number: int, noted: Noted) -> None:
         """Hand over what was noted of a run; nothing if the run has fallen behind."""
@@ -194,7 +193,6 @@ class Storing:
             self._errors[number], self._has_lacked = _LACKS_METRICS, True
         else:
             self._errors.pop(number, None)
-            self._complete.add(number)
             self._journal.note_stored(number, self._copy)
 
     def _give_model(self, number: int) -> None:

@@ -4,10 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/make_reference.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
-SPREAD := --dist loadfile --no-loadscope-reorder
-PARALLEL := --numprocesses logical $(SPREAD)
-# whole programs wait for one another, for servers and for kills: a third of the time nothing is computed
-PROGRAMS := --numprocesses $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2) $(SPREAD)
+PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 # other Pythons that the package says it runs on, where they are to be had: in the path, or from pyenv
 VERSIONS := 3.12 3.13
 # Debian's packages that tests start; where they are not to be had, these tests are skipped
@@ -20,7 +17,7 @@ sweep: $(VENV)/.installed ## the main job: three schedules on MNIST, ten seeds e
 
 test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 	$(BIN)/python -m pytest $(PARALLEL) src tests/unit
-	$(BIN)/python -m pytest $(PROGRAMS) tests/training tests/programs
+	$(BIN)/python -m pytest $(PARALLEL) tests/training tests/programs
 
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab

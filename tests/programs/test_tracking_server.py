@@ -217,6 +217,32 @@ def test_postgresql_without_a_server_or_driver_is_a_user_error(tmp_path: Path) -
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "pg8000"])
+def test_another_driver_of_postgresql_is_refused_with_the_one_to_name(tmp_path: Path, driver: str) -> None:
+    told = rf"is for the driver {driver}, but rows are given by psycopg\. .* give postgresql\+psycopg://USER"
+    with pytest.raises(UserError, match=told):
+        prepare_store(f"postgresql+{driver}://me@127.0.0.1:{free_port()}/db", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+def test_metrics_reach_postgresql_in_whatever_encoding_its_database_is(
+    tmp_path: Path, make_database, encoding: str
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    uri = make_database(f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
+    name, steps = "größe", np.arange(3)
+    with open_tracker(prepare_store(uri, tmp_path), "ratelab", tmp_path) as tracker:
+        with tracker.run("one", params={}, tags={}) as run:
+            run.metrics(name, steps, steps / 7, steps)
+        client = MlflowClient(tracker.uri)
+        theirs = client.create_run(tracker.experiment_id).info.run_id
+    client.log_batch(theirs, [Metric(name, step / 7, step, step) for step in range(3)])
+    assert history(client, run.id, name) == history(client, theirs, name)
+    assert len(history(client, run.id, name)) == 3
+
+
 def test_postgresql_reads_back_every_step(tmp_path: Path, make_database) -> None:
     from mlflow import MlflowClient
 

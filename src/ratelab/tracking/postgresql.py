@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _PATIENT_SECONDS = 115  # a little less than an answer is waited for: the database can say what it waits for
 _TABLES = ("experiments", "latest_metrics", "metrics", "params", "runs", "tags")  # of those we write into
+_TEMPORARY = "SELECT current_database(), has_database_privilege(current_database(), 'TEMPORARY')"
+_DRIVER = "psycopg"
+_NAME_IT = "Run: pip install 'psycopg[binary]', and give postgresql+psycopg://USER@HOST/DATABASE"
 _CREATION_LOCK = 0x7261_7465  # any number, the same in every process: "rate"
 
 
@@ -85,13 +88,17 @@ def _read_revision(connection: "Connection") -> str | None:
 def _connect(uri: str) -> Iterator["Engine"]:
     """Connect to the database for the block; what it or its driver refuses is said in one message."""
     silence_mlflow()
+    from sqlalchemy import make_url
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     try:
+        driver = make_url(uri).get_driver_name()
+        if driver != _DRIVER:
+            refuse_store(uri, f"is for the driver {driver}, but rows are given by {_DRIVER}", _NAME_IT)
         with open_postgresql(uri) as engine:
             yield engine
     except (ImportError, NoSuchModuleError) as error:
-        refuse_store(uri, f"cannot be used: {error}", "Run: pip install 'psycopg[binary]'")
+        refuse_store(uri, f"cannot be used: {error}", _NAME_IT)
     except SQLAlchemyError as error:
         reason = str(error).partition("\n(Background")[0].replace("\n", " ")
         refuse_store(uri, f"cannot be used: {reason}", "Check host, port, database, user and password.")
@@ -152,6 +159,10 @@ def _check_permissions(uri: str, connection: "Connection") -> None:
         if not connection.scalar(query, {"table": table, "right": right}):
             advice = f"Ask its owner: GRANT {right} ON {table} TO ..., as on all its tables."
             refuse_store(uri, f"does not let this user {right} in its table {table}", advice)
+    database, may_make = connection.execute(text(_TEMPORARY)).one()
+    if not may_make:
+        advice = f"Ask its owner: GRANT TEMPORARY ON DATABASE {database} TO ..."
+        refuse_store(uri, "does not let this user make the temporary tables by which rows are given", advice)
 
 
 def _check_experiment(connection: "Connection", experiment: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ratelab.tracking.mlflow_internals import find_engine
 from ratelab.tracking.mlflow_schema import tables
+from ratelab.tracking.postgresql_copy import copy_rows, enable_copy, encode_rows
 from ratelab.tracking.troubles import StoreError
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ class _SqlSink(ABC):
         with self._engine.begin() as connection:
             self._begin(connection)
             _check_runs(connection, sorted({rows.run_id for rows in part}))
-            for rows in part:
-                self._insert(connection, rows)
+            self._insert(connection, part)
             _update_latest(connection, part)
 
     @abstractmethod
@@ -129,7 +129,7 @@ class _SqlSink(ABC):
         """Prepare the connection for a transaction that writes."""
 
     @abstractmethod
-    def _insert(self, connection: "Connection", rows: Rows) -> None:
+    def _insert(self, connection: "Connection", part: Sequence[Rows]) -> None:
         """Write the points; those that are there already stay as they are."""
 
 
@@ -169,22 +169,26 @@ class SqliteSink(_SqlSink):
         # program has written in between, SQLite refuses at once and does not wait, for what was read is old
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def _insert(self, connection: "Connection", rows: Rows) -> None:
-        columns = _columns(rows)
-        # the constant columns are endless: the rows end with the shortest column
-        tuples = list(zip(*(columns[name] for name in self._columns), strict=False))
-        connection.exec_driver_sql(self._statement, tuples)
+    def _insert(self, connection: "Connection", part: Sequence[Rows]) -> None:
+        for rows in part:
+            columns: dict[str, Iterable[Any]] = {
+                name: repeat(column) if isinstance(column, str) else column.tolist()
+                for name, column in _columns(rows).items()
+            }
+            # the constant columns are endless: the rows end with the shortest column
+            tuples = list(zip(*(columns[name] for name in self._columns), strict=False))
+            connection.exec_driver_sql(self._statement, tuples)
 
 
-def _columns(rows: Rows) -> dict[str, Any]:
+def _columns(rows: Rows) -> dict[str, str | NDArray[Any]]:
     values, is_nan = sanitize(rows.values)
     return {
-        "key": repeat(rows.key),
-        "value": values.tolist(),
-        "timestamp": rows.timestamps.tolist(),
-        "step": rows.steps.tolist(),
-        "is_nan": is_nan.tolist(),
-        "run_uuid": repeat(rows.run_id),
+        "key": rows.key,
+        "value": values,
+        "timestamp": rows.timestamps,
+        "step": rows.steps,
+        "is_nan": is_nan,
+        "run_uuid": rows.run_id,
     }
 
 
@@ -194,24 +198,26 @@ def sanitize(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 class PostgresSink(_SqlSink):
-    """Rows as arrays in one statement: no round trip and no parameter for a row."""
+    """Rows by COPY, which passes over none: into a table of its own, and from there what is missing."""
 
-    _STATEMENT = """
-        INSERT INTO metrics (key, run_uuid, value, timestamp, step, is_nan)
-        SELECT CAST(:key AS varchar), CAST(:run_id AS varchar), *
-        FROM unnest(CAST(:value AS float8[]), CAST(:timestamp AS int8[]),
-                    CAST(:step AS int8[]), CAST(:is_nan AS bool[]))
-        ON CONFLICT DO NOTHING"""
+    _TABLE = "CREATE TEMPORARY TABLE ratelab_new (LIKE metrics) ON COMMIT DROP"
+    _COPY = "COPY ratelab_new (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN (FORMAT BINARY)"
+    _INSERT = """
+        INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid)
+        SELECT key, value, timestamp, step, is_nan, run_uuid FROM ratelab_new ON CONFLICT DO NOTHING"""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__(engine)
+        enable_copy(engine)
 
     def _begin(self, connection: "Connection") -> None:
-        """Nothing to set: PostgreSQL waits for its row locks by itself."""
+        # COPY takes texts in the encoding of the connection, which without a word is that of the database
+        connection.exec_driver_sql("SET LOCAL client_encoding = 'UTF8'")
 
-    def _insert(self, connection: "Connection", rows: Rows) -> None:
-        from sqlalchemy import text
-
-        columns = {**_columns(rows), "key": rows.key, "run_id": rows.run_id}
-        del columns["run_uuid"]
-        connection.execute(text(self._STATEMENT), columns)
+    def _insert(self, connection: "Connection", part: Sequence[Rows]) -> None:
+        connection.exec_driver_sql(self._TABLE)
+        copy_rows(connection, self._COPY, b"".join(encode_rows(_columns(rows)) for rows in part))
+        connection.exec_driver_sql(self._INSERT)
 
 
 def _check_runs(connection: "Connection", run_ids: Sequence[str]) -> None:

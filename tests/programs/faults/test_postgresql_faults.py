@@ -128,6 +128,31 @@ def test_a_database_that_cannot_be_written_or_has_the_experiment_deleted_is_refu
         prepare_store(uri, tmp_path, "ratelab")
 
 
+def test_a_user_who_may_not_make_temporary_tables_is_refused_with_the_grant_to_ask_for(
+    make_database, connect, tmp_path
+):
+    from sqlalchemy import make_url, text
+
+    uri = make_database()
+    assert_works(uri, tmp_path)
+    database = make_url(uri).database
+    writer = make_url(uri).set(username=database).render_as_string()
+    with connect(database) as connection:
+        connection.execute(text(f"CREATE USER {database}"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {database}"))
+        connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"))
+    try:
+        with pytest.raises(UserError, match=f"Ask its owner: GRANT TEMPORARY ON DATABASE {database} TO"):
+            prepare_store(writer, tmp_path, "ratelab")
+        with connect(database) as connection:
+            connection.execute(text(f"GRANT TEMPORARY ON DATABASE {database} TO {database}"))
+        assert prepare_store(writer, tmp_path, "ratelab") == writer
+    finally:
+        with connect(database) as connection:
+            connection.execute(text(f"DROP OWNED BY {database}"))
+            connection.execute(text(f"DROP USER {database}"))
+
+
 def test_a_database_without_an_encoding_is_refused(make_database, tmp_path):
     uri = make_database("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
     with pytest.raises(

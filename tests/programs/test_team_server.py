@@ -10,6 +10,7 @@ from sqlalchemy import make_url, text
 from ratelab.tracking import open_tracker, prepare_store
 from ratelab.validation import UserError
 from support.programs import ONE_WORKER, begin, finish, train, wait_until
+from support.team import read_accounts, team_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
 pytestmark = [
@@ -103,6 +104,16 @@ def test_a_model_is_kept_through_the_server(team, be, tmp_path):
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     [model] = run.outputs.model_outputs
     assert client.get_logged_model(model.model_id).status.name == "READY"
+
+
+def test_with_the_accounts_of_the_example_the_second_user_records_in_the_experiment_of_the_first(
+    make_database, tmp_path
+):
+    words = ["experiment=quick", "epochs=1", "tracking.experiment=of all"]
+    with team_server(tmp_path, make_database, read_accounts()["default_permission"]) as open_team:
+        for name in ("ada", "ben"):
+            done = train(tmp_path, *words, *open_team.words(), **open_team.login(name))
+            assert (done.status, done.complaints) == (0, [])
 
 
 def rows_of(team, connect, experiment):

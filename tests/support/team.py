@@ -11,17 +11,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from support import ROOT
 from support.servers import API, MlflowServer
 
 LACKING = "accounts for MLflow's server are not on this machine: pip install 'mlflow[auth]'"
 GRANT = "/api/3.0/mlflow/users/permissions/grant"
 OPTIONS = ["--app-name", "basic-auth"]
-ACCOUNTS = {
-    "default_permission": "READ",
-    "database_uri": "",
-    "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
-    "auth_cache_ttl_seconds": "60",
-}
 SETTINGS = {  # and what is secret or a path
     "MLFLOW_SERVER_ALLOWED_HOSTS": "127.0.0.1:*",
     "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
@@ -29,6 +24,13 @@ SETTINGS = {  # and what is secret or a path
     "MLFLOW_AUTH_CONFIG_PATH": "",
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "",
 }
+
+
+def read_accounts():
+    """Return the settings of the accounts that examples/server has."""
+    parser = ConfigParser()
+    parser.read(ROOT / "examples" / "server" / "accounts.ini")
+    return dict(parser["mlflow"])
 
 
 class Team:
@@ -40,10 +42,10 @@ class Team:
         store: the URI of its database.
     """
 
-    def __init__(self, folder, store, accounts):
+    def __init__(self, folder, store, accounts, permission):
         self._passwords = {name: secrets.token_urlsafe(12) for name in ("admin", "ada", "ben")}
         told = ConfigParser()
-        told["mlflow"] = {**ACCOUNTS, "database_uri": accounts}
+        told["mlflow"] = {**read_accounts(), "database_uri": accounts, "default_permission": permission}
         with (folder / "accounts.ini").open("w") as file:
             told.write(file)
         settings = {
@@ -93,11 +95,17 @@ class Team:
 
 
 @contextmanager
-def team_server(folder, make_database):
-    """A server that runs; the test is skipped where there are no accounts to be had."""
+def team_server(folder, make_database, permission="READ"):
+    """A server that runs; the test is skipped where there are no accounts to be had.
+
+    Args:
+        folder: for what it keeps.
+        make_database: makes an empty one and returns its URI.
+        permission: what a user may do in another one's experiment.
+    """
     if importlib.util.find_spec("flask_wtf") is None:
         pytest.skip(LACKING)
-    team = Team(folder, make_database(), make_database())
+    team = Team(folder, make_database(), make_database(), permission)
     try:
         team.start()
         yield team

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from mnist1d.data import make_dataset
 
 from ratelab.data import as_dataset, mnist1d, text
 from ratelab.validation import UserError
@@ -143,8 +144,7 @@ def test_mnist1d_keeps_examples_to_train_with(size, rule):
 
 
 def test_mnist1d_is_that_of_the_package():
-    package = pytest.importorskip("mnist1d.data", reason="the oracle: pip install mnist1d")
-    original = package.make_dataset()
+    original = make_dataset()
     inputs, targets = whole(mnist1d(validation_size=500))
     np.testing.assert_allclose(inputs, np.concatenate([original["x"], original["x_test"]]), atol=1e-6)
     assert np.array_equal(targets, np.concatenate([original["y"], original["y_test"]]))

@@ -81,6 +81,19 @@ def test_training_commands_in_the_pages_compose(words):
         assert read(compose("config", overrides=overrides)).epochs >= 1
 
 
+def ratelab_commands():
+    blocks = [block for page in PAGES for block in re.findall(r"^```.*?^```", page.read_text(), re.M | re.S)]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("ratelab ")]
+    return [words[1 : words.index(">") if ">" in words else None] for words in found]  # as a shell gives them
+
+
+@pytest.mark.parametrize("words", ratelab_commands(), ids=" ".join)
+def test_ratelab_commands_in_the_pages_are_understood(words):
+    name, *others = words
+    commands.commands[name].make_context(name, others)
+
+
 def test_the_package_has_one_changelog_entry_to_be_released():
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
 

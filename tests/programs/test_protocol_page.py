@@ -26,9 +26,7 @@ def reader(tmp_path_factory):
     from mlflow import MlflowClient
 
     folder = tmp_path_factory.mktemp("reader")
-    done = train(
-        folder, "-m", "experiment=quick", ONE_WORKER, "schedule=fixed,exponential", "seed=range(0,3)"
-    )
+    done = train(folder, *QUICK)
     assert (done.status, done.err) == (0, "")
     (folder / "results.csv").write_text(RESULTS)
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")

@@ -61,11 +61,18 @@ def test_every_group_and_option_is_in_the_readme():
             assert f"`{option.stem}`" in row
 
 
+def find_commands(start):
+    """What follows on every line of the pages' blocks that starts so, as a shell gives it: a list of words."""
+    blocks = [block for page in PAGES for block in re.findall(r"^```.*?^```", page.read_text(), re.M | re.S)]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    found = [shlex.split(line.removeprefix(start), comments=True) for line in lines if line.startswith(start)]
+    return [words[: words.index(">") if ">" in words else None] for words in found]
+
+
 def training_commands():
-    pages = [page.read_text().replace("\\\n", " ") for page in PAGES]  # a backslash continues the line
-    lines = [line.partition("#")[0] for page in pages for line in page.splitlines()]
-    found = [line.partition("src/train.py")[2] for line in lines if line.startswith("python src/train.py")]
-    return [shlex.split(words) for words in found]
+    ours = [words for words in find_commands("ratelab lr-find ") if "--config-dir" not in words]
+    searches = [[word for word in words if "=" in word] for words in ours]
+    return [*find_commands("python src/train.py"), *searches]
 
 
 def test_the_readme_has_training_commands():
@@ -81,14 +88,7 @@ def test_training_commands_in_the_pages_compose(words):
         assert read(compose("config", overrides=overrides)).epochs >= 1
 
 
-def ratelab_commands():
-    blocks = [block for page in PAGES for block in re.findall(r"^```.*?^```", page.read_text(), re.M | re.S)]
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    found = [shlex.split(line, comments=True) for line in lines if line.startswith("ratelab ")]
-    return [words[1 : words.index(">") if ">" in words else None] for words in found]  # as a shell gives them
-
-
-@pytest.mark.parametrize("words", ratelab_commands(), ids=" ".join)
+@pytest.mark.parametrize("words", find_commands("ratelab "), ids=" ".join)
 def test_ratelab_commands_in_the_pages_are_understood(words):
     name, *others = words
     commands.commands[name].make_context(name, others)

@@ -62,7 +62,7 @@ def test_every_group_and_option_is_in_the_readme():
 
 
 def find_commands(start):
-    """What follows on every line of the pages' blocks that starts so, as a shell gives it: a list of words."""
+    """What follows on every line of the pages' blocks that starts so, as a shell gives it: lists of words."""
     blocks = [block for page in PAGES for block in re.findall(r"^```.*?^```", page.read_text(), re.M | re.S)]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     found = [shlex.split(line.removeprefix(start), comments=True) for line in lines if line.startswith(start)]

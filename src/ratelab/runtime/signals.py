@@ -188,7 +188,8 @@ def _tell(error: BaseException) -> int | None:
         name = signal.Signals(_state.told).name
         runs = " A run that had begun is KILLED, with what it had computed." if _state.begun else ""
         _say(f"Stopped by {name}.{runs}")
-        if not isinstance(error, KeyboardInterrupt | SystemExit):
+        # Python 3.11 makes a RuntimeError of what is raised while a class names its attributes
+        if not any(isinstance(one, KeyboardInterrupt | SystemExit) for one in (error, error.__cause__)):
             reason = str(error).strip().partition("\n")[0]
             _say(f"On the way out: {type(error).__name__}: {reason}")
         return 128 + _state.told

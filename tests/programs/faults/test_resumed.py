@@ -183,6 +183,12 @@ def has_begun(folder):
     return any(past.program for past in pasts)
 
 
+def has_planned(folder):
+    """Whether there is a journal that says of a run what it is to do."""
+    pasts = [read_past(path.parent) for path in folder.glob("multirun/*/*/journal")]
+    return any(past.runs for past in pasts)
+
+
 def go_on(folder, name, by):
     """Start it again: with the command of its own, or by the same words."""
     if by == "ratelab resume":
@@ -294,14 +300,15 @@ def test_a_job_that_is_preempted_and_begun_again_goes_on_by_itself(tmp_path, who
     ("change", "told"),
     [
         (["learning_rate=0.2"], "resume: no run of these words has a journal; begin anew without resume"),
-        (["resume={folder}", "epochs=401"], "  epochs: 400 -> 401"),
+        (["resume={folder}", "epochs=4001"], "  epochs: 4000 -> 4001"),
         (["resume={folder}", "data.validation_size=200"], "  data.validation_size: 300 -> 200"),
     ],
 )
 def test_what_is_another_run_is_refused_with_the_difference(tmp_path, change, told):
-    words = program_of("one run")
+    longer = ["epochs=4000"]  # so that it is killed long before its end
+    words = [*unless_given(program_of("one run"), longer), *longer]
     process = begin(tmp_path, *words)
-    wait_for(process, tmp_path, 10_000)
+    wait_until(lambda: has_planned(tmp_path), process)
     process.kill()
     process.communicate()
     [journal] = tmp_path.glob("multirun/*/*/journal")

@@ -316,6 +316,24 @@ with plain_endings():
     assert run(script, *ignoring) == (0, "went on\n", "")
 
 
+NAMES = """
+import os, signal
+from ratelab.runtime.signals import plain_endings
+
+class Attribute:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+with plain_endings():
+    class Owner:
+        one = Attribute()
+"""
+
+
+def test_of_a_signal_that_python_wraps_into_another_error_nothing_more_is_said():
+    assert run(NAMES) == (143, "", STOPPED.format("SIGTERM"))
+
+
 LOADS = """
 import builtins, os, signal
 import numpy

@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 	$(BIN)/python -m pytest $(PARALLEL) src tests/unit
 	$(BIN)/python -m pytest $(PARALLEL) tests/training tests/programs
 
-test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; a minute on two cores
+test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; two minutes on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
 test-versions: ## the first tier with the other Pythons, each in an environment of its own below build/

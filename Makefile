@@ -7,8 +7,8 @@ FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/ma
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 # other Pythons that the package says it runs on, where they are to be had: in the path, or from pyenv
 VERSIONS := 3.12 3.13
-# Debian's packages that tests start; where they are not to be had, these tests are skipped
-SYSTEM := postgresql chromium
+# Debian's packages that tests start or read; where they are not to be had, these tests are skipped
+SYSTEM := postgresql chromium dataset-fashion-mnist
 
 .PHONY: sweep system test test-fast test-versions faults check dist bench ui gallery pictures docs format clean
 
@@ -35,12 +35,12 @@ test-versions: ## the first tier with the other Pythons, each in an environment 
 faults: $(VENV)/.installed-dev ## the long tests of faults: signals and kills at many moments; two hours
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m faults tests/programs # half of them wait
 
-system: ## Debian's packages that tests start, where they are missing and may be installed
+system: ## Debian's packages that tests need, where they are missing and may be installed
 	@missing=$$(for name in $(SYSTEM); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
 	test -z "$$missing" || apt-get -qq update >/dev/null 2>&1; \
 	for name in $$missing; do \
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$name >/dev/null 2>&1 || \
-	  echo "$$name cannot be installed here: the tests that start it are skipped"; \
+	  echo "$$name cannot be installed here: the tests that need it are skipped"; \
 	done
 
 check: $(VENV)/.installed-dev ## style, types; changes nothing

@@ -26,7 +26,7 @@ def fake_tracker():
     `opened` has each by its name; `ended` has the error that left its block, None where it ended well.
     """
     tracker = create_autospec(Tracker, instance=True)
-    tracker.uri, tracker.is_lost, tracker.is_awaited = "sqlite:////store.db", False, False
+    tracker.uri, tracker.is_lost, tracker.seconds_asked = "sqlite:////store.db", False, 0.0
     tracker.opened, tracker.ended = {}, {}
     tracker.__enter__.return_value = tracker
     tracker.__exit__.return_value = None  # an error passes

@@ -188,8 +188,23 @@ def hold_second(tracker, journal, gate, monkeypatch):
         record.add(chunk())
         record.finish(TEST)
     assert gate.is_reached()
-    monkeypatch.setattr(feeds, "_LEAST_WAIT", 0.01)
+    monkeypatch.setattr(feeds, "_BRIEF", 0.01)
+    feed._begun = time.monotonic()  # as if it had been fed for no time at all
     return feed
+
+
+class Questions:
+    """The seconds that each question to a store is open, one after the other from now on."""
+
+    def __init__(self, *seconds):
+        self._ends = np.cumsum(seconds)
+        self._seconds = seconds
+        self._begun = time.monotonic()
+
+    def __call__(self, _):
+        passed = time.monotonic() - self._begun
+        place = int(np.searchsorted(self._ends, passed, "right"))
+        return passed - (self._ends - self._seconds)[place] if place < len(self._ends) else 0.0
 
 
 def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
@@ -199,6 +214,7 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
         begun = feed._begun
         feed.drain()
         passed = time.monotonic() - begun
+        assert passed < 0.01 + 2 * feeds._LOOK + 1  # a second for a busy machine
         assert [feed.lacks(number) for number in range(2)] == [False, True]
         tracker.give_up.assert_called_once_with()
         feed.drain()  # is not waited for again
@@ -214,13 +230,48 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
     assert [past[number].is_stored for number in range(2)] == [True, False]
 
 
-def test_a_store_that_does_not_answer_is_left_to_the_patience_with_it(tracker, journal, gate, monkeypatch):
+def test_an_answer_that_was_asked_for_in_time_is_waited_for(tracker, journal, gate, monkeypatch):
     with hold_second(tracker, journal, gate, monkeypatch) as feed:
-        tracker.is_awaited = True
-        threading.Timer(0.5, gate.released.set).start()
+        type(tracker).seconds_asked = property(Questions(60.0))
+        threading.Timer(1.0, gate.released.set).start()
         feed.drain()
         assert [feed.lacks(number) for number in range(2)] == [False, False]
     tracker.give_up.assert_not_called()
+
+
+def test_one_that_is_asked_for_later_is_not(tracker, journal, gate, monkeypatch):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        monkeypatch.setattr(feeds, "_BRIEF", 0.5)
+        type(tracker).seconds_asked = property(Questions(0.3, 0.3, 60.0))
+        begun = time.monotonic()
+        feed.drain()
+        assert 0.6 <= time.monotonic() - begun < 10
+        assert [feed.lacks(number) for number in range(2)] == [False, True]
+
+
+def test_a_long_answer_is_not_counted_for_there_is_a_patience_with_it(tracker, journal, gate, monkeypatch):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        monkeypatch.setattr(feeds, "_BRIEF", 1.5)
+        type(tracker).seconds_asked = property(Questions(2.5))
+        threading.Timer(3.0, gate.released.set).start()
+        feed.drain()
+        assert [feed.lacks(number) for number in range(2)] == [False, False]
+    tracker.give_up.assert_not_called()
+
+
+def test_the_limit_holds_for_all_waits_together(tracker, journal, gate, monkeypatch):
+    with hold_second(tracker, journal, gate, monkeypatch) as feed:
+        monkeypatch.setattr(feeds, "_BRIEF", 1.5)
+        threading.Timer(1.0, gate.released.set).start()
+        feed.drain()
+        gate.released.clear()
+        third = recorded(feed, journal, 2)
+        tracker.opened["fixed seed=2"].metrics.side_effect = gate
+        third.add(chunk())
+        begun = time.monotonic()
+        feed.drain()
+        assert time.monotonic() - begun < 1.4  # what is left, not all of it again
+        assert [feed.lacks(number) for number in range(3)] == [False, False, True]
 
 
 def test_a_store_is_waited_for_as_long_as_it_was_fed(tracker, journal, gate, monkeypatch):

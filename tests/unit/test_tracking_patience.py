@@ -315,17 +315,20 @@ def test_long_waiting_is_told_once(
     assert others == []
 
 
-def test_a_store_is_awaited_while_a_call_goes_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_SILENT_SECONDS", 0.05)
+def test_it_is_known_for_how_long_the_oldest_call_has_no_answer() -> None:
     with_store, seen = Patience("sqlite:////a/b.db"), []
 
     def call():
-        seen.append(with_store.is_waiting)
         time.sleep(0.1)
-        seen.append(with_store.is_waiting)
+        with_store.ask("younger", lambda: seen.append(with_store.seconds_asked), 0)
+        time.sleep(0.1)
+        seen.append(with_store.seconds_asked)
 
+    begun = time.monotonic()
     with_store.ask("metrics", call, 0)
-    assert [*seen, with_store.is_waiting] == [False, True, False]
+    passed = time.monotonic() - begun
+    assert 0.1 <= seen[0] < seen[1] - 0.1 < passed
+    assert with_store.seconds_asked == 0
 
 
 def test_long_waiting_is_told_also_where_it_would_not_be_tried_again(monkeypatch, capfd) -> None:

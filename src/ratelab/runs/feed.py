@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     import keras
 
 _PAUSE, _LONGEST_PAUSE = 15.0, 240.0  # seconds until a store is tried again that did not take something
-_LOOK = 0.2  # seconds after which a wait looks whether the program is told to stop
-_SHARE = 1.0  # seconds of a wait that are counted or not
+_LOOK = 0.2  # seconds after which a wait looks whether the program is told to stop, or it has been too long
 _STOPPING = 3.0  # seconds that a program which is told to stop waits for the store
-_LEAST_WAIT = 120.0  # seconds that a store is waited for in the end, however short training was
+_BRIEF = 10.0  # seconds that a store is waited for in any case; an answer that takes longer is not counted
 
 
 class Feed:
@@ -34,7 +33,7 @@ class Feed:
 
     Records of one run are taken in their order, its beginning before all else that waits. What waits is in
     the journal; here are only places in it. A server may need hours for what is trained in minutes: in the
-    end one that answers is waited for as long as it was fed until then, or two minutes, if that is longer.
+    end one that answers is waited for as long as it was fed until then, or ten seconds, if that is longer.
 
     Args:
         storing: takes them.
@@ -49,7 +48,7 @@ class Feed:
         self._begins: deque[Callable[[], None]] = deque()
         self._steps: deque[Callable[[], None]] = deque()
         self._is_busy = self._is_closing = self._is_drained = self._is_too_slow = False
-        self._begun = time.monotonic()
+        self._begun, self._waited = time.monotonic(), 0.0
         self._pause, self._next_try = _PAUSE, float("inf")
         # a daemon: a program that is told to stop does not wait for a store that is gone
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -102,7 +101,7 @@ class Feed:
         if self._is_drained or self._is_too_slow:
             return
         self._put(self._steps, partial(self._storing.catch_up, is_last=True))
-        seconds = max(_LEAST_WAIT, time.monotonic() - self._begun)
+        seconds = max(_BRIEF, time.monotonic() - self._begun - self._waited)
         self._is_drained = self._wait_while_answered(seconds)
         if not self._is_drained:
             self._is_too_slow = True
@@ -114,14 +113,19 @@ class Feed:
             )
 
     def _wait_while_answered(self, seconds: float) -> bool:
-        """Say whether all is done within so many seconds, those in which the store does not answer aside."""
-        left = seconds
-        while left > 0:
-            begun = time.monotonic()
-            if self._wait(self._is_idle, min(_SHARE, left)):
+        """Say whether all is done within so many seconds of waiting, in all.
+
+        An answer that was asked for in time is waited for. One that takes long is not counted, for there is a
+        patience with a store that does not answer.
+        """
+        begun, silent, asked = time.monotonic() - self._waited, 0.0, 0.0
+        while self._waited < seconds:
+            if self._wait(self._is_idle, _LOOK):
                 return True
-            if not self._tracker.is_awaited:
-                left -= time.monotonic() - begun
+            before, asked = asked, self._tracker.seconds_asked
+            if asked < before and before > _BRIEF:
+                silent += before
+            self._waited = time.monotonic() - begun - silent - asked
         return False
 
     def __enter__(self) -> Self:

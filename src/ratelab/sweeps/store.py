@@ -74,7 +74,7 @@ def describe_wait(runs: Sequence[PlannedRun]) -> list[str]:
         return []
     return [
         f"{rows:,} rows, for which a tracking server takes {shortest:.1f} to {longest:.1f} minutes. It is "
-        "waited for as long as training takes, two minutes at least; `ratelab sync` gives it the rest.",
+        "waited for as long as training takes; `ratelab sync` gives it the rest.",
         "Faster: tracking.learning_rate_every=100 (steps.parquet has every step all the same), or the "
         "database of the server as tracking.uri.",
     ]

@@ -84,8 +84,8 @@ class Tracker(Protocol):
         """Say it; nothing is asked of the store."""
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether the store does not answer at the moment, and is waited for with all patience."""
+    def seconds_asked(self) -> float:
+        """For how long the store has not answered the oldest question that is open; 0 if none is."""
 
     def run(
         self,

@@ -216,9 +216,9 @@ class MlflowTracker(Tracker):
         return self._has_given_up or self._client.is_lost
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether the store does not answer at the moment, and is waited for with all patience."""
-        return self._patience.is_waiting
+    def seconds_asked(self) -> float:
+        """For how long the store has not answered the oldest question that is open; 0 if none is."""
+        return self._patience.seconds_asked
 
     @contextmanager
     def run(

@@ -56,7 +56,7 @@ class NullTracker(Tracker):
     """A tracker that keeps nothing, for `tracking=none`."""
 
     uri = ""
-    is_lost = is_awaited = False
+    is_lost, seconds_asked = False, 0.0
 
     @contextmanager
     def run(

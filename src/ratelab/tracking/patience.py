@@ -78,10 +78,10 @@ class Patience:
         self._reason = ""
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a call goes on for so long that the store cannot be said to answer."""
-        latest = time.monotonic() - _SILENT_SECONDS
-        return any(begun <= latest for begun in [*self._begun.values()])
+    def seconds_asked(self) -> float:
+        """For how long the oldest of the calls goes on that have no answer yet; 0 if there is none."""
+        now = time.monotonic()
+        return now - min(self._begun.copy().values(), default=now)
 
     def ask(self, kind: str, call: Callable[[], R], pause: float, is_read: bool = False) -> R:
         """Return what a call returns, made again as long as the store takes it for the moment only not.

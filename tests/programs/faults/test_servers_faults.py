@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_a_server_that_stops_answering_in_a_sweep_ends_it_after_minutes(tmp_path
 
 
 @pytest.mark.faults
-def test_a_server_that_is_slower_than_training_ends_a_sweep_after_minutes(tmp_path):
+def test_a_server_that_is_slower_than_training_is_waited_for_no_longer_than_that(tmp_path):
     """No patience ends, for it answers; but it takes eight seconds for each thing that it is given."""
     folder = tmp_path / "project"
     folder.mkdir()
@@ -200,12 +201,16 @@ def test_a_server_that_is_slower_than_training_ends_a_sweep_after_minutes(tmp_pa
         for endpoint in ENDPOINTS[3:]:
             proxy.order(endpoint, None, *[8.0] * 100_000)
         words = ["tracking=server", f"tracking.uri={proxy.address}"]
+        begun = time.monotonic()
         done = finish(begin(folder, *SWEEP, *words), folder, 300)
+        passed = time.monotonic() - begun
         assert done.status == 75
-        assert re.fullmatch(
-            r"warning: the store has not taken all in 1\d\d s after training, and is waited for no more\.\n"
+        told = re.fullmatch(
+            r"warning: the store has not taken all in (\d+) s after training, and is waited for no more\.\n"
             r"the store lacks metrics of \d of 6 runs, .*\n",
             done.err,
         )
+        waited = int(told[1])
+        assert 10 <= waited <= max(10, passed / 2)
         assert re.search(r"(?m)^The store has not taken all\. .*: ratelab compare --uri http://", done.out)
         assert_given_later(proxy, folder, address)

@@ -1,14 +1,22 @@
-"""Every command of docs/protocol.md that looks at what is recorded, after a sweep of seconds."""
+"""Every command of docs/protocol.md: its sweeps, made quick, and what looks at one of seconds."""
 
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 
-from support import in_process
-from support.followed import read_blocks
+from support import ROOT, in_process
+from support.followed import call, read_blocks
 from support.programs import ONE_WORKER, train
 
 PAGE, BLOCKS = read_blocks("protocol.md")
+SWEEPS = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
+# In seconds: the digits, one epoch, at most two looks at the seeds.
+QUICKER = {
+    "python src/train.py": "python src/train.py data=digits batch_size=24 epochs=1",
+    "experiment=decide": "experiment=decide decide.most=8",
+}
 LINES = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("ratelab ")]
 SWEEP = "2026-01-31-12-00-00-0123abcd"
 QUICK = ["-m", "experiment=quick", ONE_WORKER, "schedule=fixed,exponential", "seed=range(0,3)"]
@@ -48,6 +56,13 @@ def test_it_says_what_was_asked(reader, line):
     done = in_process.ratelab(reader.folder, *words)
     assert (done.status, done.err) == (0, "")
     assert done.out
+
+
+@pytest.mark.parametrize("line", SWEEPS)
+def test_its_sweeps_end_well(line, tmp_path):
+    for name in ("src", "conf"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert "Test accuracy" in call(line, tmp_path, Path(sys.executable).parent, QUICKER)
 
 
 def test_what_is_put_in_its_place_is_on_the_page():

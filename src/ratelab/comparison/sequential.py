@@ -12,7 +12,7 @@ References:
 
 import itertools
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,11 @@ RATIO = 5 / 4  # of the seeds of a look to those of the one before
 RESERVE = 0.01  # of the level, for who goes on behind the last look
 _NEXT = 1e-6  # of the largest difference: as far from a mean as the one next to it
 _STEPS, _HALVINGS = 64, 10  # in which an end of an interval is looked for, from the mean to the farthest
+_USUAL = 1 - CONFIDENCE  # levels above it are tried only where nothing is shown at it
+_KEPT = 3  # means whose ranks are kept: 0 and those next to it
 _LEVELS = [1 / 1.25**power for power in range(1, 40)]  # at which a test is tried: down to 0.0002
+
+Ranked = tuple[npt.NDArray[np.intp], Numbers]  # choices of signs, and how far from zero their sums lie
 
 
 def list_looks(planned: int, most: int) -> list[int]:
@@ -85,7 +89,9 @@ class Looks:
         self._data = np.asarray(differences, np.float64)[: looks[-1]]
         self._looks, self._shares = looks, spent_by(looks, most)
         signs = _draw_signs(looks[-1])
-        self._sums, self._counts = self._add_up(self._data, signs), self._add_up(np.ones(looks[-1]), signs)
+        sums, counts = self._add_up(self._data, signs), self._add_up(np.ones(looks[-1]), signs)
+        self._choices = sums.shape[1]
+        self._rank = lru_cache(_KEPT * len(looks))(partial(_rank, sums, counts))  # asked at many levels
 
     def _add_up(self, data: Numbers, signs: Numbers) -> Numbers:
         """Return float[looks, choices]: the sum up to each look, that of the observed signs first."""
@@ -107,22 +113,22 @@ class Looks:
         signs cross whose sum lies farthest from zero, among them that have not crossed before: as many as
         the level allows by then, or fewer, where several lie equally far.
         """
-        far = np.abs(self._sums - mean * self._counts)
         # equal up to the rounding of sums in another order
         margins = 1e-12 * np.cumsum(np.abs(self._data - mean))[np.array(self._looks) - 1]
-        choices = far.shape[1]
-        alive, crossed = np.ones(choices, bool), 0
-        for look, (own, share, margin) in enumerate(zip(far, self._shares, margins, strict=True)):
-            allowed = int(level * share * choices) - crossed
+        alive, crossed = np.ones(self._choices, bool), 0
+        number = self._choices - 1 if level > _USUAL else int(_USUAL * self._choices)
+        for look, share in enumerate(self._shares):
+            allowed = int(level * share * self._choices) - crossed
             if allowed <= 0:
                 continue
-            values = own[alive]
-            boundary = -np.partition(-values, allowed)[allowed]
-            new = alive & (own > boundary + margin)
-            if new[0]:
+            order, far = self._rank(look, mean, number)
+            is_alive = alive[order]
+            boundary = far[is_alive][allowed]
+            new = order[is_alive & (far > boundary + margins[look])]
+            if 0 in new:
                 return look
-            alive &= ~new
-            crossed += int(new.sum())
+            alive[new] = False
+            crossed += len(new)
         return None
 
     def find_difference(self, level: float) -> int | None:
@@ -202,6 +208,17 @@ class Looks:
             middle = (kept + out) / 2
             kept, out = (kept, middle) if self.excludes(middle) else (middle, out)
         return float(out)
+
+
+def _rank(sums: Numbers, counts: Numbers, look: int, mean: float, number: int) -> Ranked:
+    """Return so many choices of signs and one more, those first that lie farthest from zero at a look.
+
+    No more can have crossed at a level of that share of all choices, and the last of them is the boundary.
+    """
+    far = np.abs(sums[look] - mean * counts[look])
+    order = np.flatnonzero(far >= np.partition(far, -number - 1)[-number - 1])
+    order = order[np.argsort(-far[order])]
+    return order, far[order]
 
 
 @cache

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,18 +194,52 @@ def hold_second(tracker, journal, gate, monkeypatch):
     return feed
 
 
-class Questions:
-    """The seconds that each question to a store is open, one after the other from now on."""
+def make_clock(feed, tracker, monkeypatch, *questions):
+    """Let time pass for a feed only when it waits, and questions be open for so many seconds, one by one.
 
-    def __init__(self, *seconds):
-        self._ends = np.cumsum(seconds)
-        self._seconds = seconds
-        self._begun = time.monotonic()
+    Return the time that has passed.
+    """
+    passed = [0.0]
 
-    def __call__(self, _):
-        passed = time.monotonic() - self._begun
-        place = int(np.searchsorted(self._ends, passed, "right"))
-        return passed - (self._ends - self._seconds)[place] if place < len(self._ends) else 0.0
+    def wait(condition, seconds):
+        passed[0] += seconds
+        return condition()
+
+    def ask(_):
+        left = passed[0]
+        for seconds in questions:
+            if left < seconds:
+                return left
+            left -= seconds
+        return 0.0
+
+    monkeypatch.setattr(feeds, "time", SimpleNamespace(monotonic=lambda: passed[0]))
+    monkeypatch.setattr(feed, "_wait", wait)
+    type(tracker).seconds_asked = property(ask)
+    feed._begun = 0.0
+    return passed
+
+
+@pytest.mark.parametrize(
+    ("fed", "waited", "questions", "passed"),
+    [
+        (0, 0, [], 10),  # ten seconds at least
+        (25, 0, [], 25),
+        (25, 0, [6, 6, 6, 6, 6], 30),  # what was asked for in time is waited for
+        (25, 0, [26], 51),  # what takes longer than ten seconds is not counted
+        (25, 0, [3, 40, 30], 95),
+        (25, 20, [], 5),  # of all waits together
+        (5, 8, [], 2),
+    ],
+)
+def test_it_waits_as_long_as_it_was_fed(feed, tracker, gate, monkeypatch, fed, waited, questions, passed):
+    clock = make_clock(feed, tracker, monkeypatch, *questions)
+    feed._begun, feed._waited = -fed - waited, waited
+    feed._put(feed._steps, gate)
+    feed.drain()
+    assert clock[0] == pytest.approx(passed, abs=3 * feeds._LOOK)
+    assert feed._is_too_slow
+    gate.released.set()
 
 
 def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
@@ -228,50 +263,6 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
     assert told == {f"id of {NAME}": (False, folder), "id of fixed seed=1": (True, folder)}
     past = journal.read_again().runs
     assert [past[number].is_stored for number in range(2)] == [True, False]
-
-
-def test_an_answer_that_was_asked_for_in_time_is_waited_for(tracker, journal, gate, monkeypatch):
-    with hold_second(tracker, journal, gate, monkeypatch) as feed:
-        type(tracker).seconds_asked = property(Questions(60.0))
-        threading.Timer(1.0, gate.released.set).start()
-        feed.drain()
-        assert [feed.lacks(number) for number in range(2)] == [False, False]
-    tracker.give_up.assert_not_called()
-
-
-def test_one_that_is_asked_for_later_is_not(tracker, journal, gate, monkeypatch):
-    with hold_second(tracker, journal, gate, monkeypatch) as feed:
-        monkeypatch.setattr(feeds, "_BRIEF", 0.5)
-        type(tracker).seconds_asked = property(Questions(0.3, 0.3, 60.0))
-        begun = time.monotonic()
-        feed.drain()
-        assert 0.6 <= time.monotonic() - begun < 10
-        assert [feed.lacks(number) for number in range(2)] == [False, True]
-
-
-def test_a_long_answer_is_not_counted_for_there_is_a_patience_with_it(tracker, journal, gate, monkeypatch):
-    with hold_second(tracker, journal, gate, monkeypatch) as feed:
-        monkeypatch.setattr(feeds, "_BRIEF", 1.5)
-        type(tracker).seconds_asked = property(Questions(2.5))
-        threading.Timer(3.0, gate.released.set).start()
-        feed.drain()
-        assert [feed.lacks(number) for number in range(2)] == [False, False]
-    tracker.give_up.assert_not_called()
-
-
-def test_the_limit_holds_for_all_waits_together(tracker, journal, gate, monkeypatch):
-    with hold_second(tracker, journal, gate, monkeypatch) as feed:
-        monkeypatch.setattr(feeds, "_BRIEF", 1.5)
-        threading.Timer(1.0, gate.released.set).start()
-        feed.drain()
-        gate.released.clear()
-        third = recorded(feed, journal, 2)
-        tracker.opened["fixed seed=2"].metrics.side_effect = gate
-        third.add(chunk())
-        begun = time.monotonic()
-        feed.drain()
-        assert time.monotonic() - begun < 1.4  # what is left, not all of it again
-        assert [feed.lacks(number) for number in range(3)] == [False, False, True]
 
 
 def test_a_store_is_waited_for_as_long_as_it_was_fed(tracker, journal, gate, monkeypatch):

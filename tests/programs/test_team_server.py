@@ -3,13 +3,16 @@
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 from sqlalchemy import make_url, text
 
 from ratelab.tracking import open_tracker, prepare_store
 from ratelab.validation import UserError
-from support.programs import ONE_WORKER, begin, finish, train, wait_until
+from support import SRC
+from support.objects import object_store
+from support.programs import ONE_WORKER, RATELAB, begin, finish, train, wait_until
 from support.team import read_accounts, team_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -35,14 +38,27 @@ ROWS = {  # of a run
 
 
 @pytest.fixture
-def be(team, monkeypatch):
-    """Let this process be a user of the server's."""
+def be_one_of(monkeypatch):
+    """Let this process be a user of a server's."""
 
-    def be(name):
+    def be(team, name):
         for key, value in team.login(name).items():
             monkeypatch.setenv(key, value)
 
     return be
+
+
+@pytest.fixture
+def be(team, be_one_of):
+    """Let this process be a user of the server of all tests here."""
+    return partial(be_one_of, team)
+
+
+def runs_of(address, experiment):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address)
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
 
 
 def test_who_may_only_read_an_experiment_is_told_so_before_training_and_what_would_let_him(team, tmp_path):
@@ -99,11 +115,10 @@ def test_a_model_is_kept_through_the_server(team, be, tmp_path):
     done = train(tmp_path, *words, **team.login("ben"))
     assert (done.status, done.complaints) == (0, [])
     be("ben")
-    client = MlflowClient(team.address)
-    [run] = client.search_runs([client.get_experiment_by_name("with a model").experiment_id])
+    [run] = runs_of(team.address, "with a model")
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     [model] = run.outputs.model_outputs
-    assert client.get_logged_model(model.model_id).status.name == "READY"
+    assert MlflowClient(team.address).get_logged_model(model.model_id).status.name == "READY"
 
 
 def test_with_the_accounts_of_the_example_the_second_user_records_in_the_experiment_of_the_first(
@@ -114,6 +129,24 @@ def test_with_the_accounts_of_the_example_the_second_user_records_in_the_experim
         for name in ("ada", "ben"):
             done = train(tmp_path, *words, *open_team.words(), **open_team.login(name))
             assert (done.status, done.complaints) == (0, [])
+
+
+def test_artifacts_come_and_go_through_the_server_alone(make_database, be_one_of, tmp_path):
+    """MLflow's client would ask for the address of a file in the object store, and go there itself."""
+    words = ["experiment=quick", "epochs=1", "tracking.experiment=objects"]
+    small = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1000"}  # from which on it would store files so
+    with (
+        object_store(tmp_path / "objects") as (environment, options),
+        team_server(tmp_path, make_database, "EDIT", options, **environment) as own,
+    ):
+        done = train(tmp_path, *words, *own.words(), **own.login("ada"), **small)
+        assert (done.status, done.complaints) == (0, [])
+        be_one_of(own, "ada")
+        [run] = runs_of(own.address, "objects")
+        words = ["replay", run.info.run_id, "--uri", own.address]
+        done = finish(begin(tmp_path, *words, program=RATELAB, path=SRC, **own.login("ada")), tmp_path)
+        assert (done.status, done.complaints) == (0, [])
+        assert "identical" in done.out
 
 
 def rows_of(team, connect, experiment):

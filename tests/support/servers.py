@@ -44,8 +44,8 @@ class MlflowServer:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-        self._command += ["--workers", "1", "--backend-store-uri", store, *options]
-        self._command += ["--artifacts-destination", str(folder / "artifacts")]
+        self._command += ["--workers", "1", "--backend-store-uri", store]
+        self._command += ["--artifacts-destination", str(folder / "artifacts"), *options]
 
     def start(self):
         with self._log.open("a") as log:

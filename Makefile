@@ -2,11 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
 FILES := src tests benchmarks examples docs/conf.py docs/make_gallery.py docs/make_reference.py
 # a file stays with one worker, so that its fixtures are made once; whole programs come first, for they take longest
 PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
-# the first tier: no process, no TensorFlow
-FAST := tests/unit src/ratelab
 # other Pythons that the package says it runs on, where they are to be had: in the path, or from pyenv
 VERSIONS := 3.12 3.13
 # Debian's packages that tests start or read; where they are not to be had, these tests are skipped
@@ -22,14 +21,14 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 	$(BIN)/python -m pytest $(PARALLEL) tests/training tests/programs
 
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; two minutes on two cores
-	$(BIN)/python -m pytest $(PARALLEL) -m unit $(FAST)
+	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
-test-versions: ## the first tier with the other Pythons, each in an environment of its own below build/
+test-versions: build/uv/bin/uv ## the first tier with the other Pythons, each in an environment of its own below build/
 	@for version in $(VERSIONS); do \
 	  for python in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python none; do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
-	      PIP_NO_COMPILE=1 $(MAKE) --no-print-directory test-fast PYTHON=$$python VENV=build/python-$$version || exit 1; \
-	      break; \
+	      VIRTUAL_ENV=build/python-$$version $(MAKE) --no-print-directory test-fast PYTHON=$$python \
+	        VENV=build/python-$$version PIP="$< pip" || exit 1; break; \
 	    fi; \
 	  done; \
 	  test $$python != none || echo "Python $$version is not here: nothing is tried with it"; \
@@ -86,11 +85,15 @@ clean: ## remove what was built; mlruns/ and multirun/ stay
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+build/uv/bin/uv: constraints.txt # which installs in seconds; it reads no configuration of pip's
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet --constraint constraints.txt uv
+
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable .
 	$(BIN)/python -m compileall -q src # as pip does for other packages: some may not write bytecode later
 	touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[$*]"
 	touch $@

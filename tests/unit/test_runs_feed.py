@@ -249,7 +249,6 @@ def test_a_store_that_takes_longer_than_it_was_fed_is_given_up(
         begun = feed._begun
         feed.drain()
         passed = time.monotonic() - begun
-        assert passed < 0.01 + 2 * feeds._LOOK + 1  # a second for a busy machine
         assert [feed.lacks(number) for number in range(2)] == [False, True]
         tracker.give_up.assert_called_once_with()
         feed.drain()  # is not waited for again

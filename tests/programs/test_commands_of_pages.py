@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT
-from support.followed import call, read_blocks, write
+from support.followed import call, make_quick, read_blocks, write
 from support.programs import ONE_WORKER, begin, so_far, ui_server, wait_until
 
 OURS, FILE = r"(PYTHONPATH=\S+ )?(python|ratelab) ", r"# \S+\.\w+\n"
@@ -47,16 +47,10 @@ def read_parts(page):
     ]
 
 
-def make_quick(part):
-    for pattern, quick in QUICKER.items():
-        part = re.sub(pattern, quick, part)
-    return re.sub(r" +#.*\n", "\n", part)
-
-
 PARTS = [part for page in PAGES for part in read_parts(page)]
 DIFFERENT = {}  # by what they are when made quick: that is done once
 for one in PARTS:
-    DIFFERENT.setdefault(make_quick(one), one)
+    DIFFERENT.setdefault(re.sub(r" +#.*\n", "\n", make_quick(one, QUICKER)), one)
 
 
 class Reader:
@@ -74,8 +68,8 @@ class Reader:
         if part.startswith("# "):
             write(part, self._folder)
         elif part.startswith("ratelab ui"):
-            with ui_server(self._folder, "ui"):
-                pass
+            with ui_server(self._folder, "ui") as (_, port, said):
+                assert f"http://127.0.0.1:{port}/" in said.read_text()
         else:
             if part.startswith("ratelab resume"):
                 self._kill_a_sweep()

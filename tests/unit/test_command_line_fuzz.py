@@ -145,20 +145,7 @@ def command_lines(draw):
 
 
 def plan(words):
-    """Plan a run as `train.py` does with these words; return what was said if it was refused.
-
-    What takes long is planned once more, and that counts: the first who touches memory of a virtual machine
-    pays for it, for 33 million steps three times what their plan costs.
-    """
-    said, seconds = plan_once(words)
-    if seconds >= SECONDS:
-        said, seconds = plan_once(words)
-    assert seconds < SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEBIBYTES * 1024
-    return said
-
-
-def plan_once(words):
+    """Plan a run as `train.py` does with these words; return what was said if it was refused."""
     begun = time.process_time()
     said = ""
     try:
@@ -173,7 +160,9 @@ def plan_once(words):
         # It repeats the word, as given or as it has read it.
         for text in (words[-1], words[-1].partition("=")[2].strip("'")):
             said = said.replace(text, "...") if text else said
-    return said, time.process_time() - begun
+    assert time.process_time() - begun < SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEBIBYTES * 1024
+    return said
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

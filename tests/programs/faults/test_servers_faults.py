@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:alembic"),
 ]
 SWEEP = ["-m", "experiment=quick", "schedule=fixed,exponential,staircase", "seed=0,1", ONE_WORKER]
-TOO_SLOW = " after training, and is waited for no more."
+EPOCHS = 400  # of a model that trains for longer than the faults of a server hold it up
 ENDPOINTS = [
     "/experiments/search",
     "/experiments/get-by-name",
@@ -117,18 +117,14 @@ def test_two_sweeps_at_once_through_a_server_that_misbehaves_lose_nothing(tmp_pa
         for folder in folders:
             folder.mkdir()
         words = ["tracking=server", f"tracking.uri={proxy.address}"]
-        processes = [begin(folder, *SWEEP, *words) for folder in folders]
-        ended = [finish(process, folder, 900) for process, folder in zip(processes, folders, strict=True)]
-        for done in ended:
-            is_slow = TOO_SLOW in done.err  # than the seconds that these train for
-            assert done.status == (75 if is_slow else 0), done.err
-            if is_slow:
-                again = ratelab(done.folder, "sync")
-                assert again.status == 0, again.err
-        assert_all_is_there(address, sweeps=2)
+        processes = [begin(folder, *SWEEP, *words, "model=cnn", f"epochs={EPOCHS}") for folder in folders]
+        for process, folder in zip(processes, folders, strict=True):
+            done = finish(process, folder, 900)
+            assert done.status == 0, done.err
+        assert_all_is_there(address, sweeps=2, epochs=EPOCHS)
 
 
-def assert_all_is_there(address, sweeps):
+def assert_all_is_there(address, sweeps, epochs=5):
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
@@ -139,7 +135,7 @@ def assert_all_is_there(address, sweeps):
     assert len(children) == 6 * sweeps
     for run in children:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "learning_rate")]
-        assert sorted(steps) == list(range(250))
+        assert sorted(steps) == list(range(50 * epochs))
         assert len(client.list_artifacts(run.info.run_id)) >= 4
 
 
@@ -211,7 +207,7 @@ def test_a_server_that_is_slower_than_training_is_waited_for_no_longer_than_that
         passed = time.monotonic() - begun
         assert done.status == 75
         told = re.fullmatch(
-            rf"warning: the store has not taken all in (\d+) s{re.escape(TOO_SLOW)}\n"
+            r"warning: the store has not taken all in (\d+) s after training, and is waited for no more\.\n"
             r"the store lacks metrics of \d of 6 runs, .*\n",
             done.err,
         )

@@ -211,9 +211,9 @@ class Looks:
 
 
 def _rank(sums: Numbers, counts: Numbers, look: int, mean: float, number: int) -> Ranked:
-    """Return so many choices of signs and one more, those first that lie farthest from zero at a look.
+    """Return the `number` + 1 choices of signs that lie farthest from zero at a look, the farthest first.
 
-    No more can have crossed at a level of that share of all choices, and the last of them is the boundary.
+    No more than `number` of them can cross at a level of that share; the last is the boundary then.
     """
     far = np.abs(sums[look] - mean * counts[look])
     order = np.flatnonzero(far >= np.partition(far, -number - 1)[-number - 1])

@@ -9,7 +9,7 @@ PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder
 # other Pythons that the package says it runs on, where they are to be had: in the path, or from pyenv
 VERSIONS := 3.12 3.13
 # Debian's packages that tests start or read; where they are not to be had, these tests are skipped
-SYSTEM := postgresql chromium dataset-fashion-mnist
+SYSTEM := postgresql slurm-wlm chromium dataset-fashion-mnist
 
 .PHONY: sweep system test test-fast test-versions faults check dist bench ui gallery pictures docs format clean
 

@@ -1,4 +1,4 @@
-"""One recorded sweep for all tests that only look at one, a PostgreSQL server, what is asked of workers."""
+"""One recorded sweep for all tests that only look at one, PostgreSQL, Slurm, what is asked of workers."""
 
 import json
 import multiprocessing
@@ -12,6 +12,7 @@ from filelock import FileLock
 from support.browser import open_browser
 from support.postgresql import postgresql_server
 from support.programs import QUICK, Done, train
+from support.slurm import slurm_cluster
 from support.team import team_server
 
 
@@ -58,6 +59,13 @@ def postgresql():
     """A PostgreSQL server, which keeps running."""
     with postgresql_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A Slurm, which keeps running."""
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as slurm:
+        yield slurm
 
 
 @pytest.fixture(scope="module")

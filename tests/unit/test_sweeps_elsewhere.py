@@ -72,6 +72,14 @@ def test_jobs_without_a_result_say_nothing(program, capsys, returns):
     assert capsys.readouterr().out == ""
 
 
+def test_what_is_raised_but_by_submitit_is_a_bug(program):
+    def launch():
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_elsewhere(program, jobs_of(1, None), launch)
+
+
 def test_it_says_how_far_they_are_while_the_launcher_blocks(program, monkeypatch):
     seen = iter(
         [None, ("RUNNING",), ("FINISHED", "RUNNING"), ("FINISHED", "RUNNING"), ("FINISHED", "FAILED")]

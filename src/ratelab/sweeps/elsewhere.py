@@ -7,6 +7,7 @@ have ended. So a sweep goes on by launching all of its jobs again: each finds wh
 import contextlib
 import shlex
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -38,13 +39,16 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
         program: whose jobs they are.
         jobs: all of them.
         launch: returns when all have ended.
+
+    Raises:
+        UserError: submitit says that it could not launch them, or that one was lost.
     """
     if not jobs.runs:
-        return launch()
+        return _call(program, launch)
     display, uri = program.display, jobs.runs[0].config.tracking.uri
     watched = _watch(uri, program.sweep_id, len(jobs.runs), display) if uri else contextlib.nullcontext()
     with _noted(program, jobs), watched:
-        returns = launch()
+        returns = _call(program, launch)
     ended = [one.return_value for one in returns if one.status == JobStatus.COMPLETED]
     results = [one for one in ended if isinstance(one, Result)]
     for result in results:
@@ -56,6 +60,18 @@ def run_elsewhere(program: HydraProgram, jobs: Jobs, launch: Launch) -> Sequence
         commands = [f"ratelab {command} {words}" for command in ("ui", "report")]
         display.show_places(Places(uri, program.sweep_id, commands))
     return returns
+
+
+def _call(program: HydraProgram, launch: Launch) -> Sequence[JobReturn]:
+    """Launch; what submitit says of jobs that Slurm refuses, or that were lost, is for the user to read."""
+    try:
+        return launch()
+    except RuntimeError as error:  # all of submitit's are; who raised it tells them from a bug
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals["__name__"].startswith("submitit."):
+            raise
+        name = program.config.hydra.runtime.choices["hydra/launcher"]
+        raise UserError(f"hydra/launcher={name}: {str(error).strip()}") from error
 
 
 @contextlib.contextmanager

@@ -1,15 +1,21 @@
 """Sweeps on a Ray cluster of two nodes on this machine, one of which dies."""
 
+import os
 import re
 import signal
+import subprocess
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support import SRC, in_process
+from support import ROOT, SRC, in_process
+from support.followed import call, read_blocks
 from support.programs import RATELAB, begin, finish, so_far, train, wait_until
+from support.servers import free_port, mlflow_server
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
 
@@ -23,6 +29,10 @@ pytestmark = [
 RAY = ["-m", "hydra/launcher=ray", "data=digits"]
 JOBS = ["experiment=quick", "tracking=none", "schedule=fixed,exponential"]
 EPOCHS = 1500
+PROGRAMS = Path(sys.executable).parent
+[BLOCK] = [block.replace("\\\n", " ") for _, block in read_blocks("cluster.md")[1] if "ray start" in block]
+*START, SWEEP = BLOCK.splitlines(keepends=True)
+TOKEN = {"RAY_AUTH_MODE": "token"}
 # Ray itself says this when the node held steps (an item of over 100 kB) that the sweep had not yet fetched.
 LOST_WITH_THE_NODE = re.compile(
     r"\[.* E .*\] core_worker\.cc:\d+: .*: Attempting to recover \d+ lost objects .*\n"
@@ -113,6 +123,62 @@ def test_a_cluster_of_its_own_is_started_and_gone_at_the_end(tmp_path: Path):
     done = train(tmp_path, *RAY, *JOBS, path=SRC, RAY_USAGE_STATS_ENABLED="0")
     assert (done.status, done.err) == (0, "")
     assert "exponential" in done.out
+
+
+@pytest.fixture(scope="module")
+def machines():
+    """Two nodes that were started as the page says, and ask for a token; how the first one is reached."""
+    with tempfile.TemporaryDirectory() as folder:  # whose name is short enough for Ray's sockets
+        here = {**TOKEN, "HOME": folder, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+        subprocess.run(["ray", "get-auth-token", "--generate"], env=os.environ | here, check=True)
+        port = str(free_port())
+        small = "--num-cpus=1 --object-store-memory=104857600"
+        quicker = {
+            r"--port=6379": f"--port={port} --temp-dir={folder} {small}",
+            "FIRST:6379": f"127.0.0.1:{port} {small}",
+        }
+        try:
+            for line in START:
+                call(line, folder, PROGRAMS, quicker, **here)
+            yield {"FIRST:6379": f"127.0.0.1:{port}"}, here
+        finally:
+            for process in psutil.process_iter(["cmdline"]):
+                if folder in " ".join(process.info["cmdline"] or []):
+                    process.kill()
+
+
+def test_a_sweep_on_several_machines(tmp_path: Path, machines):
+    """As the page has it, on the digits."""
+    from mlflow import MlflowClient
+
+    at, environment = machines
+    for name in ("src", "conf"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    with mlflow_server(tmp_path / "server") as address:
+        quicker = {
+            "http://TRACKING:5000": address,
+            **at,
+            "schedule=": "experiment=quick hydra.launcher.workers=2 schedule=",
+            r"range\(0,100\)": "range(0,2)",
+        }
+        out = call(SWEEP, tmp_path, PROGRAMS, quicker, **environment)
+        client = MlflowClient(address)
+        runs = client.search_runs([client.get_experiment_by_name("ratelab").experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * 5
+    assert "Test accuracy" in out
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"), [({}, "Failed to connect"), (TOKEN, "no authentication token was found")]
+)
+def test_a_cluster_that_asks_for_a_token_is_one_message(tmp_path, machines, environment, reason):
+    [(_, address)] = machines[0].items()
+    words = [*RAY, *JOBS, f"hydra.launcher.address={address}"]
+    done = train(tmp_path, *words, path=SRC, HOME=str(tmp_path), **environment)
+    assert done.status == 1
+    assert reason in done.err
+    assert "set RAY_AUTH_MODE=token." in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,15 @@ def test_an_address_at_which_something_listens_is_connected_to(ray):
     ray.init.assert_called_once_with(address, log_to_driver=False, logging_level="ERROR")
 
 
+@pytest.mark.parametrize("error", [ConnectionError, RayError])
+def test_a_cluster_that_lets_nobody_in_is_one_message(ray, error):
+    ray.init.side_effect = error("It needs a token. Note: more of it")
+    with pytest.raises(
+        UserError, match=r"^hydra.launcher.address: It needs a token\. .* RAY_AUTH_MODE=token\.$"
+    ):
+        events_of(ray, [])
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:x", "127.0.0.1:1"])
 def test_an_address_at_which_nothing_listens_is_refused_at_once(ray, address):
     with pytest.raises(UserError, match=f"must be host:port of a Ray cluster, got '{address}' .*ray start"):

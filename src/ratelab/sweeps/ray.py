@@ -205,7 +205,7 @@ def _connect(address: str | None) -> Iterator[None]:
     """Connect to the cluster at host:port, or start one on this machine; quietly.
 
     Raises:
-        UserError: if nothing answers there.
+        UserError: if nothing answers there, or asks for a token that this program does not give.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
@@ -214,13 +214,26 @@ def _connect(address: str | None) -> Iterator[None]:
     if address is not None:
         _check_address(address)
     handler = signal.getsignal(signal.SIGTERM)
-    options = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
+        _join(address)
         signal.signal(signal.SIGTERM, handler)  # ray.init sets its own
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str | None) -> None:
+    import ray
+
+    options = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        said = str(error).partition(". ")[0]
+        raise UserError(
+            f"hydra.launcher.address: {said}. If the cluster asks for a token, have a copy of its first "
+            "machine's ~/.ray/auth_token here, and set RAY_AUTH_MODE=token."
+        ) from error
 
 
 def _check_address(address: str) -> None:

@@ -5,11 +5,13 @@ A new MLflow may move any of these without a word; tests/unit/test_tracking_inte
 
 # mypy: allow-untyped-calls
 # (parts of mlflow are untyped)
+import contextlib
 import importlib.util
 import re
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratelab.tracking.environment import silence_mlflow
 
@@ -29,7 +31,7 @@ def make_tables(uri: str, artifacts: Path) -> None:
     """Give an empty database MLflow's tables and its default experiment; leave no connection to it open.
 
     Args:
-        uri: of the database.
+        uri: of the database; of SQLite's the file is not written through to the disk.
         artifacts: the absolute folder for the artifacts of the default experiment.
 
     Raises:
@@ -40,12 +42,30 @@ def make_tables(uri: str, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     try:
-        SqlAlchemyStore(uri, artifacts.as_uri())
+        with _hurried_sqlite():
+            SqlAlchemyStore(uri, artifacts.as_uri())
     finally:
         # MLflow keeps the connections for its next store at this URI: what is there then may be another file
         engine = SqlAlchemyStore._engine_map.pop(uri, None)
         if engine is not None:
             engine.dispose()
+
+
+@contextlib.contextmanager
+def _hurried_sqlite() -> Iterator[None]:
+    """Let connections to SQLite wait for no disk: MLflow opens its own, and its migrations commit often."""
+    from sqlalchemy import Engine, event
+
+    def hurry(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
+
+    event.listen(Engine, "connect", hurry)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", hurry)
 
 
 def known_tables() -> set[str]:

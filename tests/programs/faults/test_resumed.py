@@ -215,13 +215,11 @@ def check_killed(tmp_path, whole, name, shares, by):
 @pytest.mark.parametrize(
     ("name", "shares", "by"),
     [
-        ("a sweep", [0.02], "ratelab resume"),
-        ("a sweep", [0.3, 0.6, 0.95], "the same words"),
+        ("a sweep", [0.02, 0.3, 0.6, 0.95], "ratelab resume"),
         ("dropout", [0.4], "the same words"),
         ("growing", [0.5, 0.8], "ratelab resume"),
         ("tuned", [0.2, 0.7], "ratelab resume"),
-        ("one run", [0.1, 0.5], "the same words"),
-        ("one run", [0.9], "ratelab resume"),
+        ("one run", [0.1, 0.5, 0.9], "the same words"),
         ("basic", [0.2, 0.6], "ratelab resume"),
         pytest.param("joblib", [0.5], "the same words", marks=pytest.mark.faults),
         ("submitit", [0.4], "ratelab resume"),
@@ -290,6 +288,21 @@ def test_a_job_that_slurm_preempts_and_begins_again_goes_on_by_itself(tmp_path, 
     assert sum("steps are kept; the rest goes on." in log for log in logs) > 0
 
 
+LONGER = ["epochs=4000"]  # so that it is killed long before its end
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run that was killed after it was planned: its words and the folder that it was called in."""
+    folder = tmp_path_factory.mktemp("killed")
+    words = [*unless_given(program_of("one run"), LONGER), *LONGER]
+    process = begin(folder, *words)
+    wait_until(lambda: has_planned(folder), process)
+    process.kill()
+    process.communicate()
+    return words, folder
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -298,19 +311,14 @@ def test_a_job_that_slurm_preempts_and_begins_again_goes_on_by_itself(tmp_path, 
         (["resume={folder}", "data.validation_size=200"], "  data.validation_size: 300 -> 200"),
     ],
 )
-def test_what_is_another_run_is_refused_with_the_difference(tmp_path, change, told):
-    longer = ["epochs=4000"]  # so that it is killed long before its end
-    words = [*unless_given(program_of("one run"), longer), *longer]
-    process = begin(tmp_path, *words)
-    wait_until(lambda: has_planned(tmp_path), process)
-    process.kill()
-    process.communicate()
-    [journal] = tmp_path.glob("multirun/*/*/journal")
+def test_what_is_another_run_is_refused_with_the_difference(killed, change, told):
+    words, folder = killed
+    [journal] = folder.glob("multirun/*/*/journal")
     before = read_past(journal.parent).runs
     changes = [word.format(folder=journal.parent) for word in change]
     if not changes[0].startswith("resume="):
         changes.append("resume=true")
-    done = train(tmp_path, *unless_given(words, changes), *changes)
+    done = train(folder, *unless_given(words, changes), *changes)
     assert done.status == 1
     assert told in done.err
     assert "Traceback" not in done.err

@@ -5,7 +5,6 @@ from typing import Any
 
 from ratelab.runtime.devices import import_tensorflow
 from ratelab.runtime.parents import die_with_parent
-from ratelab.runtime.quick_imports import hide_modules
 
 SIZE = 64
 
@@ -13,8 +12,7 @@ SIZE = 64
 def main() -> None:
     """Multiply two matrices as training does, compiled by XLA, and print what was seen as one line."""
     die_with_parent()
-    with hide_modules("matplotlib"):  # which Keras imports where it is there, and which fills a cache
-        tf, keras = import_tensorflow()
+    tf, keras = import_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:  # else it would take the memory of a GPU that others train on
         tf.config.experimental.set_memory_growth(gpu, True)

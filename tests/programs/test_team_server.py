@@ -3,16 +3,13 @@
 import threading
 import time
 from collections import Counter
-from functools import partial
 
 import pytest
 from sqlalchemy import make_url, text
 
 from ratelab.tracking import open_tracker, prepare_store
 from ratelab.validation import UserError
-from support import SRC
-from support.objects import object_store
-from support.programs import ONE_WORKER, RATELAB, begin, finish, train, wait_until
+from support.programs import ONE_WORKER, begin, finish, train, wait_until
 from support.team import read_accounts, team_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -38,20 +35,14 @@ ROWS = {  # of a run
 
 
 @pytest.fixture
-def be_one_of(monkeypatch):
-    """Let this process be a user of a server's."""
+def be(team, monkeypatch):
+    """Let this process be a user of the server."""
 
-    def be(team, name):
+    def be_one_of(name):
         for key, value in team.login(name).items():
             monkeypatch.setenv(key, value)
 
-    return be
-
-
-@pytest.fixture
-def be(team, be_one_of):
-    """Let this process be a user of the server of all tests here."""
-    return partial(be_one_of, team)
+    return be_one_of
 
 
 def runs_of(address, experiment):
@@ -129,24 +120,6 @@ def test_with_the_accounts_of_the_example_the_second_user_records_in_the_experim
         for name in ("ada", "ben"):
             done = train(tmp_path, *words, *open_team.words(), **open_team.login(name))
             assert (done.status, done.complaints) == (0, [])
-
-
-def test_artifacts_come_and_go_through_the_server_alone(make_database, be_one_of, tmp_path):
-    """MLflow's client would ask for the address of a file in the object store, and go there itself."""
-    words = ["experiment=quick", "epochs=1", "tracking.experiment=objects"]
-    small = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1000"}  # from which on it would store files so
-    with (
-        object_store(tmp_path / "objects") as (environment, options),
-        team_server(tmp_path, make_database, "EDIT", options, **environment) as own,
-    ):
-        done = train(tmp_path, *words, *own.words(), **own.login("ada"), **small)
-        assert (done.status, done.complaints) == (0, [])
-        be_one_of(own, "ada")
-        [run] = runs_of(own.address, "objects")
-        words = ["replay", run.info.run_id, "--uri", own.address]
-        done = finish(begin(tmp_path, *words, program=RATELAB, path=SRC, **own.login("ada")), tmp_path)
-        assert (done.status, done.complaints) == (0, [])
-        assert "identical" in done.out
 
 
 def rows_of(team, connect, experiment):

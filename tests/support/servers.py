@@ -19,6 +19,8 @@ from ratelab.tracking import prepare_store
 
 STARTS = 400  # seconds within which a server must answer, however busy the machine is
 API = "/api/2.0/mlflow"
+# its queue of jobs, seven processes which nobody here uses, would take most of the time of its start
+QUICKLY = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def free_port():
@@ -38,8 +40,7 @@ class MlflowServer:
     """
 
     def __init__(self, folder, store, *options, **environment):
-        # its queue of jobs, seven processes which nobody here uses, would take most of the time of its start
-        told = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}
+        told = {**QUICKLY, **environment}
         self._log, self._environment, self._process = folder / "log", {**os.environ, **told}, None
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
@@ -52,22 +53,24 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait()
+        wait_for_server(self.address, self._process, self._log)
 
     def stop(self):
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def _wait(self):
-        end = time.monotonic() + STARTS
-        while time.monotonic() < end and self._process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.address}/health", timeout=1):  # noqa: S310 - our own server
-                    return
-            except OSError:
-                time.sleep(0.2)
-        pytest.fail(f"mlflow server did not start:\n{self._log.read_text()}")
+
+def wait_for_server(address, process, log):
+    """Return when the server that a process is, or starts, answers; its log is told if it ends before."""
+    end = time.monotonic() + STARTS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"mlflow server did not start:\n{log.read_text()}")
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from support.programs import ONE_WORKER, train
 
 PAGE, BLOCKS = read_blocks("protocol.md")
 SWEEPS = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
-# In seconds: the digits, one epoch, at most two looks at the seeds.
+# In seconds: the digits, one epoch, one worker, at most two looks at the seeds, three rates.
 QUICKER = {
-    "python src/train.py": "python src/train.py data=digits batch_size=24 epochs=1",
+    "python src/train.py": f"python src/train.py data=digits batch_size=24 epochs=1 {ONE_WORKER}",
+    "experiment=tuned": "experiment=tuned hydra.sweeper.tuning.points=3 'hydra.sweeper.tuning.seeds=[1000]'",
     "experiment=decide": "experiment=decide decide.most=8",
 }
 LINES = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("ratelab ")]

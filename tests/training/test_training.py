@@ -13,7 +13,7 @@ from ratelab.batch_sizes import constant, plan_batches
 from ratelab.data import digits, epoch_order
 from ratelab.schedules import exponential, fixed, tabulate
 from ratelab.tasks import auto
-from ratelab.training import CannotStack, Job, Program, Tabulated, Training
+from ratelab.training import CannotStack, Job, Program, ProgramCache, Tabulated, Training
 from ratelab.training.models_accepted import can_stack, list_layers
 from ratelab.validation import UserError
 
@@ -306,17 +306,19 @@ def stack_of(build, make_optimizer, settings, epochs=4):
     ]
 
 
-def train(jobs):
-    training = Training(jobs, Program(jobs[0], len(jobs)))
+def train(jobs, programs=None):
+    """Train jobs as one program, by default one of their own."""
+    training = Training(jobs, (programs or ProgramCache()).get(jobs[0], len(jobs)))
     epochs = list(training)
     return epochs, training.test()
 
 
 def stacked_and_alone(jobs):
     """Each chunk of a job in a stack, and that of the job alone; losses and results are compared here."""
-    epochs, results = train(jobs)
+    programs = ProgramCache()  # as a worker has it
+    epochs, results = train(jobs, programs)
     for place, job in enumerate(jobs):
-        alone, (result,) = train([job])
+        alone, (result,) = train([job], programs)
         for chunks, (chunk,) in zip(epochs, alone, strict=True):
             # float32, and a product for three jobs adds up in another order than that for one
             np.testing.assert_allclose(chunks[place].train_loss, chunk.train_loss, rtol=1e-3)

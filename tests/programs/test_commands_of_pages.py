@@ -12,8 +12,8 @@ from support.followed import call, make_quick, read_blocks, write
 from support.programs import ONE_WORKER, begin, so_far, ui_server, wait_until
 
 OURS, FILE = r"(PYTHONPATH=\S+ )?(python|ratelab) ", r"# \S+\.\w+\n"
-# The same commands in seconds: the digits, one epoch, two seeds, two looks, three rates, short range tests, and one
-# worker, for each takes seconds to compile.
+# The same commands in seconds: the digits, one epoch, two seeds, two looks, three rates, short range tests.
+# One worker, for each takes seconds to compile.
 QUICKER = {
     r"train\.py(?=.*( -m |experiment=(tuned|decide)))(?!.*(workers=|launcher=))": f"train.py {ONE_WORKER}",
     r"python src/train\.py(?! --help)": "python src/train.py data=digits batch_size=24",

@@ -8,11 +8,13 @@ import pytest
 
 from support import ROOT
 from support.followed import call, read_blocks, write
-from support.programs import Done, is_parent
+from support.programs import ONE_WORKER, Done, is_parent
 
 PAGE, BLOCKS = read_blocks("your_own_data.md")
-# The same commands on a day, not on an evening: fewer epochs and seeds, a smaller text and transformer.
+# The same commands on a day, not on an evening: fewer epochs and seeds, one worker for so little, a smaller
+# text and transformer.
 QUICKER = {
+    r"train\.py -m": f"train.py -m {ONE_WORKER}",
     r"\bepochs=\d+": "epochs=1",
     r"range\(0,\d+\)": "range(0,2)",
     "data=text model=transformer": "data=text data.file=README.md model=transformer model.layers=1",

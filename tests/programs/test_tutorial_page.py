@@ -10,13 +10,13 @@ import pytest
 
 from support import ROOT, SRC
 from support.followed import call, read_blocks
-from support.programs import HANGS, RATELAB, Done, is_parent, wait_until
+from support.programs import HANGS, ONE_WORKER, RATELAB, Done, is_parent, wait_until
 from support.servers import free_port
 
 PAGE, BLOCKS = read_blocks("tutorial.md")
-# The same commands in seconds: a small data set, at most two looks at the seeds.
+# The same commands in seconds: a small data set, one worker for so little, at most two looks at the seeds.
 QUICKER = {
-    "python src/train.py": "python src/train.py data=digits batch_size=24 epochs=2",
+    "python src/train.py": f"python src/train.py data=digits batch_size=24 epochs=2 {ONE_WORKER}",
     "experiment=decide": "experiment=decide decide.most=8",
 }
 READY = "Ctrl-C ends the server.\n"

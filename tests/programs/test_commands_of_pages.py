@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -111,6 +112,14 @@ def reader(tmp_path_factory):
 @pytest.mark.parametrize("part", DIFFERENT.values(), ids=lambda part: part[:60].strip())
 def test_every_command_ends_well(reader, part):
     reader.do(part)
+
+
+def test_the_main_job_ends_well(reader):
+    said = subprocess.run(
+        ["make", "--dry-run", "sweep"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    [command] = re.findall(r"^\.venv/bin/(python src/train\.py .*)$", said.stdout, re.MULTILINE)
+    reader.do(command)
 
 
 @pytest.mark.parametrize("pattern", QUICKER)

@@ -159,7 +159,8 @@ def test_looks_go_up_to_what_was_planned_and_on_to_the_most(planned, more):
     assert looks == sorted(set(looks))
     assert {planned, planned + more} <= set(looks)
     assert looks[: len(list_looks(planned, planned))] == list_looks(planned, planned)
-    assert all(b <= max(1.42 * a, a + 1) for a, b in itertools.pairwise(looks))
+    # a quarter more, in whole seeds; the last may be half a step farther: 10 after 7 is 1.43 times as many
+    assert all(b <= max(round(1.25 * a), a + 1) * 1.25**0.5 for a, b in itertools.pairwise(looks))
 
 
 @given(st.integers(6, 500), st.lists(st.integers(1, 5000), min_size=2, max_size=9, unique=True).map(sorted))

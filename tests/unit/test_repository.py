@@ -91,6 +91,12 @@ CONSTRAINTS = (ROOT / "constraints.txt").read_text().splitlines()
 PINS = {line.partition("==")[0].lower().replace("_", "-") for line in CONSTRAINTS}
 
 
+def test_what_the_pages_have_installed_exists():
+    pages = "".join(page.read_text() for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+    extras = set(re.findall(r"pip install '\.\[(\w+)\]'", pages))
+    assert {"postgresql", "ray", "slurm"} <= extras <= PROJECT["optional-dependencies"].keys()
+
+
 @pytest.mark.parametrize("extra", ["dev", "dist"])
 def test_what_makes_checks_and_builds_is_pinned(extra):
     wanted = {re.match(r"[\w-]+", one)[0] for one in PROJECT["optional-dependencies"][extra]} - {"ratelab"}

@@ -53,4 +53,8 @@ def test_the_object_store_is_the_one_that_is_tested():
 
 def test_the_server_is_the_mlflow_that_is_tested():
     [pin] = re.findall(r"^(mlflow==.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert pin.replace("mlflow", "mlflow[auth]") in (FOLDER / "Dockerfile").read_text()
+    [installed] = re.findall(
+        r"pip install --no-cache-dir (.*)$", (FOLDER / "Dockerfile").read_text(), re.MULTILINE
+    )
+    assert pin.replace("mlflow", "mlflow[auth]") in installed
+    assert f"pip install {installed}\n" in (ROOT / "docs" / "server.md").read_text()

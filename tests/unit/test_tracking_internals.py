@@ -81,6 +81,27 @@ def test_connections_are_kept_by_the_uri_and_those_to_a_new_database_are_forgott
     assert [uri for uri in kept if uri.endswith(".new")] == []  # where the store of this tracker was made
 
 
+def test_only_a_store_that_is_made_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import NullPool, create_engine, text
+
+    def settings(uri: str) -> tuple[int, str]:
+        with create_engine(uri, poolclass=NullPool).connect() as connection:
+            return tuple(
+                connection.execute(text(f"PRAGMA {name}")).scalar_one()
+                for name in ("synchronous", "journal_mode")
+            )
+
+    def look(_: SqlAlchemyStore, uri: str, artifacts: str) -> None:
+        seen.extend([settings(uri), settings(other), settings("sqlite://")])
+
+    seen: list[tuple[int, str]] = []
+    new, other = (f"sqlite:///{tmp_path / name}" for name in ("a new one", "b"))
+    monkeypatch.setattr(SqlAlchemyStore, "__init__", look)
+    mlflow_internals.make_tables(new, tmp_path)
+    assert [*seen, settings(new)] == [(0, "memory"), (2, "delete"), (2, "memory"), (2, "delete")]
+
+
 def test_the_revisions_read_from_the_text_are_those_that_alembic_finds() -> None:
     import mlflow
     from alembic.script import ScriptDirectory

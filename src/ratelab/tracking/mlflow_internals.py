@@ -42,7 +42,7 @@ def make_tables(uri: str, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     try:
-        with _hurried_sqlite():
+        with _hurried_sqlite(uri):
             SqlAlchemyStore(uri, artifacts.as_uri())
     finally:
         # MLflow keeps the connections for its next store at this URI: what is there then may be another file
@@ -52,14 +52,18 @@ def make_tables(uri: str, artifacts: Path) -> None:
 
 
 @contextlib.contextmanager
-def _hurried_sqlite() -> Iterator[None]:
-    """Let connections to SQLite wait for no disk: MLflow opens its own, and its migrations commit often."""
-    from sqlalchemy import Engine, event
+def _hurried_sqlite(uri: str) -> Iterator[None]:
+    """Let connections to this file of SQLite's, and to no other, wait for no disk; MLflow opens its own."""
+    from sqlalchemy import Engine, event, make_url
+
+    path = Path(make_url(uri).database or "").resolve()
 
     def hurry(connection: Any, _: object) -> None:
         if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA journal_mode = MEMORY")
+            [(_, _, file)] = connection.execute("PRAGMA database_list")
+            if file and Path(file).resolve() == path:  # another thread may open another one meanwhile
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute("PRAGMA journal_mode = MEMORY")
 
     event.listen(Engine, "connect", hurry)
     try:

@@ -84,9 +84,8 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster):
     runs = done.children.values()
     assert [run.info.status for run in runs] == ["FINISHED"] * 8
     assert len({(run.data.tags["schedule"], run.data.tags["seed"]) for run in runs}) == 8
-    with closing(
-        sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")
-    ) as store:  # MLflow's client takes 2 s a run
+    # of each run MLflow's client takes two seconds to read this
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as store:
         query = "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'learning_rate' ORDER BY step"
         for run in runs:
             steps = store.execute(query, [run.info.run_id]).fetchall()
@@ -141,7 +140,7 @@ def machines():
         port = str(free_port())
         small = "--num-cpus=1 --object-store-memory=104857600"
         quicker = {
-            r"--port=6379": f"--port={port} --temp-dir={folder} {small}",
+            "--port=6379": f"--port={port} --temp-dir={folder} {small}",
             "FIRST:6379": f"127.0.0.1:{port} {small}",
         }
         try:

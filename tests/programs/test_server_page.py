@@ -14,6 +14,7 @@ import pytest
 from support import ROOT
 from support.followed import call, make_quick, read_blocks
 from support.objects import object_store
+from support.programs import ratelab, train
 from support.servers import QUICKLY, free_port, wait_for_server
 from support.team import LACKING
 
@@ -73,7 +74,7 @@ def server(make_database, tmp_path_factory):
             process.wait()
 
 
-def do(block, folder, server, name, quicker=QUICKER):
+def do(block, folder, server, name):
     """Do the commands of a block, made quick, as the user of this name; return what they printed."""
     here = {
         "curl --user admin": f"curl --silent --show-error --fail --user 'admin:{WORDS['admin']}'",
@@ -83,42 +84,41 @@ def do(block, folder, server, name, quicker=QUICKER):
         ),
         r"http://(HOST|127\.0\.0\.1):5000": server,
     }
-    return call(block, folder, PROGRAMS, {**here, **quicker}, **SMALL)
+    return call(block, folder, PROGRAMS, {**here, **QUICKER}, **SMALL)
 
 
 @pytest.fixture(scope="module")
-def recorded(server, tmp_path_factory):
+def printed(server, tmp_path_factory):
     """What is printed when a user is made, who records, and another one, who then has a permission there."""
     folder = tmp_path_factory.mktemp("ada")
     for name in ("src", "conf"):
         (folder / name).symlink_to(ROOT / name)
-    printed = [
+    return [
         do(USER, folder, server, "ada"),
         do(RECORD, folder, server, "ada"),
         do(USER, folder, server, "ben"),
         do(GRANT, folder, server, "ben"),
     ]
-    return folder, printed
 
 
-def test_every_command_does_what_the_page_says(recorded):
-    _, (ada, record, ben, grant) = recorded
+def test_every_command_does_what_the_page_says(printed):
+    ada, record, ben, grant = printed
     assert [json.loads(made)["user"]["username"] for made in (ada, ben)] == ["ada", "ben"]
     assert json.loads(grant) == {}
     assert "* exponential and fixed: no conclusion is possible from one seed" in " ".join(record.split())
 
 
-def test_artifacts_come_and_go_through_the_server_alone(recorded, server, monkeypatch):
-    """In the object store, which only the server reaches."""
+def test_artifacts_come_and_go_through_the_server_alone(printed, server, tmp_path, monkeypatch):
+    """In the object store, which only the server reaches; nobody is warned of anything."""
     from mlflow import MlflowClient
 
-    folder, _ = recorded
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", WORDS["ada"])
+    for key, value in {"USERNAME": "ada", "PASSWORD": WORDS["ada"]}.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{key}", value)
+    words = ["experiment=quick", "epochs=1", "tracking.experiment=objects"]
+    done = train(tmp_path, *words, "tracking=server", f"tracking.uri={server}", **SMALL)
+    assert (done.status, done.complaints) == (0, [])
     client = MlflowClient(server)
-    runs = client.search_runs([client.get_experiment_by_name("ratelab").experiment_id])
-    named = {run.info.run_name: run for run in runs}
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    replay = f"ratelab replay {named['fixed seed=0'].info.run_id} --uri {server}"
-    out = do(RECORD.splitlines()[0] + "\n" + replay, folder, server, "ada")
-    assert "identical" in out
+    [run] = client.search_runs([client.get_experiment_by_name("objects").experiment_id])
+    done = ratelab(tmp_path, "replay", run.info.run_id, "--uri", server)
+    assert (done.status, done.complaints) == (0, [])
+    assert "identical" in done.out

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import h5py
+import psutil
 import pytest
 
 from ratelab.runs.past import read_past
@@ -269,6 +270,29 @@ def test_a_program_that_is_told_to_stop_keeps_a_checkpoint_and_goes_on_from_ther
     done = finish(begin(tmp_path, "resume", program=RATELAB), tmp_path)
     assert (done.status, done.err) == (0, "")
     assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+
+
+def test_a_job_that_is_preempted_and_begun_again_goes_on_by_itself(tmp_path, whole):
+    """Processes of submitit's stand for jobs of Slurm's, which sends both signals."""
+    wanted, size, _ = whole.of("submitit")
+    words = [word for word in program_of("submitit") if not word.startswith("checkpoint.")]
+    process = begin(tmp_path, *words)
+    wait_for(process, tmp_path, 0.3 * size)
+    jobs = [
+        one
+        for one in psutil.Process(process.pid).children(recursive=True)
+        if "submitit.core._submit" in one.cmdline()
+    ]
+    for job in jobs:
+        job.send_signal(signal.SIGTERM)
+        job.send_signal(signal.SIGUSR2)
+    _, alive = psutil.wait_procs(jobs, timeout=5.0)
+    assert not alive
+    done = finish(process, tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert (rows_of(tmp_path), weights_of(tmp_path), steps_of(tmp_path)) == wanted
+    logs = [path.read_text() for path in tmp_path.glob("multirun/*/*/.submitit/*/*.out")]
+    assert sum("steps are kept; the rest goes on." in log for log in logs) > 0
 
 
 def test_a_job_that_slurm_preempts_and_begins_again_goes_on_by_itself(tmp_path, whole, slurm):

@@ -52,6 +52,18 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end(values, expecte
     assert interquartile_mean(values) == expected
 
 
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
+def test_the_interquartile_mean_is_scipys_trimmed_mean_to_the_bit(values):
+    assert interquartile_mean(values) == stats.trim_mean(values, 0.25)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_students_interval_is_as_wide_as_scipys_quantile_says_to_the_bit(n):
+    values = noise(n)
+    reach = float(stats.t.ppf(0.975, n - 1)) * (values.std(ddof=1) / np.sqrt(n))
+    assert mean_interval(values) == Interval(values.mean() - reach, values.mean() + reach, "Student's t")
+
+
 def test_few_pairs_have_students_interval():
     differences = np.array([0.01, 0.03, 0.02, 0.05])
     expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)

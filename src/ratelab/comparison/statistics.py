@@ -42,9 +42,10 @@ def interquartile_mean(values: npt.ArrayLike) -> float:
     >>> interquartile_mean([0.0, 0.5, 0.7, 1.0])
     0.6
     """
-    from scipy import stats
-
-    return float(stats.trim_mean(np.asarray(values, np.float64), 0.25))
+    data = np.asarray(values, np.float64)
+    cut = len(data) // 4
+    # the library's own function has the same lines, and is imported in most of a second
+    return float(np.partition(data, (cut, len(data) - cut - 1))[cut : len(data) - cut].mean())
 
 
 def mean_interval(values: npt.ArrayLike) -> Interval | None:
@@ -77,9 +78,9 @@ def mean_interval(values: npt.ArrayLike) -> Interval | None:
     if np.ptp(data) == 0:
         return Interval(float(data[0]), float(data[0]), "all equal")
     if n < FEWEST_FOR_BOOTSTRAP:
-        from scipy import stats  # half a second: not before there is something to compare
+        from scipy.special import stdtrit  # where scipy.stats has it from, in a third of the time
 
-        reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+        reach = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
         return Interval(mean - reach, mean + reach, "Student's t")
     low, high = _bootstrap_quantiles(data)
     return Interval(float(mean - high * error), float(mean - low * error), "studentized bootstrap")

@@ -38,12 +38,14 @@ class WithoutTensorflow(MetaPathFinder):
             pytest.fail("a test in tests/unit imports no TensorFlow: move it to tests/training")
 
 
+OFTEN = gc.get_threshold()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Guard a test of this tier and all of its fixtures, also those that other tests share."""
     if item.get_closest_marker("unit") is None:
         return (yield)
-    often = gc.get_threshold()
     # units make and drop the nodes of thousands of configurations, each in a cycle with its parent; in the
     # other tiers a cycle may hold a whole model
     gc.set_threshold(50_000, 20, 20)
@@ -57,7 +59,8 @@ def pytest_runtest_protocol(item):
             return (yield)
         finally:
             sys.meta_path.remove(finder)
-            gc.set_threshold(*often)
+            if nextitem is None or nextitem.get_closest_marker("unit") is None:
+                gc.set_threshold(*OFTEN)  # a collection begins at once
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def whole(tmp_path_factory):
 def wait_for(process, folder, size):
     """Return when the journals of a program have this size, or the program has ended."""
     while process.poll() is None and size_of(folder) < size:
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def kill_at(process, folder, share, size):

@@ -108,7 +108,7 @@ def kill_at(process, folder, size):
     """Kill all of a program when its journal has this size."""
     while not any(path.stat().st_size >= size for path in folder.glob("multirun/*/*/journal")):
         assert process.poll() is None, process.communicate()
-        time.sleep(0.001)
+        time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 

@@ -55,6 +55,19 @@ def test_a_preview_needs_neither_tensorflow_nor_mlflow_nor_the_data():
     assert printed(script) == []
 
 
+def test_a_comparison_does_not_wait_for_scipy(tmp_path):
+    rows = [f"{group},{seed},0.9{seed}" for group in "ab" for seed in range(6)]
+    (tmp_path / "results.csv").write_text("\n".join(["group,seed,value", *rows]))
+    words = ["compare", "--from", "results.csv", "--higher-is-better"]
+    command = [sys.executable, "-X", "importtime", "-m", "ratelab", *words]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0
+    assert "ratelab.comparison.statistics" in imported
+    assert "scipy" not in imported
+
+
 def test_lr_find_finds_a_mistake_before_tensorflow_is_imported():
     script = (
         "import sys; from ratelab.commands.lr_find.finding import Question, find\n"

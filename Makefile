@@ -23,12 +23,14 @@ test: $(VENV)/.installed-dev ## all tests and doctests, on all cores
 test-fast: $(VENV)/.installed-dev ## the first tier: no process, no TensorFlow; two minutes on two cores
 	$(BIN)/python -m pytest $(PARALLEL) -m unit tests/unit src/ratelab
 
+# fewer examples of each property: what is looked for is another Python, not other values
 test-versions: build/uv/bin/uv ## the first tier with the other Pythons, each in an environment of its own below build/
 	@for version in $(VERSIONS); do \
 	  for python in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python none; do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
-	      VIRTUAL_ENV=build/python-$$version $(MAKE) --no-print-directory test-fast PYTHON=$$python \
-	        VENV=build/python-$$version PIP="$< pip" || exit 1; break; \
+	      PYTEST_ADDOPTS="--hypothesis-profile few" VIRTUAL_ENV=build/python-$$version \
+	        $(MAKE) --no-print-directory test-fast PYTHON=$$python VENV=build/python-$$version PIP="$< pip" || exit 1; \
+	      break; \
 	    fi; \
 	  done; \
 	  test $$python != none || echo "Python $$version is not here: nothing is tried with it"; \

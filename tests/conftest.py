@@ -19,6 +19,7 @@ TIERS = Path(__file__).parent
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 settings.register_profile("untimed", deadline=None)  # a busy machine is no error
+settings.register_profile("few", deadline=None, max_examples=10)  # values are the same to other Pythons
 settings.load_profile("untimed")
 
 

@@ -55,6 +55,15 @@ def test_a_preview_needs_neither_tensorflow_nor_mlflow_nor_the_data():
     assert printed(script) == []
 
 
+def test_tensorflow_comes_without_what_is_not_used_which_can_be_imported_later():
+    unused = {"sklearn", "matplotlib", "IPython", "scipy", "jax"}
+    script = (
+        "import sys; from ratelab.runtime.devices import import_tensorflow; import_tensorflow()\n"
+        f"print(*{unused!r} & set(sys.modules)); import sklearn, matplotlib, IPython, scipy"
+    )
+    assert printed(script) == []
+
+
 def test_a_comparison_does_not_wait_for_scipy(tmp_path):
     rows = [f"{group},{seed},0.9{seed}" for group in "ab" for seed in range(6)]
     (tmp_path / "results.csv").write_text("\n".join(["group,seed,value", *rows]))

@@ -110,9 +110,11 @@ def import_tensorflow() -> tuple[Any, Any]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the loop is TensorFlow's, whatever else the user runs
-    # Keras wraps models for scikit-learn and draws galleries of images, TensorFlow Lite converts JAX models;
-    # we do none of this. Where all are installed that saves a third of the time: 2.0 s and not 3.1 s.
-    with _silence_stderr(), quick_imports(), hide_modules("sklearn", "matplotlib", "jax"):
+    # Keras wraps models for scikit-learn, draws galleries of images and shows weights in notebooks (where
+    # IPython is imported already), TensorFlow's old Keras knows SciPy's sparse matrices, TensorFlow Lite
+    # converts JAX models; we do none of this. Where all are installed it saves a third of the time.
+    hidden = hide_modules("sklearn", "matplotlib", "IPython", "scipy", "jax")
+    with _silence_stderr(), quick_imports(), hidden:
         import keras
         import tensorflow as tf
 

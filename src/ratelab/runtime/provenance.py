@@ -85,7 +85,8 @@ def find_command() -> list[str] | None:
 def collect() -> Provenance:
     """Look at the checkout that holds the program that was called, and at the environment; once a call."""
     # A set: a distribution may be found twice, once for each entry of `sys.path`.
-    installed = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
+    described = (distribution.metadata for distribution in importlib.metadata.distributions())  # parsed once
+    installed = {f"{one['Name']}=={one['Version']}" for one in described}
     program = Path(sys.argv[0])
     is_file = program.suffix == ".py" and _called is None
     commit, diff = read_checkout(program.resolve().parent if is_file else Path.cwd())

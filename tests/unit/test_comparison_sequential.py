@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ratelab.comparison import sequential
@@ -134,15 +134,43 @@ def test_the_interval_is_what_the_test_does_not_exclude(differences):
     seen = Looks(differences, [6, 11, 20], 20)
     found = seen.interval()
     width = found.high - found.low
-    assert found.low <= np.mean(differences) <= found.high
+    mean = np.mean(differences)
+    assert found.holds(mean) or seen.excludes(mean)
     outside = [found.low, found.high, found.low - 0.3 * width, found.high + 0.3 * width, -1e6, 1e6]
     assert all(map(seen.excludes, outside))
-    # where the last halving ended, the 10th of a 64th of the way; there may be gaps farther inside
-    ways = np.mean(differences) - min(differences), max(differences) - np.mean(differences)
-    inside = [found.low + ways[0] / 2**16, found.high - ways[1] / 2**16]
-    assert not any(map(seen.excludes, inside))
+    if not seen.excludes(mean):
+        # where the last halving ended, the 10th of a 64th of the way; there may be gaps farther inside
+        ways = mean - min(differences), max(differences) - mean
+        inside = [found.low + ways[0] / 2**16, found.high - ways[1] / 2**16]
+        assert not any(map(seen.excludes, inside))
     moved = Looks(np.array(differences) + 64.0, [6, 11, 20], 20).interval()
     assert (moved.low, moved.high) == pytest.approx((found.low + 64, found.high + 64), abs=1e-3 * width)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.integers(-50, 50), min_size=20, max_size=20, unique=True),
+    st.dictionaries(st.integers(0, 19), st.sampled_from([-80_000, -900, 3_000]), min_size=1, max_size=2),
+)
+def test_the_interval_is_that_of_the_others_where_a_seed_lies_far_away(differences, far):
+    """As where one of the runs came to nothing: looks before that seed then exclude the mean of all."""
+    data = [far.get(place, difference) for place, difference in enumerate(differences)]
+    seen = Looks(data, [6, 8, 10, 12, 15, 20], 20)
+    found = seen.interval()
+    assume(np.isfinite(found.low))
+    kept = [mean for mean in (*np.linspace(-60, 60, 49), *data, np.mean(data)) if not seen.excludes(mean)]
+    assert all(map(found.holds, kept))
+    for end, inwards in ((found.low, 1), (found.high, -1)):
+        near = end + inwards * np.ptp(data) / 2**16 * np.linspace(0, 2, 9)
+        assert not all(map(seen.excludes, near))  # as near as the halvings come to an end
+
+
+def test_where_no_mean_is_left_nothing_follows():
+    differences = [*np.arange(1.0, 21.0), *np.arange(-1020.0, -1000.0)]  # no mean in common
+    seen = Looks(differences, [20, 40], 40)
+    assert all(map(seen.excludes, np.linspace(-1100, 100, 241)))
+    found = seen.interval()
+    assert (found.low, found.high) == (-np.inf, np.inf)
 
 
 def test_before_anything_can_be_excluded_every_mean_is_possible():

@@ -24,10 +24,13 @@ FIRST = 6  # seeds; fewer cannot decide anything
 RATIO = 5 / 4  # of the seeds of a look to those of the one before
 RESERVE = 0.01  # of the level, for who goes on behind the last look
 _NEXT = 1e-6  # of the largest difference: as far from a mean as the one next to it
-_STEPS, _HALVINGS = 64, 10  # in which an end of an interval is looked for, from the mean to the farthest
+_STEPS, _HALVINGS = 64, 10  # in which an end of an interval is looked for, from a mean inside to the farthest
+_SEARCH = 50  # halvings in which a mean inside is looked for: down to the rounding of the differences
 _USUAL = 1 - CONFIDENCE  # levels above it are tried only where nothing is shown at it
 _KEPT = 3  # means whose ranks are kept: 0 and those next to it
 _LEVELS = [1 / 1.25**power for power in range(1, 40)]  # at which a test is tried: down to 0.0002
+
+_METHOD = "sign flips at all looks"
 
 Ranked = tuple[npt.NDArray[np.intp], Numbers]  # choices of signs, and how far from zero their sums lie
 
@@ -185,25 +188,43 @@ class Looks:
         """Return the interval from the smallest to the largest mean that is not excluded.
 
         It holds the true mean at all looks together in at least 95 of 100 cases, if the differences lie
-        symmetrically about it.
+        symmetrically about it. Where a seed lies so far from all others that no mean is left, since what one
+        look leaves another excludes, nothing follows from them, and it has no ends.
         """
-        low, high = (self._find_end(side) for side in (-1, 1))
-        return Interval(low, high, "sign flips at all looks")
+        inside = self._find_inside()
+        if inside is None:
+            return Interval(-np.inf, np.inf, _METHOD)
+        low, high = (self._find_end(inside, side) for side in (-1, 1))
+        return Interval(low, high, _METHOD)
 
-    def _find_end(self, side: int) -> float:
+    def _find_inside(self) -> float | None:
+        """Return a mean that is not excluded, that of all differences if possible; None: there is none.
+
+        The differences up to the look that excludes a mean lie on the side of it where such a mean must be.
+        """
+        mean, low, high = (float(end) for end in (self._data.mean(), self._data.min(), self._data.max()))
+        for _ in range(_SEARCH):
+            look = self.find_crossing(1 - CONFIDENCE, mean)
+            if look is None:
+                return mean
+            low, high = (mean, high) if self.mean_at(look) > mean else (low, mean)
+            mean = (low + high) / 2
+        return None
+
+    def _find_end(self, inside: float, side: int) -> float:
         """Return the largest mean that is not excluded, or, on the side -1, the smallest.
 
         Beyond the farthest of the differences all have one sign: either every mean there is excluded or none.
         """
-        mean, farthest = float(self._data.mean()), side * float((side * self._data).max())
+        farthest = side * float((side * self._data).max())
         beyond = farthest + side * (float(np.ptp(self._data)) or 1.0)
         if not self.excludes(beyond):
             return side * np.inf
         if np.ptp(self._data) == 0:
             return farthest
-        grid = np.linspace(mean, farthest, _STEPS + 1).tolist()
-        inside = next((place for place in range(_STEPS, -1, -1) if not self.excludes(grid[place])), 0)
-        kept, out = grid[inside], [*grid, beyond][inside + 1]
+        grid = np.linspace(inside, farthest, _STEPS + 1).tolist()
+        last = next(place for place in range(_STEPS, -1, -1) if not self.excludes(grid[place]))
+        kept, out = grid[last], [*grid, beyond][last + 1]
         for _ in range(_HALVINGS):
             middle = (kept + out) / 2
             kept, out = (kept, middle) if self.excludes(middle) else (middle, out)

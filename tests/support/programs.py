@@ -211,7 +211,8 @@ def give_way(process):
     program = psutil.Process(process.pid)
     for one in (program, *program.children(recursive=True)):
         for thread in one.threads():
-            os.setpriority(os.PRIO_PROCESS, thread.id, 19)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.setpriority(os.PRIO_PROCESS, thread.id, 19)
 
 
 def workers(process):

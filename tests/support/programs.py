@@ -206,15 +206,6 @@ def wait_until(condition, process):
         time.sleep(0.1)
 
 
-def give_way(process):
-    """Leave the cores to others: for a program that is only to go on until it is killed."""
-    program = psutil.Process(process.pid)
-    for one in (program, *program.children(recursive=True)):
-        for thread in one.threads():
-            with suppress(ProcessLookupError):  # it has ended meanwhile
-                os.setpriority(os.PRIO_PROCESS, thread.id, 19)
-
-
 def workers(process):
     """The worker processes of a sweep: children of its fork server."""
     children = psutil.Process(process.pid).children()

@@ -10,7 +10,7 @@ import pytest
 from ratelab.runs.past import read_past
 from ratelab.tracking import prepare_store
 from support.damaged import Rows, write_runs
-from support.programs import ONE_WORKER, begin, finish, give_way, ratelab, train, wait_until
+from support.programs import ONE_WORKER, begin, finish, ratelab, train, wait_until
 from support.servers import mlflow_server
 
 # mlflow and sqlalchemy, when they are first imported, use things that others have deprecated
@@ -66,7 +66,6 @@ def record():
         processes.append(process)
         own = f'"pid": {process.pid},'
         wait_until(lambda: sum(own in program for (program,) in ask(MEASURED)) >= number, process)
-        give_way(process)
         return process
 
     yield start
